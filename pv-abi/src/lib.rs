@@ -1,0 +1,4 @@
+//! Skeleton.
+#![no_std]
+#[cfg(test)]
+extern crate std;
