@@ -2,3 +2,5 @@
 #![no_std]
 #[cfg(test)]
 extern crate std;
+
+pub mod shell;

@@ -1,0 +1,5 @@
+//! The shell.
+
+pub mod kernel;
+
+pub use kernel::{Kernel, Terminal};
