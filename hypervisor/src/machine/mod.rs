@@ -1,0 +1,6 @@
+//! What a machine says about itself, as data: pure parsing and arithmetic, tested on the host.
+//!
+//! The machine layer (`arch`) reads registers and firmware memory; what the bytes mean is
+//! decided here.
+
+pub mod time_scale;
