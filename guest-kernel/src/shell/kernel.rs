@@ -291,4 +291,8 @@ pub trait Terminal: fmt::Write {
 
     /// Writes bytes that need not be UTF-8 (file contents).
     fn write_bytes(&mut self, bytes: &[u8]);
+
+    /// Whether the last byte written to the console, by anyone (processes write, too), ended a
+    /// line: a prompt or a marker then needs no line break before it.
+    fn at_line_start(&self) -> bool;
 }
