@@ -1,2 +1,59 @@
-//! Skeleton.
-fn main() {}
+//! The project's build tool: `cargo xtask VERB`, one module per verb.
+//!
+//! `tools/run` and `tools/test` prepare the machine and then call the verbs of
+//! the same names. Results go to standard output, progress and messages to
+//! standard error. Exit codes: 0 done, 1 failed, 2 wrong usage; `run` has more,
+//! see its help.
+
+mod build;
+mod cargo;
+mod cpio;
+mod image;
+mod symbols;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Build, run, test and measure Ferrule",
+    after_help = "tools/run and tools/test are the verbs run and test after a look at whether the\n\
+                  machine has what they need; they install what is missing on Debian."
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Build hypervisor, guest kernel, programs and micro-guests
+    Build(build::Args),
+    /// Build the Multiboot image target/ferrule
+    Image,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match &cli.verb {
+        Verb::Build(args) => build::run(args).map(|()| ExitCode::SUCCESS),
+        Verb::Image => image_verb().map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Builds the image and prints where it is, for other tools to take.
+fn image_verb() -> anyhow::Result<()> {
+    let ws = workspace::Workspace::here();
+    let image = build::hypervisor(&ws, &toolchain::Toolchain::find()?)?;
+    println!("{}", ws.shown(&image));
+    Ok(())
+}

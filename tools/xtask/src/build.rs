@@ -1,0 +1,114 @@
+//! `build`: everything that boots, from source to `target/`.
+//!
+//! ```text
+//! target/ferrule            Multiboot image of the hypervisor
+//! target/guest-kernel.elf   the default guest kernel, load segments only
+//! target/initrd.cpio        its root: guest-kernel/rootfs, and programs in /bin
+//! target/guests/NAME        the micro-guests of tests/guests, load segments only
+//! ```
+//! The files with symbols stay where Cargo puts them, in
+//! `target/x86_64-unknown-none/release` and `target/i686-ferrule/release`.
+//! A file whose content did not change is left alone, dates included.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args as ClapArgs, ValueEnum};
+
+use crate::cargo::{self, BareMetal};
+use crate::cpio::Archive;
+use crate::image;
+use crate::toolchain::Toolchain;
+use crate::workspace::Workspace;
+
+/// What `build` takes.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// What to build; everything if left out
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+}
+
+/// A part of the build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// The Multiboot image, target/ferrule
+    Hypervisor,
+    /// The default guest kernel and its initrd
+    Guest,
+    /// The micro-guests of tests/guests
+    MicroGuests,
+}
+
+/// Builds what was asked for and says where it is.
+pub fn run(args: &Args) -> Result<()> {
+    let ws = Workspace::here();
+    let toolchain = Toolchain::find()?;
+    let wanted = |part| args.parts.is_empty() || args.parts.contains(&part);
+    eprintln!("build: {}", toolchain.describe());
+    if wanted(Part::Hypervisor) {
+        println!("{}", ws.shown(&hypervisor(&ws, &toolchain)?));
+    }
+    if wanted(Part::Guest) {
+        guest(&ws, &toolchain)?;
+        println!("{}\n{}", ws.shown(&ws.guest_kernel()), ws.shown(&ws.initrd()));
+    }
+    if wanted(Part::MicroGuests) {
+        let guests = micro_guests(&ws, &toolchain)?;
+        println!("{} ({} guests)", ws.shown(&ws.guests_dir()), guests.len());
+    }
+    Ok(())
+}
+
+/// Builds the Multiboot image and returns its path.
+pub fn hypervisor(ws: &Workspace, toolchain: &Toolchain) -> Result<PathBuf> {
+    let built = cargo::build(ws, toolchain, BareMetal::Hypervisor)?;
+    let linked = built.first().context("cargo built no hypervisor")?;
+    image::write(&linked.path, &ws.image())?;
+    Ok(ws.image())
+}
+
+/// Builds the default guest kernel and its initrd.
+pub fn guest(ws: &Workspace, toolchain: &Toolchain) -> Result<()> {
+    let built = cargo::build(ws, toolchain, BareMetal::GuestKernel)?;
+    let kernel = built.first().context("cargo built no guest kernel")?;
+    copy_stripped(&kernel.path, &ws.guest_kernel())?;
+
+    let mut archive = Archive::default();
+    let rootfs = ws.join("guest-kernel/rootfs");
+    archive.add_tree(&rootfs)?;
+    for program in cargo::build(ws, toolchain, BareMetal::Programs)? {
+        let data = image::strip(&fs::read(&program.path)?)
+            .with_context(|| program.path.display().to_string())?;
+        archive.add_file(&format!("bin/{}", program.name), data, true);
+    }
+    write_if_changed(&ws.initrd(), &archive.finish())
+}
+
+/// Builds the micro-guests: (name, file), sorted by name.
+pub fn micro_guests(ws: &Workspace, toolchain: &Toolchain) -> Result<Vec<(String, PathBuf)>> {
+    let built = cargo::build(ws, toolchain, BareMetal::MicroGuests)?;
+    ensure!(!built.is_empty(), "tests/guests has no guest programs");
+    fs::create_dir_all(ws.guests_dir())?;
+    let mut guests = Vec::new();
+    for guest in built {
+        let path = ws.guests_dir().join(&guest.name);
+        copy_stripped(&guest.path, &path)?;
+        guests.push((guest.name, path));
+    }
+    Ok(guests)
+}
+
+fn copy_stripped(from: &Path, to: &Path) -> Result<()> {
+    let elf = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    let stripped = image::strip(&elf).with_context(|| from.display().to_string())?;
+    write_if_changed(to, &stripped)
+}
+
+fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<()> {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
