@@ -1,8 +1,30 @@
-//! Skeleton.
+//! The Ferrule hypervisor: its logic, apart from the machine.
+//!
+//! Everything here but [`arch`] is safe code over the traits of [`platform`], so the
+//! same hypercalls run on the CPU and under `cargo test`. Imports point one way:
+//! `guest` and `mm` know nothing of `evtchn`, `sched` and `domain`'s users; those know
+//! nothing of `trap` and `hypercall`; only `main.rs` names both `arch` and the rest.
 #![no_std]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
 #[cfg(test)]
 extern crate std;
 
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod arch;
+pub mod domain;
+pub mod error;
+pub mod evtchn;
+pub mod guest;
+pub mod hypercall;
 pub mod machine;
+pub mod mm;
+pub mod platform;
+pub mod sched;
+pub mod system;
+pub mod time;
+pub mod trap;
+pub mod width;

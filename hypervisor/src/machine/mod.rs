@@ -3,4 +3,6 @@
 //! The machine layer (`arch`) reads registers and firmware memory; what the bytes mean is
 //! decided here.
 
+pub mod multiboot;
+pub mod ranges;
 pub mod time_scale;

@@ -1,0 +1,158 @@
+//! A virtual CPU.
+//!
+//! It has two halves. [`VcpuState`] belongs to whoever runs the vCPU: the CPU that
+//! picked it holds the lock until it switches away, and reaches the state without
+//! further ado. [`Vcpu`] around it is what other CPUs may look at and poke: atomics.
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use pv_abi::types::{DomId, Mfn, VcpuId};
+use spin::Mutex;
+
+use crate::guest::regs::UserRegs;
+use crate::platform::FrameAccess;
+use crate::sched::VcpuRun;
+use crate::time::VcpuTime;
+use crate::trap::{Callbacks, TrapTable};
+
+/// A virtual CPU, shared.
+pub struct Vcpu {
+    /// Its number within the domain.
+    pub id: VcpuId,
+    /// Its domain.
+    pub domain: DomId,
+    /// Which descriptor-table window is its own: unique in the machine.
+    pub window: u32,
+    /// Machine address of its `vcpu_info`.
+    info: AtomicU64,
+    /// Whether `VCPUOP_register_vcpu_info` has moved it out of `shared_info`.
+    pub info_registered: AtomicBool,
+    /// What the scheduler knows.
+    pub run: VcpuRun,
+    /// Its timers.
+    pub time: VcpuTime,
+    /// What belongs to the CPU that runs it.
+    pub state: Mutex<VcpuState>,
+}
+
+/// A vCPU's own state.
+pub struct VcpuState {
+    /// Its registers while it does not run.
+    pub regs: UserRegs,
+    /// Its data segment selectors (ds, es, fs, gs) while it does not run.
+    pub segments: [u16; 4],
+    /// Stack for traps from Ring 3 (`stack_switch`).
+    pub kernel_ss: u16,
+    /// Its top.
+    pub kernel_sp: u64,
+    /// Where traps go (`set_trap_table`).
+    pub traps: TrapTable,
+    /// Where upcalls go (`set_callbacks`, `callback_op`).
+    pub callbacks: Callbacks,
+    /// The I/O privilege level that `PHYSDEVOP_set_iopl` set: emulated, never real.
+    pub iopl: u8,
+    /// The guest's root page table; holds a reference of the root type. 0: none yet.
+    pub root: Mfn,
+    /// The L4 that the CPU walks while the vCPU runs; the hypervisor's.
+    pub l4: Mfn,
+    /// Frames of the GDT (`set_gdt`); each holds a `SegDesc` reference.
+    pub gdt: heapless::Vec<Mfn, 14>,
+    /// Entries of the GDT.
+    pub gdt_entries: u32,
+    /// The LDT: its guest address.
+    pub ldt_base: u64,
+    /// Its entries.
+    pub ldt_entries: u32,
+    /// Frames mapped so far, by page; each holds a `SegDesc` reference.
+    pub ldt: [Option<Mfn>; 16],
+    /// CR0.TS as the guest set it (`fpu_taskswitch`).
+    pub task_switched: bool,
+    /// CR4 as the guest set it.
+    pub cr4: u64,
+    /// DR0-DR7 as the guest set them.
+    pub debug_registers: [u64; 8],
+    /// The XSAVE area: extended state while it does not run. A frame of the hypervisor's.
+    pub fpu: Mfn,
+}
+
+impl Vcpu {
+    /// A vCPU that has not started. `info` is the machine address of its slot in `shared_info`.
+    pub fn new(id: VcpuId, domain: DomId, window: u32, info: u64, l4: Mfn, fpu: Mfn) -> Vcpu {
+        Vcpu {
+            id,
+            domain,
+            window,
+            info: AtomicU64::new(info),
+            info_registered: AtomicBool::new(false),
+            run: VcpuRun::new(),
+            time: VcpuTime::new(),
+            state: Mutex::new(VcpuState {
+                regs: UserRegs::default(),
+                segments: [0; 4],
+                kernel_ss: 0,
+                kernel_sp: 0,
+                traps: TrapTable::new(),
+                callbacks: Callbacks::default(),
+                iopl: 0,
+                root: Mfn::new(0),
+                l4,
+                gdt: heapless::Vec::new(),
+                gdt_entries: 0,
+                ldt_base: 0,
+                ldt_entries: 0,
+                ldt: [None; 16],
+                task_switched: false,
+                cr4: 0,
+                debug_registers: [0, 0, 0, 0, 0, 0, 0xffff_0ff0, 0x400],
+                fpu,
+            }),
+        }
+    }
+
+    /// Machine address of the `vcpu_info`.
+    #[inline(always)]
+    pub fn info_address(&self) -> u64 {
+        self.info.load(Ordering::Acquire)
+    }
+
+    /// Moves the `vcpu_info`; its contents are the caller's to copy.
+    pub fn set_info_address(&self, maddr: u64) {
+        self.info.store(maddr, Ordering::Release);
+    }
+
+    /// A byte of the `vcpu_info`.
+    #[inline(always)]
+    fn info_byte<'a>(
+        &self,
+        access: &'a impl FrameAccess,
+        offset: u64,
+    ) -> Option<&'a core::sync::atomic::AtomicU8> {
+        let at = self.info_address() + offset;
+        access.bytes(Mfn::new(at >> 12)).get((at & 0xfff) as usize)
+    }
+
+    /// `evtchn_upcall_pending`.
+    #[inline(always)]
+    pub fn upcall_pending(&self, access: &impl FrameAccess) -> bool {
+        self.info_byte(access, 0).is_some_and(|b| b.load(Ordering::Relaxed) != 0)
+    }
+
+    /// Sets `evtchn_upcall_pending`; returns whether it was set before.
+    pub fn set_upcall_pending(&self, access: &impl FrameAccess) -> bool {
+        self.info_byte(access, 0).is_some_and(|b| b.swap(1, Ordering::AcqRel) != 0)
+    }
+
+    /// `evtchn_upcall_mask`: the guest's virtual interrupt flag, inverted.
+    #[inline(always)]
+    pub fn upcall_masked(&self, access: &impl FrameAccess) -> bool {
+        self.info_byte(access, 1).is_some_and(|b| b.load(Ordering::Relaxed) != 0)
+    }
+
+    /// Writes `evtchn_upcall_mask`.
+    #[inline(always)]
+    pub fn set_upcall_mask(&self, access: &impl FrameAccess, masked: bool) {
+        if let Some(byte) = self.info_byte(access, 1) {
+            byte.store(u8::from(masked), Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The table of hypercalls. Nothing else decides which exist.
+
+use pv_abi::errno::Errno;
+use pv_abi::hypercall as nr;
+
+use super::{Args, misc, multicall};
+use crate::error::HypercallResult;
+use crate::guest::Ctx;
+use crate::platform::Platform;
+use crate::{evtchn, mm, sched, time, trap};
+
+/// How many hypercall numbers the ABI's page has room for.
+pub const NUMBERS: u32 = 64;
+
+macro_rules! hypercalls {
+    ($($number:path => $handler:path, $name:literal;)*) => {
+        /// Calls the handler of hypercall `number`; `ENOSYS` if there is none.
+        #[inline(always)]
+        pub fn dispatch<P: Platform>(
+            ctx: &mut Ctx<'_, P>,
+            number: u32,
+            args: &mut Args,
+        ) -> HypercallResult {
+            match number {
+                $($number => $handler(ctx, args),)*
+                _ => Err(Errno::ENOSYS.into()),
+            }
+        }
+
+        /// Every hypercall that has a handler: its number and its name in `xen.h`.
+        pub const SUPPORTED: &[(u32, &str)] = &[$(($number, $name)),*];
+    };
+}
+
+hypercalls! {
+    nr::SET_TRAP_TABLE => trap::ops::set_trap_table, "set_trap_table";
+    nr::MMU_UPDATE => mm::mmu_update::mmu_update, "mmu_update";
+    nr::SET_GDT => trap::descriptors::set_gdt, "set_gdt";
+    nr::STACK_SWITCH => trap::ops::stack_switch, "stack_switch";
+    nr::SET_CALLBACKS => trap::ops::set_callbacks, "set_callbacks";
+    nr::FPU_TASKSWITCH => misc::fpu_taskswitch, "fpu_taskswitch";
+    nr::SET_DEBUGREG => misc::set_debugreg, "set_debugreg";
+    nr::GET_DEBUGREG => misc::get_debugreg, "get_debugreg";
+    nr::UPDATE_DESCRIPTOR => trap::descriptors::update_descriptor, "update_descriptor";
+    nr::MEMORY_OP => mm::memory_op::memory_op, "memory_op";
+    nr::MULTICALL => multicall::multicall, "multicall";
+    nr::UPDATE_VA_MAPPING => mm::update_va::update_va_mapping, "update_va_mapping";
+    nr::SET_TIMER_OP => time::ops::set_timer_op, "set_timer_op";
+    nr::XEN_VERSION => misc::xen_version, "xen_version";
+    nr::CONSOLE_IO => misc::console_io, "console_io";
+    nr::VM_ASSIST => misc::vm_assist, "vm_assist";
+    nr::IRET => trap::iret::iret, "iret";
+    nr::VCPU_OP => sched::vcpu_op::vcpu_op, "vcpu_op";
+    nr::MMUEXT_OP => mm::mmuext::mmuext_op, "mmuext_op";
+    nr::SCHED_OP => sched::ops::sched_op, "sched_op";
+    nr::CALLBACK_OP => trap::ops::callback_op, "callback_op";
+    nr::EVENT_CHANNEL_OP => evtchn::ops::event_channel_op, "event_channel_op";
+    nr::PHYSDEV_OP => misc::physdev_op, "physdev_op";
+}

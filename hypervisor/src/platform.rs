@@ -1,0 +1,139 @@
+//! What the hypervisor's logic needs of the machine below it.
+//!
+//! `arch` implements these traits on the CPU; `pv-tests` implements them over an
+//! array of frames, so that the same logic runs under `cargo test`. They say
+//! what is needed, not how a processor provides it.
+
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
+
+use pv_abi::types::Mfn;
+
+/// A guest address that could not be read or written: not mapped, or not for us to touch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GuestFault;
+
+/// A machine frame seen as page-table entries.
+pub type Words = [AtomicU64; 512];
+/// A machine frame seen as 32-bit words.
+pub type HalfWords = [AtomicU32; 1024];
+/// A machine frame seen as bytes.
+pub type Bytes = [AtomicU8; 4096];
+
+/// Reaching the contents of machine frames.
+///
+/// The frame must be RAM: callers have it from the frame table. Contents are
+/// atomics since guests and page walkers change them under us.
+pub trait FrameAccess {
+    /// The frame as 512 64-bit words.
+    fn words(&self, mfn: Mfn) -> &Words;
+    /// The frame as 1024 32-bit words.
+    fn half_words(&self, mfn: Mfn) -> &HalfWords;
+    /// The frame as bytes.
+    fn bytes(&self, mfn: Mfn) -> &Bytes;
+    /// Fills the frame with zeros.
+    fn zero(&self, mfn: Mfn);
+    /// Copies a whole frame.
+    fn copy(&self, from: Mfn, to: Mfn);
+    /// Where consecutive frames starting at `mfn` lie, one after another, in our address space.
+    fn pointer(&self, mfn: Mfn) -> *mut u8;
+}
+
+/// Reading and writing the memory of the running guest at its virtual addresses.
+///
+/// Callers have checked the range against the guest's width. A fault part way
+/// leaves a prefix done.
+pub trait GuestAccess {
+    /// Copies from the guest.
+    fn copy_from_guest(&self, address: u64, to: &mut [u8]) -> Result<(), GuestFault>;
+    /// Copies to the guest, honouring write protection (CR0.WP).
+    fn copy_to_guest(&self, address: u64, from: &[u8]) -> Result<(), GuestFault>;
+}
+
+/// A page of the address space that the running vCPU's descriptor tables occupy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TablePage {
+    /// Page 0 to 13 of the GDT.
+    Gdt(u8),
+    /// Page 0 to 15 of the LDT.
+    Ldt(u8),
+}
+
+/// The translation hardware of the CPU we run on.
+pub trait Mmu {
+    /// Makes `l4` the root of translation; stale entries of the old one are gone.
+    fn load_root(&self, l4: Mfn);
+    /// Drops every cached translation of guest addresses, on this CPU.
+    fn flush_tlb(&self);
+    /// Drops cached translations of one guest address, on this CPU.
+    fn flush_page(&self, address: u64);
+    /// Writes back and invalidates the caches.
+    fn flush_cache(&self);
+    /// An L4 for a new vCPU: the hypervisor's half filled in, the guest's empty.
+    fn init_vcpu_l4(&self, l4: Mfn);
+    /// Puts `mfn` (or nothing) at a page of vCPU window `window`.
+    fn map_table_page(&self, window: u32, page: TablePage, mfn: Option<Mfn>);
+    /// Loads the LDT register: `entries` descriptors at the window's LDT, or none.
+    fn load_ldt(&self, window: u32, entries: u32);
+}
+
+/// Time.
+pub trait Clock {
+    /// Nanoseconds since boot, the same on every CPU.
+    fn now_ns(&self) -> u64;
+    /// How guests turn TSC ticks into `now_ns`.
+    fn pvclock(&self) -> PvClock;
+    /// Nanoseconds since 1970 at `now_ns() == 0`.
+    fn wallclock_base_ns(&self) -> u64;
+    /// Asks for a timer interrupt on this CPU at `deadline_ns`, or none.
+    fn set_deadline(&self, deadline_ns: Option<u64>);
+}
+
+/// A TSC reading with its system time and the scale between them, as
+/// `vcpu_time_info` in `xen.h` has them: ns = ((tsc - stamp) << shift) * mul >> 32.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PvClock {
+    /// TSC at the time of the reading.
+    pub tsc_timestamp: u64,
+    /// System time then, in ns.
+    pub system_time: u64,
+    /// 32-bit fixed-point multiplier.
+    pub tsc_to_system_mul: u32,
+    /// Shift applied before the multiplication; negative is to the right.
+    pub tsc_shift: i8,
+    /// Whether the TSC runs at one rate on every CPU for as long as the machine is up.
+    pub tsc_stable: bool,
+}
+
+/// The machine's console.
+pub trait Console {
+    /// Writes bytes as they are; `\n` becomes `\r\n`.
+    fn write(&self, bytes: &[u8]);
+    /// Takes received bytes that are meant for the guest; returns how many.
+    fn read(&self, to: &mut [u8]) -> usize;
+}
+
+/// Registers of the CPU that guests see or set through the ABI.
+pub trait CpuRegisters {
+    /// CR0.TS as the running guest wants it.
+    fn set_task_switched(&self, on: bool);
+    /// Sets debug register 0-3, 6 or 7; the value is checked.
+    fn set_debug_register(&self, index: u8, value: u64);
+    /// Address of the last page fault.
+    fn page_fault_address(&self) -> u64;
+}
+
+/// Reaching other CPUs.
+pub trait Cpus {
+    /// The number of the CPU we run on.
+    fn this_cpu(&self) -> u32;
+    /// How many CPUs are up.
+    fn count(&self) -> u32;
+    /// Makes `cpu` look at its run queue.
+    fn kick(&self, cpu: u32);
+}
+
+/// All of the machine.
+pub trait Platform:
+    FrameAccess + GuestAccess + Mmu + Clock + Console + CpuRegisters + Cpus + Sync + 'static
+{
+}

@@ -1,0 +1,42 @@
+//! The machine as the hypervisor's logic sees it: one [`System`], shared by all CPUs.
+//!
+//! What changes in it sits behind locks of its own; there is no lock over all of
+//! it. Order in which locks are taken, outermost first:
+//!
+//! 1. `Vcpu::state` (held by the CPU that runs the vCPU)
+//! 2. `Domain::paging`
+//! 3. `Domain::events`
+//! 4. a CPU's run queue
+//! 5. `Memory`'s heap
+//!
+//! No CPU waits for another's acknowledgement while it holds any of them: the other
+//! may be spinning on that very lock with interrupts closed.
+
+use pv_abi::types::DomId;
+
+use crate::domain::{Domain, Domains};
+use crate::mm::m2p_window::M2pWindow;
+use crate::mm::memory::Memory;
+use crate::platform::Platform;
+use crate::sched::Scheduler;
+
+/// Everything that all CPUs share.
+pub struct System<P: Platform> {
+    /// The machine below.
+    pub platform: P,
+    /// Its memory.
+    pub memory: Memory,
+    /// What pv32 guests see of the machine-to-physical table.
+    pub m2p_window: M2pWindow,
+    /// The guests.
+    pub domains: Domains,
+    /// Who runs where.
+    pub scheduler: Scheduler,
+}
+
+impl<P: Platform> System<P> {
+    /// The domain `id`.
+    pub fn domain(&self, id: DomId) -> Option<&Domain> {
+        self.domains.get(id)
+    }
+}

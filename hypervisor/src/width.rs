@@ -1,0 +1,46 @@
+//! The two kinds of guest: how wide their words and how deep their page tables are.
+//!
+//! One algorithm serves both; what differs is data here. A guest's kind is
+//! decided once, by the class of its kernel's ELF file, and never changes.
+
+use crate::mm::frame::Type;
+
+/// The kind of a PV guest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Width {
+    /// `x86_32p`: kernel in Ring 1, compatibility mode, PAE tables of three levels.
+    Pv32,
+    /// `x86_64`: kernel in Ring 3, long mode, tables of four levels.
+    Pv64,
+}
+
+impl Width {
+    /// The type of the frame that a guest's CR3 names.
+    pub const fn root_type(self) -> Type {
+        match self {
+            Width::Pv32 => Type::L3,
+            Width::Pv64 => Type::L4,
+        }
+    }
+
+    /// Bytes of a guest `long`, a guest handle, and a frame number in an array.
+    pub const fn long(self) -> u64 {
+        match self {
+            Width::Pv32 => 4,
+            Width::Pv64 => 8,
+        }
+    }
+
+    /// Whether `[address, address + len)` can be the guest's own memory.
+    ///
+    /// pv32: below 4 GiB. pv64: canonical and outside L4 slots 256 to 271. What
+    /// is mapped there, and how, is for the page tables to say.
+    #[inline(always)]
+    pub const fn range_ok(self, address: u64, len: u64) -> bool {
+        let Some(end) = address.checked_add(len) else { return false };
+        match self {
+            Width::Pv32 => end <= 1 << 32,
+            Width::Pv64 => end <= 0x0000_8000_0000_0000 || address >= 0xffff_8800_0000_0000,
+        }
+    }
+}
