@@ -1,0 +1,78 @@
+//! Arguments of hypercalls other than `memory_op` and `vcpu_op`.
+
+use super::width::{Callback, Handle, U64, ULong, by_width};
+
+layouts! { in "xen.h, sched.h, callback.h, version.h, physdev.h, nmi.h";
+    /// One operation of `mmuext_op(uops, count, pdone, foreigndom)`.
+    struct MmuextOp("struct mmuext_op", by_width(12, 24)) {
+        /// IN: one of `MMUEXT_*` of [`crate::mmu`].
+        cmd: u32,
+        /// Padding.
+        _pad: [u8; by_width(0, 4)] => [],
+        /// IN: a machine frame or a linear address, by `cmd`.
+        arg1: ULong => ["arg1", "arg1.mfn", "arg1.linear_addr"],
+        /// IN: a number of entries (bits 31..0 count), the address of a vCPU
+        /// bitmap, or a machine frame, by `cmd`.
+        arg2: ULong => ["arg2", "arg2.vcpumask", "arg2.src_mfn", "arg2.nr_ents"],
+    }
+
+    /// One call of `multicall(call_list, nr_calls)`.
+    struct MulticallEntry("struct multicall_entry", by_width(32, 64)) {
+        /// IN: hypercall number.
+        op: ULong,
+        /// OUT: its result.
+        result: ULong,
+        /// IN: its arguments.
+        args: [ULong; 6],
+    }
+
+    /// Argument of `SCHEDOP_poll`.
+    struct SchedPoll("struct sched_poll", by_width(16, 24)) {
+        /// IN: address of an array of ports.
+        ports: Handle,
+        /// IN: number of ports (Xen takes up to 128).
+        nr_ports: u32,
+        /// Padding.
+        _pad: [u8; by_width(0, 4)] => [],
+        /// IN: absolute system time in nanoseconds; 0: none.
+        timeout: U64,
+    }
+
+    /// Argument of `CALLBACKOP_register`.
+    struct CallbackRegister("struct callback_register", by_width(12, 16)) {
+        /// IN: one of `CALLBACKTYPE_*` of [`crate::callback`].
+        r#type: u16 => ["type"],
+        /// IN: bits `CALLBACKF_*`.
+        flags: u16,
+        /// Padding.
+        _pad: [u8; by_width(0, 4)] => [],
+        /// IN: where to enter.
+        address: Callback,
+    }
+
+    /// OUT argument of `XENVER_platform_parameters`.
+    struct PlatformParameters("struct xen_platform_parameters", by_width(4, 8)) {
+        /// First address that is the hypervisor's.
+        virt_start: ULong,
+    }
+
+    /// Argument of `PHYSDEVOP_set_iobitmap`.
+    struct PhysdevSetIobitmap("struct physdev_set_iobitmap", by_width(8, 16)) {
+        /// IN: address of the bitmap; a 0 bit allows the port. 0: none.
+        bitmap: Handle,
+        /// IN: number of ports that it covers.
+        nr_ports: u32,
+        /// Padding.
+        _pad: [u8; by_width(0, 4)] => [],
+    }
+
+    /// Argument of `PHYSDEVOP_apic_read` and `PHYSDEVOP_apic_write`.
+    struct PhysdevApic("struct physdev_apic", by_width(12, 16)) {
+        /// IN: physical address of the I/O APIC.
+        apic_physbase: ULong,
+        /// IN: register.
+        reg: u32,
+        /// OUT or IN: value.
+        value: u32,
+    }
+}

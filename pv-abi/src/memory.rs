@@ -1,0 +1,104 @@
+//! `memory_op(cmd, arg)`: reservations, memory maps, the M2P window.
+//!
+//! Most structures have the guest's width: see [`crate::x86_32`],
+//! [`crate::x86_64`].
+
+layouts! { in "memory.h";
+    /// Argument of [`XENMEM_CURRENT_RESERVATION`], [`XENMEM_MAXIMUM_RESERVATION`]
+    /// and [`XENMEM_MAXIMUM_GPFN`].
+    struct MemoryDomain("struct xen_memory_domain", 2) {
+        /// IN: the domain asked about.
+        domid: crate::types::DomId,
+    }
+
+    /// A range of guest memory of a virtual NUMA node.
+    struct Vmemrange("struct xen_vmemrange", 24) {
+        /// First address.
+        start: u64,
+        /// Address after the last.
+        end: u64,
+        /// Zero.
+        flags: u32,
+        /// Virtual node.
+        nid: u32,
+    }
+
+    /// Argument of [`XENMEM_GET_VNUMAINFO`].
+    struct VnumaTopologyInfo("struct xen_vnuma_topology_info", 40) {
+        /// IN: the domain.
+        domid: crate::types::DomId,
+        /// Zero.
+        pad: u16,
+        /// IN: room; OUT: number of nodes.
+        nr_vnodes: u32,
+        /// IN: room; OUT: number of vCPUs.
+        nr_vcpus: u32,
+        /// IN: room; OUT: number of ranges.
+        nr_vmemranges: u32,
+        /// IN: address for `nr_vnodes`² distances (u32); 32-bit guests: low half.
+        vdistance: u64 => ["vdistance", "vdistance.h", "vdistance.pad"],
+        /// IN: address for `nr_vcpus` node numbers (u32); 32-bit guests: low half.
+        vcpu_to_vnode: u64 => ["vcpu_to_vnode", "vcpu_to_vnode.h"],
+        /// IN: address for the ranges ([`Vmemrange`]); 32-bit guests: low half.
+        vmemrange: u64 => ["vmemrange", "vmemrange.h"],
+    }
+}
+
+constants! { in "memory.h";
+    /// Gives frames of the hypervisor's choice to a domain (OUT: MFNs).
+    XENMEM_INCREASE_RESERVATION: u32 = 0 => "XENMEM_increase_reservation";
+    /// Takes frames from a domain.
+    XENMEM_DECREASE_RESERVATION: u32 = 1 => "XENMEM_decrease_reservation";
+    /// Returns the highest frame number of RAM. No argument.
+    XENMEM_MAXIMUM_RAM_PAGE: u32 = 2 => "XENMEM_maximum_ram_page";
+    /// Returns how many pages a domain has.
+    XENMEM_CURRENT_RESERVATION: u32 = 3 => "XENMEM_current_reservation";
+    /// Returns how many pages a domain may have.
+    XENMEM_MAXIMUM_RESERVATION: u32 = 4 => "XENMEM_maximum_reservation";
+    /// Tells the frames of the M2P table; argument `MachphysMfnList`.
+    XENMEM_MACHPHYS_MFN_LIST: u32 = 5 => "XENMEM_machphys_mfn_list";
+    /// Gives frames to a domain at given PFNs; argument `MemoryReservation`.
+    XENMEM_POPULATE_PHYSMAP: u32 = 6 => "XENMEM_populate_physmap";
+    /// Places a page in a translated guest; argument `AddToPhysmap`.
+    XENMEM_ADD_TO_PHYSMAP: u32 = 7 => "XENMEM_add_to_physmap";
+    /// Tells the domain's memory map (E820); argument `MemoryMap`.
+    XENMEM_MEMORY_MAP: u32 = 9 => "XENMEM_memory_map";
+    /// Tells the machine's memory map (E820); argument `MemoryMap`.
+    XENMEM_MACHINE_MEMORY_MAP: u32 = 10 => "XENMEM_machine_memory_map";
+    /// Exchanges frames for contiguous ones; argument `MemoryExchange`.
+    XENMEM_EXCHANGE: u32 = 11 => "XENMEM_exchange";
+    /// Tells where the M2P table is mapped; argument `MachphysMapping`.
+    XENMEM_MACHPHYS_MAPPING: u32 = 12 => "XENMEM_machphys_mapping";
+    /// Sets a domain's memory map; argument `ForeignMemoryMap`.
+    XENMEM_SET_MEMORY_MAP: u32 = 13 => "XENMEM_set_memory_map";
+    /// Returns the highest PFN of a domain.
+    XENMEM_MAXIMUM_GPFN: u32 = 14 => "XENMEM_maximum_gpfn";
+    /// Takes a page out of a translated guest; argument `RemoveFromPhysmap`.
+    XENMEM_REMOVE_FROM_PHYSMAP: u32 = 15 => "XENMEM_remove_from_physmap";
+    /// Sets a populate-on-demand target.
+    XENMEM_SET_POD_TARGET: u32 = 16 => "XENMEM_set_pod_target";
+    /// Tells a populate-on-demand target.
+    XENMEM_GET_POD_TARGET: u32 = 17 => "XENMEM_get_pod_target";
+    /// Returns the number of frames saved by sharing.
+    XENMEM_GET_SHARING_FREED_PAGES: u32 = 18 => "XENMEM_get_sharing_freed_pages";
+    /// Returns the number of shared frames.
+    XENMEM_GET_SHARING_SHARED_PAGES: u32 = 19 => "XENMEM_get_sharing_shared_pages";
+    /// Paging of a domain's memory.
+    XENMEM_PAGING_OP: u32 = 20 => "XENMEM_paging_op";
+    /// Access rights of a domain's memory.
+    XENMEM_ACCESS_OP: u32 = 21 => "XENMEM_access_op";
+    /// Memory sharing.
+    XENMEM_SHARING_OP: u32 = 22 => "XENMEM_sharing_op";
+    /// Places pages in a translated guest; argument `AddToPhysmapBatch`.
+    XENMEM_ADD_TO_PHYSMAP_BATCH: u32 = 23 => "XENMEM_add_to_physmap_batch";
+    /// Claims an amount of memory for a domain; argument `MemoryReservation`.
+    XENMEM_CLAIM_PAGES: u32 = 24 => "XENMEM_claim_pages";
+    /// Tells the frames of the 32-bit guests' M2P table.
+    XENMEM_MACHPHYS_COMPAT_MFN_LIST: u32 = 25 => "XENMEM_machphys_compat_mfn_list";
+    /// Tells the virtual NUMA topology.
+    XENMEM_GET_VNUMAINFO: u32 = 26 => "XENMEM_get_vnumainfo";
+    /// Tells memory reserved for devices.
+    XENMEM_RESERVED_DEVICE_MEMORY_MAP: u32 = 27 => "XENMEM_reserved_device_memory_map";
+    /// Maps a resource of a domain; argument `MemAcquireResource`.
+    XENMEM_ACQUIRE_RESOURCE: u32 = 28 => "XENMEM_acquire_resource";
+}

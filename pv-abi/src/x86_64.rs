@@ -1,0 +1,46 @@
+//! Layouts of x86_64 guests: 64-bit, kernel and user in Ring 3.
+//!
+//! Readable from any target: numbers have fixed sizes, and padding
+//! is explicit, so that a 32-bit reader sees them, too. Files under `layout/` are
+//! compiled once here and once in [`crate::x86_32`], over the types of
+//! `width`.
+
+/// What `layout/` builds on, in this width.
+mod width {
+    /// C's `unsigned long`, `xen_ulong_t` and `xen_pfn_t`.
+    pub type ULong = u64;
+    /// A guest handle: an address in the guest.
+    pub type Handle = u64;
+    /// C's `uint64_t`, as it is aligned here.
+    pub type U64 = u64;
+    /// Chooses by width.
+    pub(crate) const fn by_width(_x86_32: usize, x86_64: usize) -> usize {
+        x86_64
+    }
+    pub use super::registers::Callback;
+}
+
+pub mod address_space;
+pub mod registers;
+pub mod segments;
+pub mod shared_info;
+
+#[path = "layout/hypercall_args.rs"]
+pub mod hypercall_args;
+#[path = "layout/memory.rs"]
+pub mod memory;
+#[path = "layout/start_info.rs"]
+pub mod start_info;
+#[path = "layout/vcpu.rs"]
+pub mod vcpu;
+
+pub use crate::time::VcpuTimeInfo;
+pub use address_space::*;
+pub use hypercall_args::*;
+pub use memory::*;
+pub use registers::*;
+pub use segments::*;
+pub use shared_info::*;
+pub use start_info::*;
+pub use vcpu::*;
+pub use width::{Handle, U64, ULong};
