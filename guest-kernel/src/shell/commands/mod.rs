@@ -1,0 +1,214 @@
+//! The commands: one table, from which `help`, completion and dispatch all come.
+//!
+//! A command is a function of its context and its arguments; it returns an exit status (0 success,
+//! 1 failure, 2 wrong usage, 126 cannot be run, 127 unknown), as programs do.
+
+mod files;
+mod machine;
+mod process;
+
+use core::fmt::Write;
+
+use super::kernel::{Errno, Kernel, Terminal};
+
+pub use process::{announce_ended, run_program};
+
+/// Success.
+pub const OK: u8 = 0;
+/// The command could not do what it was asked to.
+pub const FAILED: u8 = 1;
+/// The arguments make no sense.
+pub const USAGE: u8 = 2;
+/// The file is there, but is not a program.
+pub const NOT_RUNNABLE: u8 = 126;
+/// Neither a command nor a program.
+pub const NOT_FOUND: u8 = 127;
+
+/// What a command works with.
+pub struct Context<'a> {
+    /// The kernel.
+    pub kernel: &'a mut dyn Kernel,
+    /// Where output goes.
+    pub terminal: &'a mut dyn Terminal,
+    /// The command ended in `&`.
+    pub background: bool,
+    /// The shell runs lines for a script, not for a person ([`super::exec`]).
+    pub scripted: bool,
+}
+
+impl Context<'_> {
+    /// Prints one line.
+    pub fn line(&mut self, text: core::fmt::Arguments<'_>) {
+        // A terminal cannot refuse output in a way that a command could answer.
+        let _ = self.terminal.write_fmt(text);
+        let _ = self.terminal.write_str("\n");
+    }
+
+    /// Prints `what: error` and returns [`FAILED`].
+    pub fn failed(&mut self, what: &str, error: Errno) -> u8 {
+        self.line(format_args!("{what}: {error}"));
+        FAILED
+    }
+}
+
+/// One command.
+pub struct Command {
+    /// What is typed.
+    pub name: &'static str,
+    /// What follows it, for `help`.
+    pub arguments: &'static str,
+    /// What it does, in half a line.
+    pub summary: &'static str,
+    /// What else there is to say, for `help NAME`.
+    pub details: &'static str,
+    /// How many arguments it takes.
+    pub takes: core::ops::RangeInclusive<usize>,
+    /// Does it. The first argument is not the name.
+    pub run: fn(&mut Context<'_>, &[&str]) -> u8,
+}
+
+impl Command {
+    const fn new(
+        name: &'static str,
+        arguments: &'static str,
+        summary: &'static str,
+        takes: core::ops::RangeInclusive<usize>,
+        run: fn(&mut Context<'_>, &[&str]) -> u8,
+        details: &'static str,
+    ) -> Self {
+        Self { name, arguments, summary, details, takes, run }
+    }
+}
+
+const ANY: usize = super::parse::WORDS_MAX;
+
+/// All commands, in alphabetical order.
+pub static COMMANDS: &[Command] = &[
+    Command::new("cat", "FILE...", "print files", 1..=ANY, files::cat, ""),
+    Command::new(
+        "cpu",
+        "",
+        "the CPU, the rings and the hypervisor",
+        0..=0,
+        machine::cpu,
+        "What CPUID and the hypervisor (xen_version) say, and which ring this kernel runs in.",
+    ),
+    Command::new(
+        "crash",
+        "[panic|fault|stack]",
+        "crash this kernel on purpose",
+        0..=1,
+        machine::crash,
+        "panic: the kernel panics and asks for SHUTDOWN_crash (the default).\n\
+         fault: it reads an unmapped address first, and its own fault handler panics.\n\
+         stack: it loses its stack, so that no trap can be delivered: the hypervisor ends it.\n\
+         In each case the hypervisor reports the registers and lives on.",
+    ),
+    Command::new("echo", "[WORD...]", "print the arguments", 0..=ANY, files::echo, ""),
+    Command::new("help", "[COMMAND]", "this list, or more about one command", 0..=1, help, ""),
+    Command::new(
+        "hypercalls",
+        "",
+        "hypercalls so far: counts and time per call",
+        0..=0,
+        machine::hypercalls,
+        "One line for each hypercall that this kernel has made since boot.",
+    ),
+    Command::new(
+        "kill",
+        "[-SIGNAL] PID...",
+        "end processes",
+        1..=ANY,
+        process::kill,
+        "SIGNAL is a number or one of HUP, INT, QUIT, ILL, KILL, SEGV, TERM (the default).",
+    ),
+    Command::new("ls", "[PATH...]", "list directories", 0..=ANY, files::ls, ""),
+    Command::new(
+        "mem",
+        "",
+        "memory: frames by use, page tables",
+        0..=0,
+        machine::mem,
+        "Page tables are frames that the hypervisor has typed as such: this kernel can only read\n\
+         them, and changes them by hypercalls (mmu_update, update_va_mapping, mmuext_op).",
+    ),
+    Command::new("poweroff", "", "stop the machine", 0..=0, machine::poweroff, ""),
+    Command::new("ps", "", "list tasks and processes", 0..=0, process::ps, ""),
+    Command::new("reboot", "", "restart the machine", 0..=0, machine::reboot, ""),
+    Command::new(
+        "run",
+        "PROGRAM [ARGUMENT...]",
+        "run a program in Ring 3",
+        1..=ANY,
+        process::run,
+        "A name without a slash is looked for in /bin. `PROGRAM` alone does the same as\n\
+         `run PROGRAM`. With `&` at the end the shell does not wait. Ctrl-C ends the program.",
+    ),
+    Command::new(
+        "sensitive",
+        "",
+        "the sensitive instructions, executed here",
+        0..=0,
+        machine::sensitive,
+        "Executes each instruction that is sensitive but not privileged, in Ring 1 and in Ring 3,\n\
+         and prints what it did, what it does in Ring 0, and what the PV ABI gives instead.\n\
+         The status is 1 when a row differs from what is expected.",
+    ),
+    Command::new("uptime", "", "time and counters since boot", 0..=0, machine::uptime, ""),
+    Command::new("wait", "[PID]", "wait for background programs", 0..=1, process::wait, ""),
+];
+
+/// The command of this name.
+pub fn find(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.name == name)
+}
+
+/// Runs one command or program; `words` is not empty.
+pub fn dispatch(context: &mut Context<'_>, words: &[&str]) -> u8 {
+    let Some((&name, arguments)) = words.split_first() else { return OK };
+    let Some(command) = find(name) else { return process::run(context, words) };
+    if !command.takes.contains(&arguments.len()) {
+        context.line(format_args!("usage: {}", Synopsis(command)));
+        return USAGE;
+    }
+    if context.background && command.name != "run" {
+        context.line(format_args!("{name}: only programs can run in the background"));
+        return USAGE;
+    }
+    (command.run)(context, arguments)
+}
+
+/// A command's name and arguments.
+struct Synopsis(&'static Command);
+
+impl core::fmt::Display for Synopsis {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let blank = if self.0.arguments.is_empty() { "" } else { " " };
+        write!(f, "{}{blank}{}", self.0.name, self.0.arguments)
+    }
+}
+
+fn help(context: &mut Context<'_>, arguments: &[&str]) -> u8 {
+    let Some(&name) = arguments.first() else {
+        for command in COMMANDS {
+            let width = 32 - command.name.len();
+            context.line(format_args!(
+                "  {} {:width$}{}",
+                command.name, command.arguments, command.summary
+            ));
+        }
+        context.line(format_args!("Programs are in /bin (`ls /bin`): type a name to run one."));
+        context.line(format_args!("Parts of a line: `;` and `&`. Tab completes, arrows recall."));
+        return OK;
+    };
+    let Some(command) = find(name) else {
+        context.line(format_args!("help: no command {name}; `help` lists them"));
+        return FAILED;
+    };
+    context.line(format_args!("{}", Synopsis(command)));
+    context.line(format_args!("  {}", command.summary));
+    for line in command.details.lines() {
+        context.line(format_args!("  {line}"));
+    }
+    OK
+}

@@ -1,0 +1,364 @@
+//! The shell against a kernel of vectors.
+
+use super::kernel::*;
+use super::*;
+use core::fmt;
+use std::collections::BTreeMap;
+use std::string::{String, ToString};
+use std::vec::Vec as StdVec;
+use std::{format, vec};
+
+/// A kernel with a few files, whose programs end at once. The program `exitN` exits with N,
+/// `signalN` dies of signal N, every other echoes nothing and exits with 0.
+#[derive(Default)]
+struct Fake {
+    files: BTreeMap<&'static str, &'static str>,
+    spawned: StdVec<StdVec<String>>,
+    ended: BTreeMap<u32, ExitStatus>,
+    killed: StdVec<(u32, u8)>,
+    stopped: StdVec<Shutdown>,
+    memory: MemoryInfo,
+    sensitive_ok: bool,
+}
+
+impl Fake {
+    fn new() -> Self {
+        let files = BTreeMap::from([
+            ("/etc/motd", "Welcome.\n"),
+            ("/etc/no-newline", "abc"),
+            ("/bin/hello", ""),
+            ("/bin/exit3", ""),
+            ("/bin/signal11", ""),
+            ("/bin/sensitive3", ""),
+        ]);
+        let memory = MemoryInfo {
+            total: 100,
+            free: 90,
+            kernel: 7,
+            page_tables: [1; 3],
+            ..MemoryInfo::default()
+        };
+        Self { files, memory, sensitive_ok: true, ..Self::default() }
+    }
+}
+
+impl Kernel for Fake {
+    fn list(&mut self, path: &str, entry: &mut dyn FnMut(&FileInfo<'_>)) -> Result<(), Errno> {
+        let path = path.trim_matches('/');
+        match path {
+            // Unsorted on purpose.
+            "" => ["etc", "bin"].into_iter().for_each(|name| {
+                entry(&FileInfo { name, kind: FileKind::Directory, size: 0, mode: 0o755 });
+            }),
+            "etc" | "bin" => self.files.iter().rev().for_each(|(file, content)| {
+                if let Some(name) = file.strip_prefix(&format!("/{path}/")) {
+                    let (size, kind) = (content.len() as u64, FileKind::File);
+                    entry(&FileInfo { name, kind, size, mode: 0o644 });
+                }
+            }),
+            _ => return Err(Errno::ENOENT),
+        }
+        Ok(())
+    }
+
+    fn stat(&mut self, path: &str, found: &mut dyn FnMut(&FileInfo<'_>)) -> Result<(), Errno> {
+        if ["/", "/etc", "/bin", "etc", "bin"].contains(&path) {
+            found(&FileInfo { name: path, kind: FileKind::Directory, size: 0, mode: 0o755 });
+            return Ok(());
+        }
+        let content = self.files.get(path).ok_or(Errno::ENOENT)?;
+        let size = content.len() as u64;
+        found(&FileInfo { name: path, kind: FileKind::File, size, mode: 0o644 });
+        Ok(())
+    }
+
+    fn read(&mut self, path: &str, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let content = self.files.get(path).ok_or(Errno::ENOENT)?.as_bytes();
+        let rest = &content[offset as usize..];
+        let count = rest.len().min(buffer.len()).min(5);
+        buffer[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+
+    fn spawn(&mut self, path: &str, args: &[&str]) -> Result<Pid, Errno> {
+        if path.starts_with("/etc") {
+            return Err(Errno::ENOEXEC);
+        }
+        self.files.get(path).ok_or(Errno::ENOENT)?;
+        self.spawned.push(args.iter().map(ToString::to_string).collect());
+        let status = match args[0].strip_prefix("signal") {
+            Some(signal) => ExitStatus::Killed(signal.parse().unwrap()),
+            None => ExitStatus::Exited(
+                args[0].strip_prefix("exit").map_or(0, |status| status.parse().unwrap()),
+            ),
+        };
+        let pid = 10 + self.spawned.len() as u32;
+        self.ended.insert(pid, status);
+        Ok(Pid(pid))
+    }
+
+    fn wait(&mut self, pid: Pid) -> Result<ExitStatus, Errno> {
+        self.ended.remove(&pid.0).ok_or(Errno::ECHILD)
+    }
+
+    fn reap(&mut self) -> Option<(Pid, ExitStatus)> {
+        self.ended.pop_first().map(|(pid, status)| (Pid(pid), status))
+    }
+
+    fn kill(&mut self, pid: Pid, signal: u8) -> Result<(), Errno> {
+        self.killed.push((pid.0, signal));
+        if pid.0 == 999 { Err(Errno::ESRCH) } else { Ok(()) }
+    }
+
+    fn processes(&mut self, process: &mut dyn FnMut(&ProcessInfo<'_>)) {
+        let mut list = StdVec::from([(1, 1)]);
+        list.extend(self.ended.keys().map(|&pid| (pid, 3)));
+        for (pid, ring) in list {
+            process(&ProcessInfo {
+                pid: Pid(pid),
+                parent: Pid(0),
+                ring,
+                state: ProcessState::Running,
+                cpu_ns: 1_234_567_890,
+                frames: 12,
+                name: "a-name",
+            });
+        }
+    }
+
+    fn memory(&mut self) -> MemoryInfo {
+        self.memory
+    }
+
+    fn cpu(&mut self, fact: &mut dyn FnMut(&str, fmt::Arguments<'_>)) {
+        fact("vendor", format_args!("{}", "FerruleTest"));
+    }
+
+    fn uptime(&mut self) -> Uptime {
+        Uptime { up_ns: 61_002_000_000, idle_ns: 500_000_000, timer_events: 3, context_switches: 4 }
+    }
+
+    fn hypercalls(&mut self, stat: &mut dyn FnMut(&HypercallStat<'_>)) {
+        stat(&HypercallStat { number: 1, name: "mmu_update", calls: 4, total_ns: 8000 });
+    }
+
+    fn sensitive(&mut self, out: &mut dyn fmt::Write) -> bool {
+        out.write_str("the table\n").unwrap();
+        self.sensitive_ok
+    }
+
+    fn shutdown(&mut self, how: Shutdown) {
+        self.stopped.push(how);
+    }
+}
+
+/// A terminal that keeps its output.
+#[derive(Default)]
+struct Paper {
+    input: StdVec<u8>,
+    text: String,
+}
+
+impl fmt::Write for Paper {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.text.push_str(text);
+        Ok(())
+    }
+}
+
+impl Terminal for Paper {
+    fn read_byte(&mut self) -> Option<u8> {
+        (!self.input.is_empty()).then(|| self.input.remove(0))
+    }
+
+    fn write_bytes(&mut self, bytes: &[u8]) {
+        self.text.push_str(std::str::from_utf8(bytes).unwrap());
+    }
+
+    fn at_line_start(&self) -> bool {
+        self.text.is_empty() || self.text.ends_with('\n')
+    }
+}
+
+/// Runs `line` for a script: its output without the frame around it, and the status.
+fn output(kernel: &mut Fake, line: &str) -> (String, u8) {
+    let mut paper = Paper::default();
+    let status = exec(kernel, &mut paper, &line.replace('%', "%25").replace('\n', "%0A"));
+    let end = format!("exit-state: {status}\n");
+    let text = paper.text.strip_prefix(&format!("$ {line}\n")).unwrap().to_string();
+    (text.strip_suffix(&end).unwrap().to_string(), status)
+}
+
+fn check(line: &str, text: &str, status: u8) {
+    assert_eq!(output(&mut Fake::new(), line), (text.to_string(), status), "{line}");
+}
+
+#[test]
+fn a_transcript() {
+    let mut paper = Paper::default();
+    let status = exec(&mut Fake::new(), &mut paper, "cat%20/etc/motd;echo%20a%0a%0Aexit3");
+    assert_eq!(status, 3);
+    assert_eq!(paper.text, "$ cat /etc/motd;echo a\nWelcome.\na\n$ exit3\nexit-state: 3\n");
+}
+
+#[test]
+fn a_marker_starts_a_line() {
+    check("cat /etc/no-newline", "abc\n", 0);
+}
+
+#[test]
+fn bad_encoding_is_refused() {
+    for (encoded, reason) in [
+        ("ls%2", "without two"),
+        ("ls%zz", "without two"),
+        ("%ff", "UTF-8"),
+        (&"x".repeat(2000), "1024"),
+    ] {
+        let mut paper = Paper::default();
+        assert_eq!(exec(&mut Fake::new(), &mut paper, encoded), commands::USAGE);
+        assert!(paper.text.contains(reason) && paper.text.ends_with("exit-state: 2\n"));
+    }
+}
+
+#[test]
+fn files() {
+    check("ls", "drwxr-xr-x         0  bin/\ndrwxr-xr-x         0  etc/\n", 0);
+    check("ls /etc", "-rw-r--r--         9  motd\n-rw-r--r--         3  no-newline\n", 0);
+    check("ls /etc/motd", "-rw-r--r--         9  /etc/motd\n", 0);
+    check("ls /nowhere", "/nowhere: no such file or directory\n", 1);
+    check("cat /nowhere /etc/motd", "/nowhere: no such file or directory\nWelcome.\n", 1);
+    check("cat", "usage: cat FILE...\n", 2);
+    check("echo a 'b  c'", "a b  c\n", 0);
+    check("echo", "\n", 0);
+}
+
+#[test]
+fn programs_run_by_name_and_by_run() {
+    let mut kernel = Fake::new();
+    assert_eq!(output(&mut kernel, "hello a 'b c'"), (String::new(), 0));
+    assert_eq!(output(&mut kernel, "run hello"), (String::new(), 0));
+    assert_eq!(output(&mut kernel, "/bin/hello"), (String::new(), 0));
+    let expected = [vec!["hello", "a", "b c"], vec!["hello"], vec!["/bin/hello"]]
+        .map(|words| words.into_iter().map(ToString::to_string).collect::<StdVec<_>>());
+    assert_eq!(kernel.spawned, expected);
+    check("exit3; echo $?", "3\n", 0);
+    check("signal11", "signal11: segmentation fault (signal 11)\n", 139);
+    check("nothing", "nothing: no such command or program; try `help`, `ls /bin`\n", 127);
+    check("/etc/motd", "/etc/motd: not a program that this kernel can run\n", 126);
+    check("run", "usage: run PROGRAM [ARGUMENT...]\n", 2);
+}
+
+#[test]
+fn background_programs() {
+    check("exit3 & wait 11", "[11] started\n[11] ended, status 3\n", 3);
+    check(
+        "exit3 & signal11 & wait",
+        "[11] started\n[12] started\n[11] ended, status 3\n[12] segmentation fault (signal 11)\n",
+        0,
+    );
+    check("ls &", "ls: only programs can run in the background\n", 2);
+    check("wait 7", "wait: 7: no such child\n", 1);
+    let mut paper = Paper { input: b"exit3 &\r".to_vec(), ..Paper::default() };
+    run(&mut Fake::new(), &mut paper);
+    assert!(paper.text.contains("[11] started\n[11] ended, status 3\n"), "{}", paper.text);
+}
+
+#[test]
+fn kill_and_its_signals() {
+    let mut kernel = Fake::new();
+    for line in ["kill 5", "kill -9 5 6", "kill -INT 7", "kill -SIGKILL 8"] {
+        assert_eq!(output(&mut kernel, line), (String::new(), 0), "{line}");
+    }
+    assert_eq!(kernel.killed, [(5, 15), (5, 9), (6, 9), (7, 2), (8, 9)]);
+    check("kill 999", "kill: 999: no such process\n", 1);
+    check("kill x", "kill: x is not a process number\n", 2);
+    check("kill -FOO 5", "kill: no signal FOO; see `help kill`\n", 2);
+    check("kill -0 5", "kill: no signal 0; see `help kill`\n", 2);
+    check("kill -9", "usage: kill [-SIGNAL] PID...\n", 2);
+}
+
+#[test]
+fn what_the_kernel_tells() {
+    check(
+        "ps",
+        "  PID  PPID RING STATE         TIME  PAGES NAME\n    1     0    1 running      1.234     12 a-name\n",
+        0,
+    );
+    check("cpu", "vendor         FerruleTest\n", 0);
+    check("uptime", "up 61.002 s, of it idle 0.500 s\n3 timer events, 4 task switches\n", 0);
+    let (text, _) = output(&mut Fake::new(), "hypercalls");
+    assert!(text.contains("  1 mmu_update                    4      2000           8\n"), "{text}");
+    let (text, status) = output(&mut Fake::new(), "mem");
+    assert!(status == 0 && text.contains("      100       400 the whole domain\n"), "{text}");
+    let mut leaky = Fake::new();
+    leaky.memory.free -= 2;
+    let (text, status) = output(&mut leaky, "mem");
+    assert!(status == 1 && text.contains("        2           not accounted for\n"), "{text}");
+}
+
+#[test]
+fn sensitive_runs_both_halves() {
+    let mut kernel = Fake::new();
+    assert_eq!(output(&mut kernel, "sensitive"), ("the table\n".to_string(), 0));
+    assert_eq!(kernel.spawned, [["sensitive3"]]);
+    kernel.sensitive_ok = false;
+    assert_eq!(output(&mut kernel, "sensitive").1, 1);
+    kernel.sensitive_ok = true;
+    kernel.files.remove("/bin/sensitive3");
+    assert_eq!(output(&mut kernel, "sensitive").1, 1);
+}
+
+#[test]
+fn stopping() {
+    let mut kernel = Fake::new();
+    let mut paper = Paper::default();
+    exec(&mut kernel, &mut paper, "reboot;crash;crash%20fault;crash%20stack;poweroff");
+    use Shutdown::*;
+    assert_eq!(kernel.stopped, [Reboot, Panic, Fault, LoseStack, Poweroff]);
+    // A runner must see a marker even though the real poweroff never returns.
+    assert!(paper.text.contains("exit-state: 0\n"));
+    check("crash gently", "crash: gently? One of panic, fault, stack\n", 2);
+    check("poweroff now", "usage: poweroff\n", 2);
+}
+
+#[test]
+fn help_knows_every_command() {
+    let (text, status) = output(&mut Fake::new(), "help");
+    assert_eq!(status, 0);
+    let mut last = "";
+    for command in commands::COMMANDS {
+        assert!(
+            text.contains(&format!("\n  {} ", command.name))
+                || text.starts_with(&format!("  {} ", command.name))
+        );
+        assert!(text.lines().all(|line| line.len() < 80));
+        assert!(last < command.name, "sorted");
+        last = command.name;
+        let (more, status) = output(&mut Fake::new(), &format!("help {}", command.name));
+        assert!(status == 0 && more.contains(command.summary));
+        assert!(more.lines().all(|line| line.len() < 100));
+    }
+    check("help nothing", "help: no command nothing; `help` lists them\n", 1);
+}
+
+#[test]
+fn an_error_runs_nothing_of_the_line() {
+    check("echo a; echo 'b", "the ' in column 14 is never closed\n", 2);
+}
+
+#[test]
+fn a_session() {
+    let input = b"echo one\rec\tx\x03\x04\x1b[A\recho $?\rls /e\tmo\t\r";
+    let mut paper = Paper { input: input.to_vec(), ..Paper::default() };
+    run(&mut Fake::new(), &mut paper);
+    for piece in [
+        "Welcome.\n\rferrule# ",
+        "echo one\none\n",
+        "^C\n",
+        "`poweroff` stops the machine.\n",
+        "echo $?\n0\n",
+        "motd \x1b[K\n-rw-r--r--         9  /etc/motd\n",
+    ] {
+        assert!(paper.text.contains(piece), "{piece:?} in {:?}", paper.text);
+    }
+}
