@@ -3,8 +3,6 @@
 //! [`Complete`] names the candidates, as often as it is asked; what they have in common is found
 //! while they pass by, so that no list of them is kept.
 
-use core::fmt::Write;
-
 use heapless::String;
 
 use super::kernel::Terminal;

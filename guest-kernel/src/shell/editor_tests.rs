@@ -118,14 +118,16 @@ impl Complete for Words {
     }
 }
 
-const WORDS: Words = Words(&["forktest", "fpu", "help", "hello", "spin"]);
+fn words() -> Words {
+    Words(&["forktest", "fpu", "help", "hello", "spin"])
+}
 
 /// Types `input` and returns the line that Return gave, with the screen.
 fn typed(input: &[u8]) -> (StdString, Screen) {
     let mut screen = Screen::new(input);
     let mut editor = Editor::new();
     let mut line = StdString::new();
-    while let Ended::Entered = editor.read_line("$ ", &mut screen, &mut WORDS) {
+    while let Ended::Entered = editor.read_line("$ ", &mut screen, &mut words()) {
         line = editor.line().to_string();
     }
     (line, screen)
@@ -178,10 +180,10 @@ fn tab_completes_as_far_as_it_can() {
 fn ends_of_a_line() {
     let mut editor = Editor::new();
     let mut screen = Screen::new(b"abc\x03\x04");
-    assert_eq!(editor.read_line("$ ", &mut screen, &mut WORDS), Ended::Interrupted);
+    assert_eq!(editor.read_line("$ ", &mut screen, &mut words()), Ended::Interrupted);
     assert_eq!(screen.above, ["$ abc^C"]);
-    assert_eq!(editor.read_line("$ ", &mut screen, &mut WORDS), Ended::EndOfInput);
-    assert_eq!(editor.read_line("$ ", &mut screen, &mut WORDS), Ended::Closed);
+    assert_eq!(editor.read_line("$ ", &mut screen, &mut words()), Ended::EndOfInput);
+    assert_eq!(editor.read_line("$ ", &mut screen, &mut words()), Ended::Closed);
 }
 
 #[test]
@@ -216,7 +218,7 @@ proptest! {
         let mut editor = Editor::new();
         let prompt = "ferrule# ";
         loop {
-            let ended = editor.read_line(prompt, &mut screen, &mut WORDS);
+            let ended = editor.read_line(prompt, &mut screen, &mut words());
             prop_assert!(editor.cursor <= editor.line.len() && editor.line.len() <= LINE_MAX);
             prop_assert!(editor.line.iter().all(|byte| (0x20..0x7f).contains(byte)));
             match ended {

@@ -21,8 +21,6 @@ pub mod keys;
 mod names;
 pub mod parse;
 
-use core::fmt::Write;
-
 use heapless::Vec;
 
 use commands::Context;

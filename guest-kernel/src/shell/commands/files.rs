@@ -1,7 +1,5 @@
 //! `ls`, `cat`, `echo`.
 
-use core::fmt::Write;
-
 use heapless::String;
 
 use super::{Context, FAILED, OK};

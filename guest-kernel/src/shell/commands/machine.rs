@@ -1,7 +1,5 @@
 //! `mem`, `cpu`, `uptime`, `hypercalls`, `sensitive`, `poweroff`, `reboot`, `crash`.
 
-use core::fmt::Write;
-
 use super::{Context, FAILED, OK, USAGE, run_program};
 use crate::shell::kernel::{Errno, Shutdown};
 

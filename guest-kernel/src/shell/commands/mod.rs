@@ -7,8 +7,6 @@ mod files;
 mod machine;
 mod process;
 
-use core::fmt::Write;
-
 use super::kernel::{Errno, Kernel, Terminal};
 
 pub use process::{announce_ended, run_program};
