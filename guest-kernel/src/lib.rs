@@ -1,6 +1,22 @@
-//! Skeleton.
+//! Ferrule's own guest: a small kernel for Ring 1 of the 32-bit PV ABI, and the library that its
+//! test guests share.
+//!
+//! What can run on the host is logic without the machine: [`shell`], [`initrd`], [`program`]. The
+//! rest exists only for the bare-metal target; [`arch`] is the lowest part and usable alone.
 #![no_std]
 #[cfg(test)]
 extern crate std;
 
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+extern crate alloc;
+
 pub mod shell;
+
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod arch;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod console;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod heap;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod panic;

@@ -1,0 +1,91 @@
+//! Text out: `print!` and `println!` over the hypervisor's console.
+//!
+//! Text is gathered into a line before it goes out, so that a line costs one hypercall and two
+//! programs' lines do not mix; [`flush`] sends an unfinished one (a prompt). The hypervisor's console
+//! makes `\r\n` of `\n`.
+#![allow(unsafe_code)] // UNSAFETY: the line buffer is a static that code with upcalls masked owns.
+
+use crate::arch::{calls, events::Masked};
+use core::cell::UnsafeCell;
+use core::fmt::{self, Write};
+
+/// Bytes that are sent at once at most.
+const LINE: usize = 512;
+
+struct Line {
+    bytes: [u8; LINE],
+    used: usize,
+}
+
+struct Buffer(UnsafeCell<Line>);
+// SAFETY: 1. One vCPU, and `with_line` masks upcalls while it uses the buffer, so that there is one
+// user at a time. 2. A trap inside would be a bug that ends in a panic, which resets the line.
+unsafe impl Sync for Buffer {}
+
+static BUFFER: Buffer = Buffer(UnsafeCell::new(Line { bytes: [0; LINE], used: 0 }));
+
+fn with_line(f: impl FnOnce(&mut Line)) {
+    let _masked = Masked::new();
+    // SAFETY: 1. See `Buffer`: upcalls are masked, and no function called by `f` comes here.
+    f(unsafe { &mut *BUFFER.0.get() });
+}
+
+impl Line {
+    fn push(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.bytes[self.used] = byte;
+            self.used += 1;
+            if byte == b'\n' || self.used == LINE {
+                self.send();
+            }
+        }
+    }
+
+    fn send(&mut self) {
+        if self.used > 0 {
+            let _ = calls::console_write(&self.bytes[..self.used]);
+            self.used = 0;
+        }
+    }
+}
+
+/// Writes bytes.
+pub fn write_bytes(bytes: &[u8]) {
+    with_line(|line| line.push(bytes));
+}
+
+/// Sends what is gathered of a line.
+pub fn flush() {
+    with_line(Line::send);
+}
+
+/// The console as a formatter's target.
+pub struct Console;
+
+impl Write for Console {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        write_bytes(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// What the macros call.
+#[doc(hidden)]
+pub fn print(arguments: fmt::Arguments<'_>) {
+    let _ = Console.write_fmt(arguments);
+}
+
+/// Writes text to the console.
+#[macro_export]
+macro_rules! print {
+    ($($argument:tt)*) => { $crate::console::print(format_args!($($argument)*)) };
+}
+
+/// Writes a line to the console.
+#[macro_export]
+macro_rules! println {
+    () => { $crate::console::print(format_args!("\n")) };
+    ($($argument:tt)*) => {
+        $crate::console::print(format_args!("{}\n", format_args!($($argument)*)))
+    };
+}
