@@ -15,6 +15,7 @@ extern crate std;
 
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod arch;
+pub mod cmdline;
 pub mod domain;
 pub mod error;
 pub mod evtchn;

@@ -69,9 +69,19 @@
 //! Page-table types change only under the owner's [`paging::Paging`] lock; counts change
 //! without it. The heap's lock is a leaf.
 
+pub mod descriptor;
 pub mod frame;
 pub mod frame_box;
 pub mod heap;
+pub mod invariants;
 pub mod m2p_window;
 pub mod memory;
+pub mod memory_op;
+pub mod mmu_update;
+pub mod mmuext;
 pub mod paging;
+pub mod pte;
+pub mod types;
+pub mod update;
+pub mod update_va;
+pub mod validate;

@@ -32,6 +32,11 @@ impl Paging {
         self.budget = BUDGET;
     }
 
+    /// Whether the budget is gone.
+    pub fn exhausted(&self) -> bool {
+        self.budget == 0
+    }
+
     /// Accounts for one table's work; `Preempted` once the budget is gone.
     pub fn spend(&mut self) -> Result<(), Stop> {
         self.budget = self.budget.checked_sub(1).ok_or(Stop::Preempted)?;

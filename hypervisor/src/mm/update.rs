@@ -1,0 +1,112 @@
+//! Changing one entry of a validated page table.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use pv_abi::errno::Errno;
+use pv_abi::types::Mfn;
+
+use super::frame::Type;
+use super::pte;
+use super::types::PageTypes;
+use super::validate::{Child, PV32_ROOT_ENTRIES, child};
+use crate::error::Stop;
+use crate::platform::Platform;
+use crate::width::Width;
+
+impl<P: Platform> PageTypes<'_, P> {
+    /// Writes entry `index` of `table`, a validated page table on which the caller holds a reference.
+    ///
+    /// The new entry takes its reference first, so nothing has changed if that is refused
+    /// (`EINVAL`); the old entry's is dropped last. With `preserve_ad` the accessed and
+    /// dirty bits that the CPU has set meanwhile stay set.
+    #[inline(always)]
+    pub fn write_entry(
+        &mut self,
+        table: Mfn,
+        kind: Type,
+        index: u16,
+        new: u64,
+        preserve_ad: bool,
+    ) -> Result<(), Stop> {
+        let word = self.words(table).get(usize::from(index)).ok_or(Errno::EINVAL)?;
+        self.begin();
+        if kind == Type::L1 {
+            self.write_page_entry(word, new, preserve_ad)
+        } else {
+            self.write_table_entry(word, kind, index, new, preserve_ad)
+        }
+    }
+
+    #[inline(always)]
+    fn write_page_entry(&mut self, word: &AtomicU64, new: u64, ad: bool) -> Result<(), Stop> {
+        let old = word.load(Ordering::Relaxed);
+        if new & pte::P != 0 {
+            if old & pte::P != 0 && (old ^ new) & !pte::SOFT == 0 {
+                exchange(word, new, ad);
+                return Ok(());
+            }
+            self.get_page(new)?;
+        }
+        let old = exchange(word, new, ad);
+        if old & pte::P != 0 {
+            self.put_entry_page(old);
+        }
+        Ok(())
+    }
+
+    fn write_table_entry(
+        &mut self,
+        word: &AtomicU64,
+        kind: Type,
+        index: u16,
+        new: u64,
+        ad: bool,
+    ) -> Result<(), Stop> {
+        let width = self.domain.width;
+        // Slot 3 carries the hypervisor's window; it stays as it was validated.
+        if width == Width::Pv32 && kind == Type::L3 && index >= PV32_ROOT_ENTRIES - 1 {
+            return Err(Errno::EINVAL.into());
+        }
+        let Child::Table(below) = child(width, self.domain.hv_start, kind, index) else {
+            return Err(Errno::EINVAL.into());
+        };
+        let new = pte::adjust(width, kind, new);
+        let old = word.load(Ordering::Relaxed);
+        if new & pte::P != 0 {
+            if old & pte::P != 0 && (old ^ new) & !(pte::SOFT | pte::RW) == 0 {
+                // The same table below. RW of a higher entry only narrows what the leaves permit.
+                if new & pte::forbidden(width, kind) != 0 {
+                    return Err(Errno::EINVAL.into());
+                }
+                exchange(word, new, ad);
+                return Ok(());
+            }
+            self.get_table(kind, below, new)?;
+        }
+        let old = exchange(word, new, ad);
+        if old & pte::P != 0 {
+            self.put(pte::mfn(old));
+            // The CPU may hold the way through the old table; the leaves it led to are guarded
+            // by their own types, but what is unmapped should be unmapped.
+            self.sys.platform.flush_tlb();
+        }
+        Ok(())
+    }
+
+}
+
+/// Replaces an entry that only the CPU's walker changes besides us; returns the old one.
+#[inline(always)]
+fn exchange(word: &AtomicU64, new: u64, preserve_ad: bool) -> u64 {
+    if !preserve_ad {
+        return word.swap(new, Ordering::AcqRel);
+    }
+    let mut old = word.load(Ordering::Relaxed);
+    loop {
+        let merged = if old & pte::P != 0 { new | old & (pte::A | pte::D) } else { new };
+        match word.compare_exchange_weak(old, merged, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) => return old,
+            Err(found) => old = found,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! `update_va_mapping`: changes the level-1 entry that maps an address of the caller's.
+
+use core::sync::atomic::Ordering;
+
+use pv_abi::errno::Errno;
+use pv_abi::mmu::{UVMF_ALL, UVMF_FLUSHTYPE_MASK, UVMF_INVLPG, UVMF_LOCAL, UVMF_TLB_FLUSH};
+use pv_abi::types::Mfn;
+
+use super::frame::Type;
+use super::pte;
+use crate::domain::Domain;
+use crate::error::HypercallResult;
+use crate::guest::Ctx;
+use crate::hypercall::Args;
+use crate::platform::{FrameAccess, Mmu, Platform};
+use crate::system::System;
+use crate::width::Width;
+
+/// `update_va_mapping(va, new_val, flags)`; a pv32 guest passes the value in two words.
+///
+/// `EINVAL`: the address has no level-1 table, or the entry is refused; then no TLB entry
+/// is dropped either (XSA-279).
+pub fn update_va_mapping<P: Platform>(ctx: &mut Ctx<'_, P>, args: &mut Args) -> HypercallResult {
+    let va = args[0];
+    let (value, flags) = match ctx.width() {
+        Width::Pv32 => (args[1] | args[2] << 32, args[3]),
+        Width::Pv64 => (args[1], args[2]),
+    };
+    let (sys, domain) = (ctx.sys, ctx.domain);
+    let mut types = sys.page_types(domain);
+    types.finish()?;
+    let table = find_l1(sys, domain, ctx.state.root, va).ok_or(Errno::EINVAL)?;
+    types.write_entry(table, Type::L1, (va >> 12 & 511) as u16, value, false)?;
+    flush(ctx, va, flags)?;
+    Ok(0)
+}
+
+/// The validated level-1 table below `root` that maps `va`.
+#[inline(always)]
+pub(crate) fn find_l1<P: Platform>(
+    sys: &System<P>,
+    domain: &Domain,
+    root: Mfn,
+    va: u64,
+) -> Option<Mfn> {
+    let levels: &[u32] = match domain.width {
+        Width::Pv32 if va >> 32 != 0 => return None,
+        Width::Pv32 => &[30, 21],
+        Width::Pv64 => &[39, 30, 21],
+    };
+    let mut table = root;
+    for shift in levels {
+        let entry = sys.platform.words(table).get((va >> shift & 511) as usize)?;
+        let entry = entry.load(Ordering::Relaxed);
+        if entry & pte::P == 0 {
+            return None;
+        }
+        table = pte::mfn(entry);
+    }
+    // The last slots of a pv32 guest lead to tables of the hypervisor's.
+    let frame = sys.memory.frame(table)?;
+    let word = frame.load();
+    (frame.is_owned_by(domain.id) && word.kind() == Type::L1 && word.validated()).then_some(table)
+}
+
+/// Drops the translations that the `UVMF_*` flags name.
+///
+/// Every vCPU that runs is on this CPU, so local, multi and all are one: only vCPU 0 starts.
+#[inline(always)]
+fn flush<P: Platform>(ctx: &Ctx<'_, P>, va: u64, flags: u64) -> Result<(), Errno> {
+    let target = flags & !UVMF_FLUSHTYPE_MASK;
+    if flags & UVMF_FLUSHTYPE_MASK == 0 {
+        return Ok(());
+    }
+    if target != UVMF_LOCAL && target != UVMF_ALL {
+        // A bitmap of vCPUs: it has to be readable, as on Xen.
+        ctx.read_long(target, 0)?;
+    }
+    match flags & UVMF_FLUSHTYPE_MASK {
+        UVMF_TLB_FLUSH => ctx.sys.platform.flush_tlb(),
+        UVMF_INVLPG => ctx.sys.platform.flush_page(va),
+        _ => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,230 @@
+//! Giving a frame a page-table type: each entry is checked and takes its reference; and the reverse.
+//!
+//! Both directions work on the entries `[0, progress)`: validation raises `progress`,
+//! taking apart lowers it, and either can stop at any entry with the frame *partial*.
+//! Every table costs one unit of the budget, whatever is in it.
+
+use core::sync::atomic::Ordering;
+
+use pv_abi::errno::Errno;
+use pv_abi::types::Mfn;
+
+use super::frame::{Frame, Type};
+use super::m2p_window::WINDOW_SLOTS;
+use super::pte;
+use super::types::PageTypes;
+use crate::error::Stop;
+use crate::platform::Platform;
+use crate::width::Width;
+
+/// Entries of a pv32 root: one per GiB of 4 GiB.
+pub const PV32_ROOT_ENTRIES: u16 = 4;
+
+/// The first entry of an `L2Top` that is the hypervisor's; a domain may begin its window earlier, never later.
+pub const WINDOW_FIRST: u16 = 512 - WINDOW_SLOTS as u16;
+
+/// The L4 entries that are the hypervisor's in a 64-bit guest's tables.
+pub const HYPERVISOR_L4: core::ops::Range<u16> = 256..272;
+
+/// What an entry of a table holds a reference to.
+pub(super) enum Child {
+    /// A page, by the entry's permissions.
+    Page,
+    /// A table of this type.
+    Table(Type),
+    /// Nothing: the entry is the hypervisor's.
+    Reserved,
+}
+
+/// What the entry at `index` of a table of type `table` refers to.
+#[inline(always)]
+pub(super) fn child(width: Width, hv_start: u64, table: Type, index: u16) -> Child {
+    match table {
+        Type::L2 => Child::Table(Type::L1),
+        Type::L2Top if index >= window_start(hv_start) => Child::Reserved,
+        Type::L2Top => Child::Table(Type::L1),
+        Type::L3 => match (width, index) {
+            (Width::Pv32, 3) => Child::Table(Type::L2Top),
+            (Width::Pv32, PV32_ROOT_ENTRIES..) => Child::Reserved,
+            _ => Child::Table(Type::L2),
+        },
+        Type::L4 if HYPERVISOR_L4.contains(&index) => Child::Reserved,
+        Type::L4 => Child::Table(Type::L3),
+        _ => Child::Page,
+    }
+}
+
+/// The first `L2Top` entry of a window that begins at `hv_start`.
+fn window_start(hv_start: u64) -> u16 {
+    let slot = hv_start.saturating_sub(0xc000_0000) >> 21;
+    slot.min(u64::from(WINDOW_FIRST)) as u16
+}
+
+impl<P: Platform> PageTypes<'_, P> {
+    /// Checks a frame whose first type reference is being taken, from entry `from` on.
+    ///
+    /// On `Preempted` the frame is partial and the caller has no reference; on an errno
+    /// everything is undone (or on its way to be), too.
+    pub(super) fn validate(
+        &mut self,
+        mfn: Mfn,
+        frame: &Frame,
+        kind: Type,
+        from: u16,
+    ) -> Result<(), Stop> {
+        let (done, outcome) = match self.paging.spend() {
+            Err(stop) => (from, Err(stop)),
+            Ok(()) => self.take_entries(mfn, kind, from),
+        };
+        match outcome {
+            Ok(()) => {
+                let _ = frame.update(|w| Some(w.with_validated(true)));
+                Ok(())
+            }
+            Err(Stop::Preempted) => {
+                self.make_partial(frame, done);
+                Err(Stop::Preempted)
+            }
+            Err(refused) => {
+                self.take_apart(mfn, frame, kind, done);
+                Err(refused)
+            }
+        }
+    }
+
+    /// Takes the references of the entries from `from` on; returns how many entries have theirs.
+    fn take_entries(&mut self, mfn: Mfn, kind: Type, from: u16) -> (u16, Result<(), Stop>) {
+        let words = self.words(mfn);
+        if kind == Type::SegDesc {
+            let checked = super::descriptor::validate_frame(words, self.domain.width);
+            return (0, checked.map_err(Stop::Errno));
+        }
+        if let Err(refused) = self.prepare(mfn, kind) {
+            return (from, Err(refused));
+        }
+        let (width, hv_start) = (self.domain.width, self.domain.hv_start);
+        for (index, word) in (from..).zip(words.iter().skip(usize::from(from))) {
+            let entry = word.load(Ordering::Relaxed);
+            if entry & pte::P == 0 {
+                continue;
+            }
+            let taken = match child(width, hv_start, kind, index) {
+                Child::Page => self.get_page(entry),
+                Child::Table(below) => self.get_table(kind, below, entry),
+                Child::Reserved => continue,
+            };
+            if let Err(stop) = taken {
+                return (index, Err(stop));
+            }
+            let adjusted = pte::adjust(width, kind, entry);
+            if adjusted != entry {
+                // Nobody else may write the frame now, bar the accessed bit of a walker.
+                word.fetch_or(adjusted, Ordering::Relaxed);
+            }
+        }
+        (pte::ENTRIES, Ok(()))
+    }
+
+    /// Puts the entries that are the hypervisor's in place, before any of the guest's can be used.
+    fn prepare(&mut self, mfn: Mfn, kind: Type) -> Result<(), Stop> {
+        let words = self.words(mfn);
+        match (kind, self.domain.width) {
+            (Type::L2Top, _) => {
+                let start = window_start(self.domain.hv_start);
+                for (i, word) in words.iter().skip(usize::from(start)).enumerate() {
+                    word.store(self.sys.m2p_window.entry(i), Ordering::Relaxed);
+                }
+            }
+            (Type::L3, Width::Pv32) => {
+                // The window must be reachable whatever the guest does with its tables.
+                let top = words.get(3).map_or(0, |w| w.load(Ordering::Relaxed));
+                if top & pte::P == 0 {
+                    return Err(Errno::EINVAL.into());
+                }
+                for word in words.iter().skip(usize::from(PV32_ROOT_ENTRIES)) {
+                    word.store(0, Ordering::Relaxed);
+                }
+            }
+            (Type::L4, _) => {
+                for index in HYPERVISOR_L4 {
+                    if let Some(word) = words.get(usize::from(index)) {
+                        word.store(0, Ordering::Relaxed);
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Drops the references of the entries below `upto`, then the frame's only type reference.
+    ///
+    /// What the budget does not allow is deferred: the frame is partial then.
+    pub(super) fn take_apart(&mut self, mfn: Mfn, frame: &Frame, kind: Type, upto: u16) {
+        if kind == Type::SegDesc {
+            return self.end_type(mfn, frame);
+        }
+        // With no room to defer, the work is done at once: late is better than never.
+        let may_defer = !self.paging.deferred.is_full();
+        if self.paging.spend().is_err() && may_defer {
+            self.make_partial(frame, upto);
+            return self.defer(mfn);
+        }
+        let words = self.words(mfn);
+        let (width, hv_start) = (self.domain.width, self.domain.hv_start);
+        let mut index = upto;
+        while index > 0 {
+            index -= 1;
+            let Some(word) = words.get(usize::from(index)) else { continue };
+            let entry = word.load(Ordering::Relaxed);
+            if entry & pte::P == 0 {
+                continue;
+            }
+            match child(width, hv_start, kind, index) {
+                Child::Page => self.put_entry_page(entry),
+                Child::Table(_) => {
+                    self.put(pte::mfn(entry));
+                    if self.paging.exhausted() && index > 0 && !self.paging.deferred.is_full() {
+                        self.make_partial(frame, index);
+                        return self.defer(mfn);
+                    }
+                }
+                Child::Reserved => {}
+            }
+        }
+        self.end_type(mfn, frame);
+    }
+
+    /// Takes the reference of a present level-1 entry.
+    #[inline(always)]
+    pub(super) fn get_page(&mut self, entry: u64) -> Result<(), Stop> {
+        if entry & pte::forbidden(self.domain.width, Type::L1) != 0 {
+            return Err(Errno::EINVAL.into());
+        }
+        if entry & pte::RW != 0 {
+            self.get_nested(pte::mfn(entry), Type::Writable)
+        } else {
+            self.sys.memory.get_page(pte::mfn(entry), self.domain.id)?;
+            Ok(())
+        }
+    }
+
+    /// Drops the reference of a present level-1 entry.
+    #[inline(always)]
+    pub(super) fn put_entry_page(&mut self, entry: u64) {
+        if entry & pte::RW != 0 {
+            self.put(pte::mfn(entry));
+        } else {
+            self.sys.put_page(pte::mfn(entry));
+        }
+    }
+
+    /// Takes the reference of a present entry of a higher level.
+    #[inline(always)]
+    pub(super) fn get_table(&mut self, table: Type, below: Type, entry: u64) -> Result<(), Stop> {
+        if entry & pte::forbidden(self.domain.width, table) != 0 {
+            return Err(Errno::EINVAL.into());
+        }
+        self.get_nested(pte::mfn(entry), below)
+    }
+}
