@@ -7,7 +7,7 @@
 pub mod regs;
 
 use pv_abi::errno::Errno;
-use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::domain::Domain;
 use crate::domain::vcpu::{Vcpu, VcpuState};

@@ -23,6 +23,7 @@ pub mod multicall;
 pub mod table;
 
 use pv_abi::errno::Errno;
+use pv_abi::types::DomId;
 
 use crate::domain::Domain;
 use crate::error::Stop;
@@ -105,11 +106,11 @@ pub fn errno_value(errno: Errno) -> u64 {
 /// `DOMID_SELF` and the caller's own number are always allowed; others need privilege
 /// (`EPERM`) and must exist (`ESRCH`).
 pub fn target<'a, P: Platform>(ctx: &Ctx<'a, P>, domid: u16) -> Result<&'a Domain, Errno> {
-    if domid == pv_abi::types::DOMID_SELF.raw() || domid == ctx.domain.id.raw() {
+    if domid == DomId::SELF.raw() || domid == ctx.domain.id.raw() {
         return Ok(ctx.domain);
     }
     if !ctx.domain.privileged {
         return Err(Errno::EPERM);
     }
-    ctx.sys.domain(pv_abi::types::DomId::new(domid)).ok_or(Errno::ESRCH)
+    ctx.sys.domain(DomId::new(domid)).ok_or(Errno::ESRCH)
 }

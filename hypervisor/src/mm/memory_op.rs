@@ -11,7 +11,7 @@ use crate::domain::Domain;
 use crate::error::{HypercallResult, Stop};
 use crate::guest::Ctx;
 use crate::hypercall::{Args, target};
-use crate::platform::{FrameAccess, Platform};
+use crate::platform::Platform;
 use crate::width::Width;
 
 /// Bits of the command word that say which command; the others count extents done before

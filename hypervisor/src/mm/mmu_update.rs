@@ -12,7 +12,7 @@ use crate::domain::Domain;
 use crate::error::{HypercallResult, Stop};
 use crate::guest::Ctx;
 use crate::hypercall::Args;
-use crate::platform::{FrameAccess, Platform};
+use crate::platform::Platform;
 
 /// Updates made before other work gets a chance.
 const BATCH: u32 = 512;
@@ -41,7 +41,7 @@ pub fn mmu_update<P: Platform>(ctx: &mut Ctx<'_, P>, args: &mut Args) -> Hyperca
         }
         let at = args[0].wrapping_add(u64::from(done) * size_of::<MmuUpdate>() as u64);
         outcome = match ctx.read::<MmuUpdate>(at) {
-            Ok(request) => one(ctx, &mut types, owner, request.ptr.get(), request.val.get()),
+            Ok(request) => one(ctx, &mut types, owner, request.ptr, request.val),
             Err(fault) => Err(fault.into()),
         };
         if outcome.is_err() {

@@ -12,7 +12,7 @@ use super::types::PageTypes;
 use crate::error::{HypercallResult, Stop};
 use crate::guest::Ctx;
 use crate::hypercall::Args;
-use crate::platform::{FrameAccess, Mmu, Platform};
+use crate::platform::Platform;
 use crate::width::Width;
 
 /// One `struct mmuext_op`, of either width.

@@ -12,7 +12,7 @@ use crate::domain::Domain;
 use crate::error::HypercallResult;
 use crate::guest::Ctx;
 use crate::hypercall::Args;
-use crate::platform::{FrameAccess, Mmu, Platform};
+use crate::platform::Platform;
 use crate::system::System;
 use crate::width::Width;
 
