@@ -1,0 +1,38 @@
+//! What must hold after every step, whatever a guest does.
+
+use hypervisor::mm::frame::{Owner, Type};
+use hypervisor::mm::invariants::Found;
+use hypervisor::system::System;
+use pv_abi::types::Mfn;
+
+use crate::machine::FakeMachine;
+
+/// Panics unless the invariants of `mm` hold and no CPU can still write, by way of a stale
+/// translation, what its guest must not.
+pub fn invariants(sys: &System<FakeMachine>) {
+    if let Err(what) = broken(sys) {
+        panic!("{what}");
+    }
+}
+
+/// The first broken invariant, in words.
+pub fn broken(sys: &System<FakeMachine>) -> Result<(), String> {
+    let mut found = vec![Found::default(); sys.memory.frame_count() as usize];
+    sys.check_invariants(&mut found)
+        .map_err(|v| format!("{} at {}: {}", v.invariant, v.mfn, v.what))?;
+    match sys.platform.stale_writable(|mfn| may_be_written(sys, mfn)).first() {
+        None => Ok(()),
+        Some((cpu, va, mfn)) => {
+            Err(format!("CPU {cpu} still writes {mfn} at {va:#x} through its TLB"))
+        }
+    }
+}
+
+/// Whether a guest may have a writable translation of the frame, if only for having had a
+/// mapping of it.
+fn may_be_written(sys: &System<FakeMachine>, mfn: Mfn) -> bool {
+    let Some(frame) = sys.memory.frame(mfn) else { return false };
+    let word = frame.load();
+    let typed = word.type_count() > 0 || word.partial();
+    matches!(frame.owner(), Owner::Domain(_)) && (!typed || word.kind() == Type::Writable)
+}

@@ -1,0 +1,187 @@
+//! Makes a domain by hand: frames, a small address space, vCPUs.
+//!
+//! It is independent of the hypervisor's own builder, so that a mistake there does not make
+//! every test fail.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use hypervisor::domain::Domain;
+use hypervisor::domain::vcpu::Vcpu;
+use hypervisor::mm::frame::{Owner, Type};
+use hypervisor::mm::frame_box::FrameBox;
+use hypervisor::mm::m2p_window::HV_START_PV32;
+use hypervisor::platform::{FrameAccess, Mmu};
+use hypervisor::system::System;
+use hypervisor::width::Width;
+use pv_abi::types::{DomId, Mfn, VcpuId};
+
+use super::{Guest, SCRATCH_PAGES, Spec};
+use crate::machine::FakeMachine;
+
+/// Present, writable, for Ring 3 as well, accessed, dirty.
+const TABLE: u64 = 0x67;
+/// Present, accessed.
+const PAE_ROOT_ENTRY: u64 = 0x1;
+/// Present, writable, accessed, dirty.
+const PAGE: u64 = 0x63;
+const WRITABLE: u64 = 0x2;
+
+impl Guest {
+    /// Adds a guest to a machine.
+    pub fn on(sys: Arc<System<FakeMachine>>, spec: Spec) -> Guest {
+        let id = DomId::new(spec.id);
+        let owner = Owner::Domain(id);
+        let shared_info = sys.memory.allocate(owner, 0).expect("memory for shared_info");
+        sys.platform.zero(shared_info);
+        let domain = FrameBox::new(&sys.memory, &sys.platform, || {
+            Domain::new(id, spec.width, spec.privileged, shared_info, HV_START_PV32)
+        })
+        .expect("memory for a domain");
+        let domain = sys.domains.add(domain).expect("a number for the domain");
+        domain.max_pages.store(spec.pages as u32, Ordering::Relaxed);
+        domain.pages.store(spec.pages as u32, Ordering::Relaxed);
+
+        let frames: Vec<Mfn> = (0..spec.pages)
+            .map(|pfn| {
+                let mfn = sys.memory.allocate(owner, 0).expect("memory for the guest");
+                sys.platform.zero(mfn);
+                sys.memory.set_m2p(mfn, pfn);
+                mfn
+            })
+            .collect();
+        let (root, tables) = Tables::build(&sys, &spec, &frames);
+
+        let mut types = sys.page_types(domain);
+        // The hypervisor's own reference is all that `shared_info` has: the guest never has it
+        // to give away.
+        types.get(shared_info, Type::Writable).expect("a new frame");
+        let record = sys.memory.frame(shared_info).expect("it was allocated");
+        record.update(|w| w.with_allocated(false).sub_total()).expect("it was allocated");
+        // The pin, and the reference of each vCPU that has it loaded.
+        types.pin(root, spec.width.root_type()).expect("the tables are valid");
+        for number in 0..spec.vcpus {
+            types.get(root, spec.width.root_type()).expect("one more reference");
+            domain.add_vcpu(vcpu(&sys, &spec, shared_info, number, root));
+        }
+        drop(types);
+        let mut guest = Guest {
+            regs: Guest::start_registers(spec.width),
+            id,
+            vcpu: VcpuId::new(0),
+            continuations: 0,
+            base: spec.base,
+            frames,
+            root,
+            tables,
+            next_page: SCRATCH_PAGES,
+            scratch: 0,
+            sys,
+        };
+        for number in (0..spec.vcpus).rev() {
+            guest.run_as(number);
+            guest.machine().load_root(guest.vcpu().state.lock().l4);
+        }
+        guest
+    }
+}
+
+fn vcpu(
+    sys: &System<FakeMachine>,
+    spec: &Spec,
+    shared_info: Mfn,
+    number: u32,
+    root: Mfn,
+) -> FrameBox<Vcpu> {
+    let l4 = match spec.width {
+        Width::Pv32 => hypervisor_frame(sys),
+        Width::Pv64 => root,
+    };
+    if spec.width == Width::Pv32 {
+        sys.platform.init_vcpu_l4(l4);
+        sys.platform.words(l4)[0].store(root.raw() << 12 | TABLE, Ordering::Relaxed);
+    }
+    let fpu = hypervisor_frame(sys);
+    let info = (shared_info.raw() << 12) + u64::from(number) * 64;
+    let window = u32::from(spec.id) * 32 + number;
+    let vcpu = FrameBox::new(&sys.memory, &sys.platform, || {
+        Vcpu::new(VcpuId::new(number), DomId::new(spec.id), window, info, l4, fpu)
+    })
+    .expect("memory for a vCPU");
+    vcpu.state.lock().root = root;
+    vcpu.set_upcall_mask(&sys.platform, true);
+    vcpu
+}
+
+/// A zeroed frame of the hypervisor's.
+fn hypervisor_frame(sys: &System<FakeMachine>) -> Mfn {
+    let mfn = sys.memory.allocate(Owner::Hypervisor, 0).expect("memory for the hypervisor");
+    sys.platform.zero(mfn);
+    mfn
+}
+
+/// The page tables in the making. They are taken from the end of the guest's frames.
+struct Tables<'a> {
+    machine: &'a FakeMachine,
+    levels: u32,
+    frames: &'a [Mfn],
+    used: Vec<Mfn>,
+}
+
+impl Tables<'_> {
+    /// Maps all of `frames` from the base on; returns the root and all tables.
+    fn build(sys: &System<FakeMachine>, spec: &Spec, frames: &[Mfn]) -> (Mfn, Vec<Mfn>) {
+        assert!(spec.base.is_multiple_of(1 << 21), "the base is a multiple of 2 MiB");
+        let levels = match spec.width {
+            Width::Pv32 => 3,
+            Width::Pv64 => 4,
+        };
+        let mut tables = Tables { machine: &sys.platform, levels, frames, used: Vec::new() };
+        let root = tables.take();
+        if spec.width == Width::Pv32 {
+            // Slot 3 has a table in any case.
+            tables.table(root, 0xc000_0000, 2);
+        }
+        for (pfn, mfn) in frames.iter().enumerate() {
+            let va = spec.base + 4096 * pfn as u64;
+            let table = tables.table(root, va, 1);
+            tables.set(table, va, 1, mfn.raw() << 12 | PAGE);
+        }
+        for table in tables.used.clone() {
+            let pfn = frames.iter().position(|f| *f == table).unwrap_or_default();
+            let va = spec.base + 4096 * pfn as u64;
+            let level1 = tables.table(root, va, 1);
+            tables.set(level1, va, 1, table.raw() << 12 | PAGE & !WRITABLE);
+        }
+        (root, tables.used)
+    }
+
+    fn take(&mut self) -> Mfn {
+        let mfn = self.frames[self.frames.len() - 1 - self.used.len()];
+        self.used.push(mfn);
+        mfn
+    }
+
+    /// The table of level `level` that translates `va`, made if it is not there.
+    fn table(&mut self, root: Mfn, va: u64, level: u32) -> Mfn {
+        let mut table = root;
+        for above in (level + 1..=self.levels).rev() {
+            let index = (va >> (12 + 9 * (above - 1)) & 0x1ff) as usize;
+            let entry = self.machine.words(table)[index].load(Ordering::Relaxed);
+            table = if entry & 1 == 0 {
+                let next = self.take();
+                let flags = if self.levels == 3 && above == 3 { PAE_ROOT_ENTRY } else { TABLE };
+                self.set(table, va, above, next.raw() << 12 | flags);
+                next
+            } else {
+                Mfn::new(entry >> 12 & 0xff_ffff_ffff)
+            };
+        }
+        table
+    }
+
+    fn set(&self, table: Mfn, va: u64, level: u32, entry: u64) {
+        let index = (va >> (12 + 9 * (level - 1)) & 0x1ff) as usize;
+        self.machine.words(table)[index].store(entry, Ordering::Relaxed);
+    }
+}
