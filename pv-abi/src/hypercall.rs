@@ -14,6 +14,11 @@
 //! (Xen 4.17, `pv_ring1_init_hypercall_page` and `pv_ring3_init_hypercall_page`).
 //! Both forms are 2 bytes long, which is what a continuation rewinds.
 
+/// Bytes of a slot of the hypercall page: number n is called at byte n * 32.
+///
+/// Stated in the comments of `xen/arch-x86/xen-x86_32.h` and `xen-x86_64.h`.
+pub const PAGE_SLOT_BYTES: usize = 32;
+
 constants! { in "xen.h";
     /// Sets virtual IDT entries. 1: address of `TrapInfo`s, ended by one with
     /// `address` 0; null clears all.

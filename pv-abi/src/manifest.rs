@@ -69,62 +69,70 @@ pub struct Field {
     pub size: usize,
 }
 
-/// One row of [`TABLES`].
+/// One row of [`TABLES`]: `"module" width, constants, layouts`; absent parts are
+/// written as `-`.
 macro_rules! table {
-    ($width:ident: $($module:ident)::+ [$constants:expr, $layouts:expr]) => {
-        Table {
-            module: stringify!($($module)::+),
-            width: Width::$width,
-            constants: $constants,
-            layouts: $layouts,
-        }
+    ($module:literal $width:ident, $($constants:ident)::+, -) => {
+        table!(@ $module, $width, $($constants)::+::CONSTANTS, &[])
     };
-    ($width:ident: $($module:ident)::+ constants) => {
-        table!($width: $($module)::+ [$($module)::+::CONSTANTS, &[]])
+    ($module:literal $width:ident, -, $($layouts:ident)::+) => {
+        table!(@ $module, $width, &[], $($layouts)::+::LAYOUTS)
     };
-    ($width:ident: $($module:ident)::+ layouts) => {
-        table!($width: $($module)::+ [&[], $($module)::+::LAYOUTS])
+    ($module:literal $width:ident, $($constants:ident)::+, $($layouts:ident)::+) => {
+        table!(@ $module, $width, $($constants)::+::CONSTANTS, $($layouts)::+::LAYOUTS)
     };
-    ($width:ident: $($module:ident)::+ both) => {
-        table!($width: $($module)::+ [$($module)::+::CONSTANTS, $($module)::+::LAYOUTS])
+    (@ $module:literal, $width:ident, $constants:expr, $layouts:expr) => {
+        Table { module: $module, width: Width::$width, constants: $constants, layouts: $layouts }
     };
 }
 
 /// Everything stated.
 pub const TABLES: &[Table] = &[
-    table!(Both: types constants),
-    table!(Both: errno constants),
-    table!(Both: hypercall constants),
-    table!(Both: mmu both),
-    table!(Both: memory both),
-    table!(Both: event_channel both),
-    table!(Both: sched both),
-    table!(Both: vcpu both),
-    table!(Both: version both),
-    table!(Both: features constants),
-    table!(Both: physdev both),
-    table!(Both: callback both),
-    table!(Both: console both),
-    table!(Both: virq constants),
-    table!(Both: vm_assist constants),
-    table!(Both: start_info both),
-    table!(Both: traps constants),
-    table!(Both: elfnote constants),
-    table!(Both: time both),
-    table!(X86_32: x86_32::segments constants),
-    table!(X86_32: x86_32::address_space constants),
-    table!(X86_32: x86_32::registers layouts),
-    table!(X86_32: x86_32::shared_info both),
-    table!(X86_32: x86_32::start_info layouts),
-    table!(X86_32: x86_32::memory layouts),
-    table!(X86_32: x86_32::hypercall_args layouts),
-    table!(X86_32: x86_32::vcpu layouts),
-    table!(X86_64: x86_64::segments constants),
-    table!(X86_64: x86_64::address_space constants),
-    table!(X86_64: x86_64::registers layouts),
-    table!(X86_64: x86_64::shared_info both),
-    table!(X86_64: x86_64::start_info layouts),
-    table!(X86_64: x86_64::memory layouts),
-    table!(X86_64: x86_64::hypercall_args layouts),
-    table!(X86_64: x86_64::vcpu layouts),
+    table!("types" Both, types, -),
+    table!("errno" Both, errno, -),
+    table!("hypercall" Both, hypercall, -),
+    table!("mmu" Both, mmu, mmu),
+    table!("memory" Both, -, memory),
+    table!("memory::numbers" Both, memory::numbers, -),
+    table!("event_channel" Both, event_channel, event_channel),
+    table!("grant_table" Both, -, grant_table),
+    table!("grant_table::numbers" Both, grant_table::numbers, -),
+    table!("sched" Both, sched, sched),
+    table!("vcpu" Both, vcpu, vcpu),
+    table!("version" Both, version, version),
+    table!("features" Both, features, -),
+    table!("physdev" Both, -, physdev),
+    table!("physdev::numbers" Both, physdev::numbers, -),
+    table!("platform" Both, platform, platform),
+    table!("callback" Both, callback, callback),
+    table!("console" Both, console, console),
+    table!("nmi" Both, nmi, -),
+    table!("virq" Both, virq, -),
+    table!("vm_assist" Both, vm_assist, -),
+    table!("start_info" Both, start_info, start_info),
+    table!("time" Both, time, time),
+    table!("traps" Both, traps, -),
+    table!("elfnote" Both, elfnote, -),
+    table!("cpuid" Both, cpuid, cpuid),
+    table!("io::xs_wire" Both, io::xs_wire, io::xs_wire),
+    table!("x86_32::segments" X86_32, x86_32::segments, -),
+    table!("x86_32::address_space" X86_32, x86_32::address_space, -),
+    table!("x86_32::registers" X86_32, -, x86_32::registers),
+    table!("x86_32::shared_info" X86_32, x86_32::shared_info, x86_32::shared_info),
+    table!("x86_32::start_info" X86_32, -, x86_32::start_info),
+    table!("x86_32::memory" X86_32, -, x86_32::memory),
+    table!("x86_32::grant_table" X86_32, -, x86_32::grant_table),
+    table!("x86_32::physdev" X86_32, -, x86_32::physdev),
+    table!("x86_32::hypercall_args" X86_32, -, x86_32::hypercall_args),
+    table!("x86_32::vcpu" X86_32, -, x86_32::vcpu),
+    table!("x86_64::segments" X86_64, x86_64::segments, -),
+    table!("x86_64::address_space" X86_64, x86_64::address_space, -),
+    table!("x86_64::registers" X86_64, -, x86_64::registers),
+    table!("x86_64::shared_info" X86_64, x86_64::shared_info, x86_64::shared_info),
+    table!("x86_64::start_info" X86_64, -, x86_64::start_info),
+    table!("x86_64::memory" X86_64, -, x86_64::memory),
+    table!("x86_64::grant_table" X86_64, -, x86_64::grant_table),
+    table!("x86_64::physdev" X86_64, -, x86_64::physdev),
+    table!("x86_64::hypercall_args" X86_64, -, x86_64::hypercall_args),
+    table!("x86_64::vcpu" X86_64, -, x86_64::vcpu),
 ];

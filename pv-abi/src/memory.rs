@@ -3,12 +3,15 @@
 //! Most structures have the guest's width: see [`crate::x86_32`],
 //! [`crate::x86_64`].
 
+use crate::types::{DomId, U64A4};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 layouts! { in "memory.h";
     /// Argument of [`XENMEM_CURRENT_RESERVATION`], [`XENMEM_MAXIMUM_RESERVATION`]
     /// and [`XENMEM_MAXIMUM_GPFN`].
     struct MemoryDomain("struct xen_memory_domain", 2) {
         /// IN: the domain asked about.
-        domid: crate::types::DomId,
+        domid: DomId,
     }
 
     /// A range of guest memory of a virtual NUMA node.
@@ -26,7 +29,7 @@ layouts! { in "memory.h";
     /// Argument of [`XENMEM_GET_VNUMAINFO`].
     struct VnumaTopologyInfo("struct xen_vnuma_topology_info", 40) {
         /// IN: the domain.
-        domid: crate::types::DomId,
+        domid: DomId,
         /// Zero.
         pad: u16,
         /// IN: room; OUT: number of nodes.
@@ -44,61 +47,65 @@ layouts! { in "memory.h";
     }
 }
 
-constants! { in "memory.h";
-    /// Gives frames of the hypervisor's choice to a domain (OUT: MFNs).
-    XENMEM_INCREASE_RESERVATION: u32 = 0 => "XENMEM_increase_reservation";
-    /// Takes frames from a domain.
-    XENMEM_DECREASE_RESERVATION: u32 = 1 => "XENMEM_decrease_reservation";
-    /// Returns the highest frame number of RAM. No argument.
-    XENMEM_MAXIMUM_RAM_PAGE: u32 = 2 => "XENMEM_maximum_ram_page";
-    /// Returns how many pages a domain has.
-    XENMEM_CURRENT_RESERVATION: u32 = 3 => "XENMEM_current_reservation";
-    /// Returns how many pages a domain may have.
-    XENMEM_MAXIMUM_RESERVATION: u32 = 4 => "XENMEM_maximum_reservation";
-    /// Tells the frames of the M2P table; argument `MachphysMfnList`.
-    XENMEM_MACHPHYS_MFN_LIST: u32 = 5 => "XENMEM_machphys_mfn_list";
-    /// Gives frames to a domain at given PFNs; argument `MemoryReservation`.
-    XENMEM_POPULATE_PHYSMAP: u32 = 6 => "XENMEM_populate_physmap";
-    /// Places a page in a translated guest; argument `AddToPhysmap`.
-    XENMEM_ADD_TO_PHYSMAP: u32 = 7 => "XENMEM_add_to_physmap";
-    /// Tells the domain's memory map (E820); argument `MemoryMap`.
-    XENMEM_MEMORY_MAP: u32 = 9 => "XENMEM_memory_map";
-    /// Tells the machine's memory map (E820); argument `MemoryMap`.
-    XENMEM_MACHINE_MEMORY_MAP: u32 = 10 => "XENMEM_machine_memory_map";
-    /// Exchanges frames for contiguous ones; argument `MemoryExchange`.
-    XENMEM_EXCHANGE: u32 = 11 => "XENMEM_exchange";
-    /// Tells where the M2P table is mapped; argument `MachphysMapping`.
-    XENMEM_MACHPHYS_MAPPING: u32 = 12 => "XENMEM_machphys_mapping";
-    /// Sets a domain's memory map; argument `ForeignMemoryMap`.
-    XENMEM_SET_MEMORY_MAP: u32 = 13 => "XENMEM_set_memory_map";
-    /// Returns the highest PFN of a domain.
-    XENMEM_MAXIMUM_GPFN: u32 = 14 => "XENMEM_maximum_gpfn";
-    /// Takes a page out of a translated guest; argument `RemoveFromPhysmap`.
-    XENMEM_REMOVE_FROM_PHYSMAP: u32 = 15 => "XENMEM_remove_from_physmap";
-    /// Sets a populate-on-demand target.
-    XENMEM_SET_POD_TARGET: u32 = 16 => "XENMEM_set_pod_target";
-    /// Tells a populate-on-demand target.
-    XENMEM_GET_POD_TARGET: u32 = 17 => "XENMEM_get_pod_target";
-    /// Returns the number of frames saved by sharing.
-    XENMEM_GET_SHARING_FREED_PAGES: u32 = 18 => "XENMEM_get_sharing_freed_pages";
-    /// Returns the number of shared frames.
-    XENMEM_GET_SHARING_SHARED_PAGES: u32 = 19 => "XENMEM_get_sharing_shared_pages";
-    /// Paging of a domain's memory.
-    XENMEM_PAGING_OP: u32 = 20 => "XENMEM_paging_op";
-    /// Access rights of a domain's memory.
-    XENMEM_ACCESS_OP: u32 = 21 => "XENMEM_access_op";
-    /// Memory sharing.
-    XENMEM_SHARING_OP: u32 = 22 => "XENMEM_sharing_op";
-    /// Places pages in a translated guest; argument `AddToPhysmapBatch`.
-    XENMEM_ADD_TO_PHYSMAP_BATCH: u32 = 23 => "XENMEM_add_to_physmap_batch";
-    /// Claims an amount of memory for a domain; argument `MemoryReservation`.
-    XENMEM_CLAIM_PAGES: u32 = 24 => "XENMEM_claim_pages";
-    /// Tells the frames of the 32-bit guests' M2P table.
-    XENMEM_MACHPHYS_COMPAT_MFN_LIST: u32 = 25 => "XENMEM_machphys_compat_mfn_list";
-    /// Tells the virtual NUMA topology.
-    XENMEM_GET_VNUMAINFO: u32 = 26 => "XENMEM_get_vnumainfo";
-    /// Tells memory reserved for devices.
-    XENMEM_RESERVED_DEVICE_MEMORY_MAP: u32 = 27 => "XENMEM_reserved_device_memory_map";
-    /// Maps a resource of a domain; argument `MemAcquireResource`.
-    XENMEM_ACQUIRE_RESOURCE: u32 = 28 => "XENMEM_acquire_resource";
+/// The bits of `MemoryReservation::mem_flags` that limit the width of frame
+/// addresses; 0: no limit.
+///
+/// C: `XENMEMF_address_bits` in `xen/memory.h`.
+#[must_use]
+pub const fn memf_address_bits(bits: u8) -> u32 {
+    bits as u32
 }
+
+/// The width in `MemoryReservation::mem_flags`.
+///
+/// C: `XENMEMF_get_address_bits` in `xen/memory.h`.
+#[must_use]
+pub const fn memf_get_address_bits(flags: u32) -> u8 {
+    flags.to_le_bytes()[0]
+}
+
+/// The bits of `MemoryReservation::mem_flags` that name a NUMA node.
+///
+/// C: `XENMEMF_node` in `xen/memory.h`.
+#[must_use]
+pub const fn memf_node(node: u8) -> u32 {
+    (node as u32).wrapping_add(1) << 8
+}
+
+/// The node in `MemoryReservation::mem_flags`; 0xff: none.
+///
+/// C: `XENMEMF_get_node` in `xen/memory.h`.
+#[must_use]
+pub const fn memf_get_node(flags: u32) -> u8 {
+    flags.to_le_bytes()[1].wrapping_sub(1)
+}
+
+/// An entry of a memory map, as `XENMEM_memory_map` copies them out.
+///
+/// The header refers to the BIOS call (int 0x15, EAX = 0xE820): 20 bytes,
+/// without padding between entries. So it is in both widths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct E820Entry {
+    /// First byte.
+    pub addr: U64A4,
+    /// Number of bytes.
+    pub size: U64A4,
+    /// One of `E820_*`.
+    pub r#type: u32,
+}
+const _: () = assert!(size_of::<E820Entry>() == 20);
+
+/// Type of [`E820Entry`]: usable RAM (ACPI specification, table 15-4).
+pub const E820_RAM: u32 = 1;
+/// Type of [`E820Entry`]: reserved.
+pub const E820_RESERVED: u32 = 2;
+/// Type of [`E820Entry`]: ACPI tables, reclaimable.
+pub const E820_ACPI: u32 = 3;
+/// Type of [`E820Entry`]: ACPI non-volatile storage.
+pub const E820_NVS: u32 = 4;
+/// Type of [`E820Entry`]: unusable.
+pub const E820_UNUSABLE: u32 = 5;
+
+pub(crate) mod numbers;
+pub use numbers::*;

@@ -25,10 +25,14 @@ pub mod registers;
 pub mod segments;
 pub mod shared_info;
 
+#[path = "layout/grant_table.rs"]
+pub mod grant_table;
 #[path = "layout/hypercall_args.rs"]
 pub mod hypercall_args;
 #[path = "layout/memory.rs"]
 pub mod memory;
+#[path = "layout/physdev.rs"]
+pub mod physdev;
 #[path = "layout/start_info.rs"]
 pub mod start_info;
 #[path = "layout/vcpu.rs"]
@@ -37,8 +41,10 @@ pub mod vcpu;
 pub use crate::time::VcpuTimeInfo;
 pub use crate::types::U64A4;
 pub use address_space::*;
+pub use grant_table::*;
 pub use hypercall_args::*;
 pub use memory::*;
+pub use physdev::*;
 pub use registers::*;
 pub use segments::*;
 pub use shared_info::*;

@@ -1,8 +1,8 @@
-//! Arguments of hypercalls other than `memory_op` and `vcpu_op`.
+//! Arguments of hypercalls that have no file of their own.
 
 use super::width::{Callback, Handle, U64, ULong, by_width};
 
-layouts! { in "xen.h, sched.h, callback.h, version.h, physdev.h, nmi.h";
+layouts! { in "xen.h, sched.h, callback.h, version.h, nmi.h";
     /// One operation of `mmuext_op(uops, count, pdone, foreigndom)`.
     struct MmuextOp("struct mmuext_op", by_width(12, 24)) {
         /// IN: one of `MMUEXT_*` of [`crate::mmu`].
@@ -56,23 +56,11 @@ layouts! { in "xen.h, sched.h, callback.h, version.h, physdev.h, nmi.h";
         virt_start: ULong,
     }
 
-    /// Argument of `PHYSDEVOP_set_iobitmap`.
-    struct PhysdevSetIobitmap("struct physdev_set_iobitmap", by_width(8, 16)) {
-        /// IN: address of the bitmap; a 0 bit allows the port. 0: none.
-        bitmap: Handle,
-        /// IN: number of ports that it covers.
-        nr_ports: u32,
+    /// Argument of `XENNMI_register_callback`.
+    struct XennmiCallback("struct xennmi_callback", by_width(8, 16)) {
+        /// IN: address of the handler.
+        handler_address: ULong,
         /// Padding.
-        _pad: [u8; by_width(0, 4)] => [],
-    }
-
-    /// Argument of `PHYSDEVOP_apic_read` and `PHYSDEVOP_apic_write`.
-    struct PhysdevApic("struct physdev_apic", by_width(12, 16)) {
-        /// IN: physical address of the I/O APIC.
-        apic_physbase: ULong,
-        /// IN: register.
-        reg: u32,
-        /// OUT or IN: value.
-        value: u32,
+        pad: ULong,
     }
 }

@@ -116,4 +116,63 @@ layouts! { in "memory.h";
         /// IN or OUT: address of an array of frame numbers.
         frame_list: Handle,
     }
+
+    /// Argument of `XENMEM_add_to_physmap_batch`.
+    struct AddToPhysmapBatch("struct xen_add_to_physmap_batch", by_width(20, 32)) {
+        /// IN: the domain.
+        domid: DomId,
+        /// IN: what to map, `XENMAPSPACE_*`.
+        space: u16,
+        /// IN: number of pages.
+        size: u16,
+        /// IN: the other domain for `XENMAPSPACE_gmfn_foreign`, else 0.
+        foreign_domid: DomId => ["u", "u.foreign_domid", "u.res0"],
+        /// IN: address of an array of indices in that space.
+        idxs: Handle,
+        /// IN: address of an array of places to map them.
+        gpfns: Handle,
+        /// IN: address of an array of i32; OUT there: 0 or an error each.
+        errs: Handle,
+    }
+
+    /// Argument of `XENMEM_set_pod_target` and `XENMEM_get_pod_target`.
+    struct PodTarget("struct xen_pod_target", by_width(36, 40)) {
+        /// IN: pages wanted.
+        target_pages: U64,
+        /// OUT: pages that the domain has.
+        tot_pages: U64,
+        /// OUT: pages in the cache.
+        pod_cache_pages: U64,
+        /// OUT: entries not populated yet.
+        pod_entries: U64,
+        /// IN: the domain.
+        domid: DomId,
+        /// Padding.
+        _pad: [u8; by_width(2, 6)] => [],
+    }
+
+    /// An entry that `XENMEM_reserved_device_memory_map` writes.
+    struct ReservedDeviceMemory("struct xen_reserved_device_memory", by_width(8, 16)) {
+        /// First frame.
+        start_pfn: ULong,
+        /// Number of frames.
+        nr_pages: ULong,
+    }
+
+    /// Argument of `XENMEM_reserved_device_memory_map`.
+    struct ReservedDeviceMemoryMap(
+        "struct xen_reserved_device_memory_map",
+        by_width(16, 24)
+    ) {
+        /// IN: 0 or `XENMEM_RDM_ALL`.
+        flags: u32,
+        /// IN: room; OUT: entries needed (with `-ERANGE` if there was less room).
+        nr_entries: u32,
+        /// IN: address of an array of [`ReservedDeviceMemory`]; OUT there.
+        buffer: Handle,
+        /// IN: the device, unless all regions are wanted.
+        dev: crate::physdev::PhysdevPciDevice => ["dev", "dev.pci"],
+        /// Padding.
+        _pad: [u8; by_width(0, 4)] => [],
+    }
 }

@@ -56,7 +56,7 @@ layouts! { in "arch-x86/xen-x86_32.h";
     }
 
     /// Where a callback enters the guest (`xen_callback_t`).
-    struct Callback("xen_callback_t", 8) {
+    struct Callback("struct xen_callback", 8) {
         /// Code selector.
         cs: u32,
         /// Offset.

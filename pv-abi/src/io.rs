@@ -1,0 +1,3 @@
+//! What goes through pages that domains share: layouts only.
+
+pub mod xs_wire;
