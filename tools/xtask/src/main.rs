@@ -5,12 +5,22 @@
 //! standard error. Exit codes: 0 done, 1 failed, 2 wrong usage; `run` has more,
 //! see its help.
 
+mod bochs;
 mod build;
 mod cargo;
+mod child;
 mod cpio;
+mod emulator;
 mod image;
+mod iso;
+mod outcome;
+mod qemu;
+mod run;
+mod scratch;
 mod symbols;
+mod terminal;
 mod toolchain;
+mod transcript;
 mod workspace;
 
 use std::process::ExitCode;
@@ -36,6 +46,10 @@ enum Verb {
     Build(build::Args),
     /// Build the Multiboot image target/ferrule
     Image,
+    /// Make a disc image that boots on BIOS and UEFI machines
+    Iso(iso::Args),
+    /// Boot domain 0 in an emulator, the terminal as its console
+    Run(run::Args),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +57,8 @@ fn main() -> ExitCode {
     let done = match &cli.verb {
         Verb::Build(args) => build::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Image => image_verb().map(|()| ExitCode::SUCCESS),
+        Verb::Iso(args) => iso::run(args).map(|()| ExitCode::SUCCESS),
+        Verb::Run(args) => run::run(args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -1,0 +1,185 @@
+//! QEMU: its command line for a [`Machine`], by its version.
+//!
+//! The serial port is QEMU's standard input and output (pipes, no monitor on
+//! them), so every key reaches the guest. Files are linked into a scratch folder
+//! that QEMU runs in: `-initrd` splits at commas and blanks, which names in there
+//! do not have.
+
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, bail};
+
+use crate::child;
+use crate::emulator::{Emulator, Machine};
+use crate::scratch::Scratch;
+
+const PROGRAM: &str = "qemu-system-x86_64";
+/// TCG below this version makes far returns in Ring 3 with supervisor rights, which SMAP then
+/// refuses even where they are legitimate.
+const SMAP_WORKS_FROM: (u32, u32) = (9, 1);
+/// Where `--gdb` listens.
+pub const GDB_PORT: u16 = 1234;
+
+/// QEMU's version, e.g. (7, 2), asked once.
+pub fn version() -> Result<(u32, u32)> {
+    static VERSION: OnceLock<Option<(u32, u32)>> = OnceLock::new();
+    let version = VERSION.get_or_init(|| {
+        let output = Command::new(PROGRAM).arg("--version").output().ok()?;
+        parse_version(&String::from_utf8_lossy(&output.stdout))
+    });
+    version.with_context(|| {
+        format!(
+            "cannot run {PROGRAM}; on Debian `tools/setup run` installs it, elsewhere the \
+             package is called qemu-system-x86 or qemu-system-x86_64"
+        )
+    })
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.strip_prefix("QEMU emulator version ")?.split(['.', ' ', '(']);
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// The CPU model for a version of QEMU.
+pub fn cpu(version: (u32, u32)) -> &'static str {
+    if version < SMAP_WORKS_FROM { "max,smap=off" } else { "max" }
+}
+
+/// Boots a machine.
+pub fn start(machine: &Machine) -> Result<Emulator> {
+    let version = version()?;
+    let scratch = Scratch::new()?;
+    scratch.link("ferrule", &machine.hypervisor)?;
+    scratch.link("kernel", &machine.kernel)?;
+    if let Some(initrd) = &machine.initrd {
+        scratch.link("initrd", initrd)?;
+    }
+    let mut command = Command::new(PROGRAM);
+    command.current_dir(scratch.path());
+    command.args(arguments(machine, version)?);
+    run(command, scratch)
+}
+
+/// Boots from a disc image instead, with `firmware` in place of SeaBIOS if given.
+pub fn start_disc(
+    iso: &std::path::Path,
+    firmware: Option<&std::path::Path>,
+    memory_mib: u32,
+    cpus: u32,
+) -> Result<Emulator> {
+    let scratch = Scratch::new()?;
+    scratch.link("disc", iso)?;
+    let mut command = Command::new(PROGRAM);
+    command.current_dir(scratch.path());
+    command.args(machine_arguments(memory_mib, cpus, false, version()?));
+    command.args(["-drive", "file=disc,format=raw,media=cdrom,readonly=on"]);
+    if let Some(firmware) = firmware {
+        scratch.link("firmware", firmware)?;
+        command.args(["-bios", "firmware"]);
+    }
+    run(command, scratch)
+}
+
+fn run(mut command: Command, scratch: Scratch) -> Result<Emulator> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = child::spawn(&mut command)?;
+    let output = child.stdout.take().context("no standard output")?;
+    let input = child.stdin.take().context("no standard input")?;
+    Ok(Emulator::new(child, output, Some(Box::new(input)), scratch, false))
+}
+
+/// QEMU's arguments; files are called `ferrule`, `kernel` and `initrd`.
+fn arguments(machine: &Machine, version: (u32, u32)) -> Result<Vec<String>> {
+    let mut arguments =
+        machine_arguments(machine.memory_mib, machine.cpus, machine.icount, version);
+    let mut modules = "kernel".to_string();
+    if !machine.kernel_args.is_empty() {
+        if machine.kernel_args.contains('\n') {
+            bail!("a guest's command line is one line");
+        }
+        modules = format!("kernel {}", machine.kernel_args.replace(',', ",,"));
+    }
+    if machine.initrd.is_some() {
+        modules.push_str(",initrd");
+    }
+    for word in ["-kernel", "ferrule", "-append", &machine.hypervisor_args, "-initrd", &modules] {
+        arguments.push(word.to_string());
+    }
+    if machine.gdb {
+        arguments.extend(["-S".into(), "-gdb".into(), format!("tcp:127.0.0.1:{GDB_PORT}")]);
+    }
+    Ok(arguments)
+}
+
+/// The machine without what it boots.
+fn machine_arguments(memory_mib: u32, cpus: u32, icount: bool, version: (u32, u32)) -> Vec<String> {
+    let threads = if cpus > 1 && !icount { "multi" } else { "single" };
+    let mut arguments: Vec<String> = [
+        "-nodefaults -no-user-config -no-reboot -display none -machine pc",
+        "-chardev stdio,id=serial0,signal=off -serial chardev:serial0",
+        "-device isa-debug-exit,iobase=0xf4,iosize=4",
+    ]
+    .iter()
+    .flat_map(|line| line.split(' '))
+    .map(str::to_string)
+    .collect();
+    arguments.extend(["-accel".into(), format!("tcg,thread={threads}")]);
+    arguments.extend(["-cpu".into(), cpu(version).into()]);
+    arguments.extend(["-m".into(), format!("{memory_mib}M"), "-smp".into(), cpus.to_string()]);
+    if icount {
+        arguments.extend(["-icount".into(), "shift=0,sleep=off".into()]);
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine() -> Machine {
+        Machine {
+            hypervisor: "ferrule".into(),
+            hypervisor_args: "console=com1 debug-exit".into(),
+            kernel: "guest".into(),
+            kernel_args: "root=a,b quiet".into(),
+            initrd: Some("initrd".into()),
+            memory_mib: 256,
+            cpus: 2,
+            icount: false,
+            gdb: false,
+        }
+    }
+
+    fn after<'a>(arguments: &'a [String], name: &str) -> &'a str {
+        let at = arguments.iter().position(|word| word == name).expect(name);
+        &arguments[at + 1]
+    }
+
+    #[test]
+    fn versions_are_read() {
+        let debian = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)\nCopyright";
+        assert_eq!(parse_version(debian), Some((7, 2)));
+        assert_eq!(parse_version("QEMU emulator version 10.0.2"), Some((10, 0)));
+        assert_eq!(parse_version("something else"), None);
+        assert_eq!(cpu((7, 2)), "max,smap=off");
+        assert_eq!(cpu((10, 0)), "max");
+    }
+
+    #[test]
+    fn commas_of_a_command_line_are_doubled() {
+        let arguments = arguments(&machine(), (7, 2)).unwrap();
+        assert_eq!(after(&arguments, "-initrd"), "kernel root=a,,b quiet,initrd");
+        assert_eq!(after(&arguments, "-append"), "console=com1 debug-exit");
+        assert_eq!(after(&arguments, "-accel"), "tcg,thread=multi");
+    }
+
+    #[test]
+    fn counting_instructions_is_single_threaded() {
+        let machine = Machine { icount: true, initrd: None, kernel_args: "".into(), ..machine() };
+        let arguments = arguments(&machine, (7, 2)).unwrap();
+        assert_eq!(after(&arguments, "-initrd"), "kernel");
+        assert_eq!(after(&arguments, "-accel"), "tcg,thread=single");
+        assert_eq!(after(&arguments, "-icount"), "shift=0,sleep=off");
+    }
+}

@@ -1,0 +1,311 @@
+//! `run`: boots domain 0 on Ferrule in an emulator, the terminal as its console.
+//!
+//! Three ways: at a terminal (or with keys piped in), with `--exec LINES` for a
+//! transcript and the guest's exit state, and with `--kernel FILE` for any other
+//! PV kernel, whose console comes out as it is.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args as ClapArgs, ValueEnum};
+
+use crate::emulator::{Emulator, Machine, Watch};
+use crate::outcome::{EXIT_CODES, Outcome, Reason};
+use crate::terminal::{self, Raw};
+use crate::toolchain::Toolchain;
+use crate::transcript::{self, Transcript};
+use crate::workspace::Workspace;
+use crate::{bochs, build, iso, qemu};
+
+/// Seconds that `--exec` may take if nothing else is said.
+const EXEC_TIMEOUT_S: u64 = 120;
+
+/// What `run` takes.
+#[derive(ClapArgs)]
+#[command(after_help = EXIT_CODES, after_long_help = format!("{EXIT_CODES}\n\n{EXAMPLES}"))]
+pub struct Args {
+    /// Run these lines in the guest's shell, print the transcript, exit with its state
+    ///
+    /// Lines are separated by newlines or `;`. The transcript goes to standard output; boot
+    /// messages and the hypervisor's lines are shown (on standard error) only with -v, or if
+    /// something goes wrong.
+    #[arg(long, value_name = "LINES")]
+    pub exec: Option<String>,
+    /// Boot this PV kernel (an ELF file) as domain 0 instead of the guest kernel
+    #[arg(long, value_name = "FILE")]
+    pub kernel: Option<PathBuf>,
+    /// An initrd for domain 0 [default: the guest kernel's own; none with --kernel]
+    #[arg(long, value_name = "FILE")]
+    pub initrd: Option<PathBuf>,
+    /// Domain 0's command line
+    #[arg(long, value_name = "STRING", default_value = "")]
+    pub append: String,
+    /// Memory of the machine in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..=65536))]
+    pub memory: u32,
+    /// CPUs of the machine [default: 2; 1 with --icount]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub cpus: Option<u32>,
+    /// Virtual CPUs of domain 0 (dom0_max_vcpus=N) [default: the hypervisor decides]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32))]
+    pub vcpus: Option<u32>,
+    /// More words for the hypervisor's command line, e.g. "loglvl=debug dom0_mem=64M"
+    #[arg(long, value_name = "STRING", default_value = "")]
+    pub hypervisor_args: String,
+    /// End it after this many seconds, exit code 124 [default: none; 120 with --exec]
+    #[arg(long, value_name = "S")]
+    pub timeout: Option<u64>,
+    /// Count instructions: one is one nanosecond of virtual time, exactly repeatable (one CPU)
+    #[arg(long)]
+    pub icount: bool,
+    /// Stop before the first instruction and wait for gdb; prints what to type
+    #[arg(long)]
+    pub gdb: bool,
+    /// The emulator
+    #[arg(long, value_enum, default_value_t = Kind::Qemu)]
+    pub emulator: Kind,
+    /// Boot this hypervisor image instead of building one
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub hypervisor: Option<PathBuf>,
+    /// With --exec: show the rest of the console, too, on standard error
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+const EXAMPLES: &str = "Examples:
+  tools/run                                   a shell in the guest
+  tools/run --exec 'cat /etc/motd; ps'        a transcript, for scripts
+  tools/run --kernel my-kernel.elf --append 'debug' --timeout 60
+  tools/run --emulator bochs --exec 'sensitive'
+  tools/run --gdb                             from the first instruction on";
+
+/// An emulator that can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Fast; counts instructions; does not enforce segment limits
+    Qemu,
+    /// Slow and true to the manual; boots through GRUB
+    Bochs,
+}
+
+impl Kind {
+    /// Boots a machine on it.
+    pub fn start(self, machine: &Machine) -> Result<Emulator> {
+        match self {
+            Self::Qemu => qemu::start(machine),
+            Self::Bochs => bochs::start(machine),
+        }
+    }
+}
+
+/// Builds, boots, and tells by the exit code how it ended.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    terminal::clean_up_on_signals();
+    let ws = Workspace::here();
+    let machine = match machine(args, &ws) {
+        Ok(machine) => machine,
+        Err(error) => {
+            eprintln!("run: {error:#}");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    build_missing(args, &ws)?;
+    if args.gdb {
+        eprintln!("run: waiting for gdb; in another terminal, type:");
+        eprintln!(
+            "    gdb {} -ex 'target remote 127.0.0.1:{}'",
+            ws.shown(&ws.hypervisor_elf()),
+            qemu::GDB_PORT
+        );
+    }
+    let limit = args.timeout.or(args.exec.as_ref().map(|_| EXEC_TIMEOUT_S));
+    let limit = limit.map(Duration::from_secs);
+    let emulator = args.emulator.start(&machine)?;
+    match &args.exec {
+        Some(_) => exec(emulator, limit, args.verbose),
+        None => console(emulator, limit),
+    }
+}
+
+/// The machine that the arguments describe, after every check that needs no build.
+fn machine(args: &Args, ws: &Workspace) -> Result<Machine> {
+    let mut kernel_args = args.append.clone();
+    if let Some(lines) = &args.exec {
+        if !kernel_args.is_empty() {
+            kernel_args.push(' ');
+        }
+        kernel_args.push_str(&transcript::exec_word(lines));
+    }
+    transcript::check_command_line(&kernel_args)?;
+    if let Some(kernel) = &args.kernel {
+        check_kernel(kernel)?;
+    }
+    for file in [&args.initrd, &args.hypervisor].into_iter().flatten() {
+        fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+    }
+    let cpus = match (args.icount, args.cpus) {
+        (true, Some(2..)) => bail!("--icount counts exactly on one CPU only: leave out --cpus"),
+        (true, _) => 1,
+        (false, cpus) => cpus.unwrap_or(2),
+    };
+    let mut hypervisor_args = "console=com1 debug-exit".to_string();
+    if let Some(vcpus) = args.vcpus {
+        hypervisor_args.push_str(&format!(" dom0_max_vcpus={vcpus}"));
+    }
+    if !args.hypervisor_args.is_empty() {
+        hypervisor_args.push(' ');
+        hypervisor_args.push_str(&args.hypervisor_args);
+    }
+    let own_initrd = args.kernel.is_none().then(|| ws.initrd());
+    let machine = Machine {
+        hypervisor: args.hypervisor.clone().unwrap_or_else(|| ws.image()),
+        hypervisor_args,
+        kernel: args.kernel.clone().unwrap_or_else(|| ws.guest_kernel()),
+        kernel_args,
+        initrd: args.initrd.clone().or(own_initrd),
+        memory_mib: args.memory,
+        // Debian's Bochs is built for one CPU.
+        cpus: if args.emulator == Kind::Bochs { args.cpus.unwrap_or(1) } else { cpus },
+        icount: args.icount,
+        gdb: args.gdb,
+    };
+    if args.emulator == Kind::Bochs {
+        bochs::check(&machine)?;
+        iso::check_programs()?;
+    } else {
+        qemu::version()?;
+    }
+    Ok(machine)
+}
+
+fn build_missing(args: &Args, ws: &Workspace) -> Result<()> {
+    if args.hypervisor.is_some() && args.kernel.is_some() {
+        return Ok(());
+    }
+    let toolchain = Toolchain::find()?;
+    if args.hypervisor.is_none() {
+        build::hypervisor(ws, &toolchain)?;
+    }
+    if args.kernel.is_none() {
+        build::guest(ws, &toolchain)?;
+    }
+    Ok(())
+}
+
+/// Says what is wrong with a kernel file before a machine is started for it.
+fn check_kernel(path: &Path) -> Result<()> {
+    let shown = path.display();
+    let bytes = fs::read(path).with_context(|| format!("cannot read {shown}"))?;
+    match &bytes[..] {
+        [0x7f, b'E', b'L', b'F', ..] => Ok(()),
+        [0x1f, 0x8b, ..] => bail!("{shown} is compressed with gzip: unpack it first (gunzip)"),
+        [0xfd, b'7', b'z', ..] => bail!("{shown} is compressed with xz: unpack it first (unxz)"),
+        _ if bytes.get(0x202..0x206) == Some(b"HdrS") => bail!(
+            "{shown} is a Linux bzImage, not an ELF file: take the vmlinux inside of it \
+             (scripts/extract-vmlinux of the Linux source)"
+        ),
+        [] => bail!("{shown} is empty"),
+        _ => bail!("{shown} is not an ELF file"),
+    }
+}
+
+/// Domain 0's console on the terminal, or from and to pipes.
+fn console(mut emulator: Emulator, limit: Option<Duration>) -> Result<ExitCode> {
+    let piped = !io::stdout().is_terminal();
+    if io::stdin().is_terminal() {
+        eprintln!(
+            "run: to leave: `poweroff` in the guest; Ctrl-a three times, then Q, at the \
+             hypervisor; Ctrl-] three times kills the emulator"
+        );
+    }
+    let (open, opened) = channel();
+    let escaped = Arc::new(AtomicBool::new(false));
+    if let Some(serial) = emulator.take_input() {
+        let flag = Arc::clone(&escaped);
+        terminal::forward_keys(serial, opened, move || flag.store(true, Ordering::Relaxed));
+    }
+    let raw = Raw::take();
+    let mut out = io::stdout();
+    let outcome = loop {
+        // The receiver wakes up now and then to see whether the person wants out.
+        let watched = emulator.watch_for(Duration::from_millis(200), limit, &mut |bytes| {
+            let _ = open.send(());
+            if piped {
+                let text: Vec<_> = bytes.iter().copied().filter(|byte| *byte != b'\r').collect();
+                out.write_all(&text)?;
+            } else {
+                out.write_all(bytes)?;
+            }
+            out.flush()?;
+            Ok(Watch::On)
+        })?;
+        match watched {
+            Some(outcome) => break outcome,
+            None if escaped.load(Ordering::Relaxed) => break Outcome::Stopped,
+            None => {}
+        }
+    };
+    drop(emulator);
+    drop(raw);
+    if outcome != Outcome::Shutdown(Reason::Poweroff) {
+        eprintln!("run: {}", outcome.describe());
+    }
+    Ok(ExitCode::from(outcome.exit_code()))
+}
+
+/// A transcript of the guest's shell.
+fn exec(mut emulator: Emulator, limit: Option<Duration>, verbose: bool) -> Result<ExitCode> {
+    let mut transcript = Transcript::default();
+    let mut out = io::stdout().lock();
+    let mut rest: Box<dyn Write> =
+        if verbose { Box::new(io::stderr()) } else { Box::new(io::sink()) };
+    let outcome = emulator.watch(limit, &mut |bytes| {
+        transcript.feed(bytes, &mut out, &mut rest)?;
+        Ok(Watch::On)
+    })?;
+    match (&outcome, transcript.state()) {
+        (Outcome::Shutdown(Reason::Poweroff), Some(state)) => return Ok(ExitCode::from(state)),
+        (Outcome::Shutdown(Reason::Poweroff), None) => {
+            eprintln!("run: the guest powered off without telling an exit state");
+        }
+        _ => eprintln!("run: {}", outcome.describe()),
+    }
+    if !verbose {
+        eprintln!("run: the console's last lines:");
+        for line in transcript.tail() {
+            eprintln!("  | {line}");
+        }
+    }
+    let unknown = outcome == Outcome::Shutdown(Reason::Poweroff);
+    Ok(ExitCode::from(if unknown { 22 } else { outcome.exit_code() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_no_kernel_is_told_apart() {
+        let dir = crate::scratch::Scratch::new().unwrap();
+        let error = |bytes: &[u8]| {
+            let file = dir.path().join("kernel");
+            fs::write(&file, bytes).unwrap();
+            check_kernel(&file).map_err(|error| error.to_string())
+        };
+        assert!(error(b"\x7fELF\x01\x01\x01").is_ok());
+        assert!(error(b"\x1f\x8b\x08").unwrap_err().contains("gunzip"));
+        assert!(error(b"").unwrap_err().contains("is empty"));
+        assert!(error(b"#!/bin/sh").unwrap_err().contains("not an ELF file"));
+        let mut linux = vec![0; 0x400];
+        linux[0x202..0x206].copy_from_slice(b"HdrS");
+        assert!(error(&linux).unwrap_err().contains("bzImage"));
+        assert!(check_kernel(Path::new("/no/such/kernel")).is_err());
+    }
+}
