@@ -6,6 +6,7 @@
 
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 
+use pv_abi::errno::Errno;
 use pv_abi::types::Mfn;
 
 /// A guest address that could not be read or written: not mapped, or not for us to touch.
@@ -70,10 +71,19 @@ pub trait Mmu {
     fn flush_cache(&self);
     /// An L4 for a new vCPU: the hypervisor's half filled in, the guest's empty.
     fn init_vcpu_l4(&self, l4: Mfn);
+    /// Makes vCPU window `window`, with empty descriptor tables. `take` gives zeroed frames,
+    /// which become the hypervisor's for good. `ENOMEM` if it has none.
+    fn create_window(
+        &self,
+        window: u32,
+        take: &mut dyn FnMut() -> Option<Mfn>,
+    ) -> Result<(), Errno>;
     /// Puts `mfn` (or nothing) at a page of vCPU window `window`.
     fn map_table_page(&self, window: u32, page: TablePage, mfn: Option<Mfn>);
     /// Loads the LDT register: `entries` descriptors at the window's LDT, or none.
     fn load_ldt(&self, window: u32, entries: u32);
+    /// The page of window `window` that `address` lies in, if it lies in that window.
+    fn table_page_at(&self, window: u32, address: u64) -> Option<TablePage>;
 }
 
 /// Time.
@@ -118,8 +128,14 @@ pub trait CpuRegisters {
     fn set_task_switched(&self, on: bool);
     /// Sets debug register 0-3, 6 or 7; the value is checked.
     fn set_debug_register(&self, index: u8, value: u64);
+    /// Fills a frame with the extended state (x87, SSE, AVX) that a processor has after reset.
+    fn init_extended_state(&self, area: Mfn);
     /// Address of the last page fault.
     fn page_fault_address(&self) -> u64;
+    /// DR6 as the last debug exception left it; it is reset.
+    fn take_debug_status(&self) -> u64;
+    /// What `cpuid` says: eax, ebx, ecx, edx.
+    fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4];
 }
 
 /// Reaching other CPUs.

@@ -12,6 +12,8 @@
 //! No CPU waits for another's acknowledgement while it holds any of them: the other
 //! may be spinning on that very lock with interrupts closed.
 
+use core::sync::atomic::{AtomicU32, Ordering};
+
 use pv_abi::types::DomId;
 
 use crate::domain::{Domain, Domains};
@@ -32,9 +34,28 @@ pub struct System<P: Platform> {
     pub domains: Domains,
     /// Who runs where.
     pub scheduler: Scheduler,
+    /// Descriptor-table windows given to vCPUs so far.
+    windows: AtomicU32,
 }
 
 impl<P: Platform> System<P> {
+    /// A machine without guests.
+    pub fn new(platform: P, memory: Memory, m2p_window: M2pWindow) -> System<P> {
+        System {
+            platform,
+            memory,
+            m2p_window,
+            domains: Domains::new(),
+            scheduler: Scheduler::new(),
+            windows: AtomicU32::new(0),
+        }
+    }
+
+    /// A window that no vCPU has.
+    pub(crate) fn next_window(&self) -> u32 {
+        self.windows.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// The domain `id`.
     pub fn domain(&self, id: DomId) -> Option<&Domain> {
         self.domains.get(id)

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hypervisor::domain::Domains;
 use hypervisor::mm::m2p_window::M2pWindow;
 use hypervisor::mm::memory::{INVALID_M2P, Memory};
 use hypervisor::platform::FrameAccess;
-use hypervisor::sched::Scheduler;
 use hypervisor::system::System;
 use pv_abi::types::Mfn;
 
@@ -45,11 +43,5 @@ pub fn system(frames: usize, cpus: usize) -> Arc<System<FakeMachine>> {
     }
     memory.add_range(Mfn::new(next), Mfn::new(frames as u64));
 
-    Arc::new(System {
-        platform: machine,
-        memory,
-        m2p_window: M2pWindow::new(tables),
-        domains: Domains::new(),
-        scheduler: Scheduler::new(),
-    })
+    Arc::new(System::new(machine, memory, M2pWindow::new(tables)))
 }

@@ -1,5 +1,6 @@
 //! Domains: guests with their memory, vCPUs and channels.
 
+mod create;
 pub mod vcpu;
 
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};

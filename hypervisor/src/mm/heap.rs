@@ -45,7 +45,9 @@ impl Heap {
             let aligned = at.trailing_zeros().min(u32::from(MAX_ORDER));
             let fits = (end - at).ilog2();
             let order = aligned.min(fits) as u8;
-            self.release(frames, Mfn::new(at), order);
+            // Records that were never used are zero already, and boot has better things to do
+            // than to look at all of them.
+            self.insert(frames, Mfn::new(at), order);
             self.total += 1 << order;
             at += 1 << order;
         }
@@ -69,19 +71,15 @@ impl Heap {
     pub fn release(&mut self, frames: &[Frame], mfn: Mfn, order: u8) {
         for i in 0..1u64 << order {
             if let Some(frame) = frames.get((mfn.raw() + i) as usize) {
-                // A record that was never used is not written: boot touches no frame table it need not.
-                if frame.load() != Word::EMPTY {
-                    frame.set(Word::EMPTY);
-                }
-                if frame.owner() != Owner::Nobody {
-                    frame.set_owner(Owner::Nobody);
-                }
-            }
-            if order > 9 {
-                // Only boot releases blocks this large, and their records are zero.
-                break;
+                frame.set(Word::EMPTY);
+                frame.set_owner(Owner::Nobody);
             }
         }
+        self.insert(frames, mfn, order);
+    }
+
+    /// Puts a block of zero records into its list, merged with its buddies.
+    fn insert(&mut self, frames: &[Frame], mfn: Mfn, order: u8) {
         self.free += 1 << order;
         let (mut mfn, mut order) = (mfn, order);
         while order < MAX_ORDER {

@@ -95,6 +95,14 @@ impl Mmu for FakeMachine {
         self.words(l4)[256].store(HYPERVISOR_MARK, Ordering::Relaxed);
     }
 
+    fn create_window(
+        &self,
+        _window: u32,
+        _take: &mut dyn FnMut() -> Option<Mfn>,
+    ) -> Result<(), Errno> {
+        Ok(())
+    }
+
     fn map_table_page(&self, window: u32, page: TablePage, mfn: Option<Mfn>) {
         let key = (window, TableSlot::from(page));
         match mfn {
@@ -127,6 +135,10 @@ impl CpuRegisters for FakeMachine {
             Some(register) if index != 4 && index != 5 => *register = value,
             _ => panic!("there is no debug register {index}"),
         }
+    }
+
+    fn init_extended_state(&self, area: Mfn) {
+        self.zero(area);
     }
 
     fn page_fault_address(&self) -> u64 {

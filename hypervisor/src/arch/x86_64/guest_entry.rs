@@ -1,0 +1,149 @@
+//! From the entry stubs to the logic: the few functions that turn a frame into a [`Ctx`].
+//!
+//! Each takes the frame, lets safe code handle it, and then either returns to its stub
+//! (the vCPU runs on) or leaves for another vCPU through `switch`.
+
+// UNSAFETY: entered from assembly with a pointer.
+#![allow(unsafe_code)]
+
+use super::idt::vector;
+use super::machine::Machine;
+use super::percpu::CpuInfo;
+use super::trap_frame::TrapFrame;
+use super::{entry, interrupts, panic, switch};
+use crate::exit::{self, Next};
+use crate::guest::Ctx;
+use crate::guest::regs::UserRegs;
+use crate::{hypercall, trap};
+
+/// First vector that is no exception.
+const FIRST_INTERRUPT: u32 = 32;
+
+/// The context of the guest that entered with the frame `regs`.
+///
+/// # Safety
+/// A stub has just built `regs` at the top of this CPU's stack, and calls nothing else.
+#[inline(always)]
+unsafe fn entered(regs: *mut UserRegs) -> Ctx<'static, Machine> {
+    debug_assert!(regs == CpuInfo::this().regs());
+    // SAFETY: 1. The caller's duty: the loaded vCPU entered, and this is its only context.
+    match unsafe { CpuInfo::this().ctx() } {
+        Some(ctx) => ctx,
+        None => unreachable_guest(),
+    }
+}
+
+#[cold]
+fn unreachable_guest() -> ! {
+    panic!("a guest entered, but none is loaded")
+}
+
+/// `int $0x82` from Ring 1.
+///
+/// # Safety
+/// As [`entered`].
+pub unsafe extern "C" fn guest_hypercall(regs: *mut UserRegs) {
+    // SAFETY: the caller's duty.
+    let mut ctx = unsafe { entered(regs) };
+    hypercall::enter(&mut ctx);
+    leave(ctx);
+}
+
+/// `int $0x80` from Ring 1 or 3.
+///
+/// # Safety
+/// As [`entered`].
+pub unsafe extern "C" fn guest_int80(regs: *mut UserRegs) {
+    // SAFETY: the caller's duty.
+    let mut ctx = unsafe { entered(regs) };
+    trap::exception(&mut ctx);
+    leave(ctx);
+}
+
+/// Any other vector from a guest.
+///
+/// # Safety
+/// `regs` is the frame that a stub has just built, on the CPU's stack or, for NMI, #MC, #DF
+/// and #DB, on the vector's own.
+pub unsafe extern "C" fn guest_trap(regs: *mut UserRegs) {
+    // SAFETY: 1. The stub's frame; we only look at it here.
+    let entry_vector = unsafe { (*regs).entry_vector };
+    if entry_vector >= FIRST_INTERRUPT {
+        interrupts::dispatch(entry_vector as u8);
+        // SAFETY: the caller's duty: these vectors use the CPU's stack.
+        return leave(unsafe { entered(regs) });
+    }
+    match entry_vector as u8 {
+        vector::NMI | vector::MACHINE_CHECK | vector::DOUBLE_FAULT => {
+            // SAFETY: 1. UserRegs and TrapFrame have one layout (asserted below).
+            super::exceptions::hardware(unsafe { &mut *regs.cast::<TrapFrame>() });
+        }
+        vector::DEBUG => {
+            let top = CpuInfo::this().regs();
+            // SAFETY: 1. The guest entered on the #DB stack, so the frame at the top of the
+            //            CPU's own stack is free. 2. From here on the #DB stack is abandoned.
+            unsafe {
+                *top = *regs;
+                let mut ctx = entered(top);
+                trap::exception(&mut ctx);
+                leave(ctx);
+                entry::resume(top);
+            }
+        }
+        _ => {
+            // SAFETY: the caller's duty: these vectors use the CPU's stack.
+            let mut ctx = unsafe { entered(regs) };
+            trap::exception(&mut ctx);
+            leave(ctx);
+        }
+    }
+}
+
+const _: () = assert!(size_of::<UserRegs>() == size_of::<TrapFrame>());
+
+/// Returns if the vCPU goes on; else this CPU does something else and the stack is abandoned.
+#[inline(always)]
+fn leave(mut ctx: Ctx<'static, Machine>) {
+    if let Next::Switch = exit::prepare(&mut ctx) {
+        switch::away(ctx);
+    }
+}
+
+/// A fault at the instruction that was to resume the guest: its frame names a segment or an
+/// address that it may not have. `frame` is what interrupted us; the guest's own five words
+/// are still at the top of the stack, and its other registers are in the processor, so in `frame`.
+pub fn resume_failed(frame: &TrapFrame) -> ! {
+    let cpu = CpuInfo::this();
+    let top = cpu.regs();
+    // The new frame overlaps the guest's: both are copied out first.
+    let saved = *frame;
+    // SAFETY: 1. The guest's frame lies at the top of this CPU's stack, complete but for what
+    //            had been popped, which `saved` has. 2. It is the guest's only context.
+    let mut ctx = unsafe {
+        let regs = &mut *top;
+        let (rip, cs, rflags, rsp, ss) = (regs.rip, regs.cs, regs.rflags, regs.rsp, regs.ss);
+        *top = *core::ptr::from_ref(&saved).cast::<UserRegs>();
+        let regs = &mut *top;
+        (regs.rip, regs.cs, regs.rflags, regs.rsp, regs.ss) = (rip, cs, rflags, rsp, ss);
+        match cpu.ctx() {
+            Some(ctx) => ctx,
+            None => panic::exception(super::exceptions::name(frame), frame),
+        }
+    };
+    let segments = super::uaccess::segments();
+    let vector = saved.vector as u8;
+    let lazy_ldt = vector == vector::PAGE_FAULT
+        && trap::ldt_fault(&mut ctx, x86_64::registers::control::Cr2::read_raw());
+    if !lazy_ldt {
+        super::uaccess::load_ds(0);
+        super::uaccess::load_es(0);
+        super::uaccess::load_fs(0);
+        super::uaccess::load_gs(0);
+        if let Err(stop) = trap::bounce::failsafe(&mut ctx, segments) {
+            exit::stopped(&mut ctx, stop);
+        }
+    }
+    leave(ctx);
+    // SAFETY: 1. The frame is complete again. 2. The vCPU is still loaded.
+    unsafe { entry::resume(top) }
+}

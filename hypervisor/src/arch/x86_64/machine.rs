@@ -1,0 +1,252 @@
+//! The CPU and its board as the traits of `platform`.
+
+// UNSAFETY: the direct map turns frame numbers into references, and privileged instructions
+// change what the CPU does.
+#![allow(unsafe_code)]
+
+use core::arch::asm;
+use core::sync::atomic::Ordering;
+
+use pv_abi::errno::Errno;
+use pv_abi::types::Mfn;
+
+use super::layout::{DIRECT_MAP, PAGE_SIZE};
+use super::percpu::CpuInfo;
+use super::window::{self, WindowPage};
+use super::{address_space, apic, clock, console, cpu, uaccess};
+use crate::platform::{
+    Bytes, Clock, Console, CpuRegisters, Cpus, FrameAccess, GuestAccess, GuestFault, HalfWords,
+    Mmu, Platform, PvClock, TablePage, Words,
+};
+
+/// The machine we run on.
+pub struct Machine {
+    /// A frame of zeros: what a descriptor table reads where the guest has none.
+    pub zero: Mfn,
+    /// Wallclock at boot, ns since 1970.
+    pub wallclock_base_ns: u64,
+    /// CPUs that are up.
+    pub cpus: u32,
+}
+
+#[inline(always)]
+fn direct(mfn: Mfn) -> u64 {
+    DIRECT_MAP + (mfn.raw() << 12)
+}
+
+impl FrameAccess for Machine {
+    #[inline(always)]
+    fn words(&self, mfn: Mfn) -> &Words {
+        // SAFETY: 1. The caller has `mfn` from the frame table: RAM, so the direct map has it.
+        //         2. Atomics may be shared with guests and page walkers.
+        unsafe { &*(direct(mfn) as *const Words) }
+    }
+    #[inline(always)]
+    fn half_words(&self, mfn: Mfn) -> &HalfWords {
+        // SAFETY: as in `words`.
+        unsafe { &*(direct(mfn) as *const HalfWords) }
+    }
+    #[inline(always)]
+    fn bytes(&self, mfn: Mfn) -> &Bytes {
+        // SAFETY: as in `words`.
+        unsafe { &*(direct(mfn) as *const Bytes) }
+    }
+    fn zero(&self, mfn: Mfn) {
+        // SAFETY: 1. As in `words`. 2. Plain stores race with a guest's at worst, whose loss it is.
+        unsafe {
+            asm!("rep stosq", inout("rcx") PAGE_SIZE / 8 => _, inout("rdi") direct(mfn) => _,
+                in("rax") 0u64, options(nostack, preserves_flags));
+        }
+    }
+    fn copy(&self, from: Mfn, to: Mfn) {
+        // SAFETY: as in `zero`.
+        unsafe {
+            asm!("rep movsq", inout("rcx") PAGE_SIZE / 8 => _, inout("rsi") direct(from) => _,
+                inout("rdi") direct(to) => _, options(nostack, preserves_flags));
+        }
+    }
+    fn pointer(&self, mfn: Mfn) -> *mut u8 {
+        direct(mfn) as *mut u8
+    }
+}
+
+impl GuestAccess for Machine {
+    #[inline(always)]
+    fn copy_from_guest(&self, address: u64, to: &mut [u8]) -> Result<(), GuestFault> {
+        uaccess::copy_from(address, to)
+    }
+    #[inline(always)]
+    fn copy_to_guest(&self, address: u64, from: &[u8]) -> Result<(), GuestFault> {
+        uaccess::copy_to(address, from)
+    }
+}
+
+impl Mmu for Machine {
+    #[inline(always)]
+    fn load_root(&self, l4: Mfn) {
+        // SAFETY: 1. The L4 was made by `init_vcpu_l4`: the hypervisor is mapped in it as here.
+        unsafe { asm!("mov cr3, {}", in(reg) l4.raw() << 12, options(nostack, preserves_flags)) };
+    }
+    #[inline(always)]
+    fn flush_tlb(&self) {
+        // SAFETY: 1. Writes back what is there. No entry is global (CR4.PGE is off).
+        unsafe {
+            asm!("mov {0}, cr3", "mov cr3, {0}", out(reg) _, options(nostack, preserves_flags));
+        }
+    }
+    #[inline(always)]
+    fn flush_page(&self, address: u64) {
+        // SAFETY: 1. Only drops a cached translation.
+        unsafe { asm!("invlpg [{}]", in(reg) address, options(nostack, preserves_flags)) };
+    }
+    fn flush_cache(&self) {
+        // SAFETY: 1. Writes back before it invalidates: no data is lost.
+        unsafe { asm!("wbinvd", options(nostack, preserves_flags)) };
+    }
+    fn init_vcpu_l4(&self, l4: Mfn) {
+        self.zero(l4);
+        address_space::copy_hypervisor_slots(self.words(l4));
+    }
+    fn create_window(
+        &self,
+        window: u32,
+        take: &mut dyn FnMut() -> Option<Mfn>,
+    ) -> Result<(), Errno> {
+        let mut take = || take().map(|mfn| mfn.raw() << 12);
+        // SAFETY: 1. The frames are zeroed and given for good (trait).
+        unsafe { window::create(window, &mut take) }.map_err(|_| Errno::ENOMEM)?;
+        for page in 0..window::GDT_PAGES {
+            self.map_table_page(window, TablePage::Gdt(page), None);
+        }
+        Ok(())
+    }
+    fn map_table_page(&self, window: u32, page: TablePage, mfn: Option<Mfn>) {
+        let (page, absent) = match page {
+            // A selector in a GDT page that the guest has not set must be an invalid one (#GP).
+            TablePage::Gdt(n) => (WindowPage::Gdt(n), Some(self.zero)),
+            // In the LDT it must fault, so that the page can be mapped then.
+            TablePage::Ldt(n) => (WindowPage::Ldt(n), None),
+        };
+        let physical = mfn.or(absent).map(|m| m.raw() << 12);
+        // SAFETY: 1. The frame holds descriptors that were checked, and has the type that
+        //            keeps it unwritable (`mm`). 2. Only the CPU that runs the vCPU calls this,
+        //            or the vCPU does not run yet.
+        let done = unsafe { window::set_page(window, page, physical) };
+        debug_assert!(done.is_ok());
+    }
+    fn load_ldt(&self, window: u32, entries: u32) {
+        // SAFETY: 1. This CPU's pages. 2. The window's LDT pages are checked or absent.
+        unsafe { CpuInfo::this().reserved_gdt.load_ldt(window, entries) };
+    }
+    fn table_page_at(&self, window: u32, address: u64) -> Option<TablePage> {
+        let page = address.checked_sub(window::base(window))? / PAGE_SIZE;
+        match u8::try_from(page).ok()? {
+            n @ 0..=13 => Some(TablePage::Gdt(n)),
+            n @ 16..=31 => Some(TablePage::Ldt(n - 16)),
+            _ => None,
+        }
+    }
+}
+
+impl Clock for Machine {
+    #[inline(always)]
+    fn now_ns(&self) -> u64 {
+        clock::now_ns()
+    }
+    fn pvclock(&self) -> PvClock {
+        let (tsc, scale) = (clock::tsc(), clock::scale());
+        PvClock {
+            tsc_timestamp: tsc,
+            system_time: scale.to_ns(tsc.wrapping_sub(clock::start_tsc())),
+            tsc_to_system_mul: scale.mul_frac,
+            tsc_shift: scale.shift,
+            tsc_stable: cpu::has_invariant_tsc() || self.cpus == 1,
+        }
+    }
+    fn wallclock_base_ns(&self) -> u64 {
+        self.wallclock_base_ns
+    }
+    fn set_deadline(&self, deadline_ns: Option<u64>) {
+        apic::set_deadline_ns(deadline_ns);
+    }
+}
+
+impl Console for Machine {
+    fn write(&self, bytes: &[u8]) {
+        console::write_guest(bytes);
+    }
+    fn read(&self, to: &mut [u8]) -> usize {
+        console::read(to)
+    }
+}
+
+impl CpuRegisters for Machine {
+    fn set_task_switched(&self, on: bool) {
+        // SAFETY: 1. Changes CR0.TS alone; Ring 0 uses no x87 or SSE but in `switch`, which
+        //            clears it first.
+        unsafe {
+            if on {
+                asm!("mov {0}, cr0", "or {0}, 8", "mov cr0, {0}", out(reg) _, options(nostack));
+            } else {
+                asm!("clts", options(nostack, preserves_flags));
+            }
+        }
+    }
+    fn set_debug_register(&self, index: u8, value: u64) {
+        // SAFETY: 1. The caller checked the value: no reserved bit, no address of ours.
+        unsafe {
+            match index {
+                0 => asm!("mov dr0, {}", in(reg) value, options(nostack)),
+                1 => asm!("mov dr1, {}", in(reg) value, options(nostack)),
+                2 => asm!("mov dr2, {}", in(reg) value, options(nostack)),
+                3 => asm!("mov dr3, {}", in(reg) value, options(nostack)),
+                6 => asm!("mov dr6, {}", in(reg) value, options(nostack)),
+                7 => asm!("mov dr7, {}", in(reg) value, options(nostack)),
+                _ => {}
+            }
+        }
+    }
+    #[inline(always)]
+    fn page_fault_address(&self) -> u64 {
+        x86_64::registers::control::Cr2::read_raw()
+    }
+    fn init_extended_state(&self, area: Mfn) {
+        self.zero(area);
+        // The legacy region's x87 control word (bytes 0-1) and MXCSR (bytes 24-27) at reset;
+        // an empty XSTATE_BV makes XRSTOR initialise the rest (SDM volume 1, 13.8).
+        if let Some(word) = self.half_words(area).first() {
+            word.store(0x37f, Ordering::Relaxed);
+        }
+        if let Some(word) = self.half_words(area).get(6) {
+            word.store(0x1f80, Ordering::Relaxed);
+        }
+    }
+    fn take_debug_status(&self) -> u64 {
+        let status: u64;
+        // SAFETY: 1. Reads DR6 and gives it its reset value.
+        unsafe {
+            asm!("mov {0}, dr6", "mov dr6, {1}", out(reg) status, in(reg) 0xffff_0ff0u64,
+                options(nostack));
+        }
+        status
+    }
+    fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
+        let r = core::arch::x86_64::__cpuid_count(leaf, subleaf);
+        [r.eax, r.ebx, r.ecx, r.edx]
+    }
+}
+
+impl Cpus for Machine {
+    #[inline(always)]
+    fn this_cpu(&self) -> u32 {
+        CpuInfo::this().cpu
+    }
+    fn count(&self) -> u32 {
+        self.cpus
+    }
+    fn kick(&self, cpu: u32) {
+        apic::kick(cpu);
+    }
+}
+
+impl Platform for Machine {}

@@ -1,0 +1,77 @@
+//! Giving a domain its vCPUs.
+
+use pv_abi::errno::Errno;
+use pv_abi::types::{Mfn, VcpuId};
+
+use super::vcpu::Vcpu;
+use super::{Domain, MAX_VCPUS};
+use crate::mm::frame::Owner;
+use crate::mm::frame_box::FrameBox;
+use crate::platform::Platform;
+use crate::system::System;
+use crate::width::Width;
+
+impl<P: Platform> System<P> {
+    /// Adds vCPU `id` to `domain`: offline, without a root page table, upcalls masked.
+    ///
+    /// `EINVAL`: no such number; `EEXIST`: the domain has it; `ENOMEM`: nothing is left behind.
+    pub fn create_vcpu<'a>(&self, domain: &'a Domain, id: VcpuId) -> Result<&'a Vcpu, Errno> {
+        if id.raw() as usize >= MAX_VCPUS {
+            return Err(Errno::EINVAL);
+        }
+        if domain.vcpu(id).is_some() {
+            return Err(Errno::EEXIST);
+        }
+        // A pv64 guest's own L4 is walked; it has no need of another.
+        let l4 = match domain.width {
+            Width::Pv32 => self.hypervisor_frame()?,
+            Width::Pv64 => Mfn::new(0),
+        };
+        let result = self.hypervisor_frame().and_then(|fpu| {
+            self.vcpu_in(domain, id, l4, fpu).inspect_err(|_| self.memory.release(fpu, 0))
+        });
+        if result.is_err() && l4.raw() != 0 {
+            self.memory.release(l4, 0);
+        }
+        domain.add_vcpu(result?);
+        domain.vcpu(id).ok_or(Errno::EINVAL)
+    }
+
+    fn vcpu_in(
+        &self,
+        domain: &Domain,
+        id: VcpuId,
+        l4: Mfn,
+        fpu: Mfn,
+    ) -> Result<FrameBox<Vcpu>, Errno> {
+        // The structures of both widths have `vcpu_info` at 64 bytes each from the start.
+        let info = (domain.shared_info.raw() << 12) + u64::from(id.raw()) * VCPU_INFO_SIZE;
+        let window = self.next_window();
+        self.platform.create_window(window, &mut || {
+            let mfn = self.hypervisor_frame().ok()?;
+            self.platform.zero(mfn);
+            Some(mfn)
+        })?;
+        if l4.raw() != 0 {
+            self.platform.init_vcpu_l4(l4);
+        }
+        self.platform.init_extended_state(fpu);
+        let vcpu = FrameBox::new(&self.memory, &self.platform, || {
+            Vcpu::new(id, domain.id, window, info, l4, fpu)
+        })?;
+        vcpu.set_upcall_mask(&self.platform, true);
+        Ok(vcpu)
+    }
+
+    fn hypervisor_frame(&self) -> Result<Mfn, Errno> {
+        self.memory.allocate(Owner::Hypervisor, 0)
+    }
+}
+
+/// Bytes of a `vcpu_info` in `shared_info`, in both widths.
+const VCPU_INFO_SIZE: u64 = 64;
+
+const _: () = assert!(
+    size_of::<pv_abi::x86_32::VcpuInfo>() as u64 == VCPU_INFO_SIZE
+        && size_of::<pv_abi::x86_64::VcpuInfo>() as u64 == VCPU_INFO_SIZE
+);
