@@ -6,23 +6,24 @@
 // UNSAFETY: the name that the boot code calls must not be mangled.
 #![allow(unsafe_code)]
 
-use hypervisor::arch::x86_64::{boot, clock, logger, serial};
+use hypervisor::arch::x86_64::bring_up::{self, Hardware};
+use hypervisor::arch::x86_64::{end, panic};
 
 /// Where the boot code arrives: long mode, boot page tables, boot stack, interrupts off.
 ///
 /// `magic` and `information` are what the boot loader left in `eax` and `ebx`.
 #[unsafe(no_mangle)]
 extern "C" fn ferrule_main(magic: u32, information: u32) -> ! {
-    clock::start();
-    serial::init();
-    logger::init();
-    log::info!("Ferrule {}: a Ring 0 hypervisor for Xen PV guests", env!("CARGO_PKG_VERSION"));
-    log::debug!("multiboot magic {magic:#x}, information at {information:#x}");
-    boot::halt_forever()
+    bring_up::start(magic, information, run)
+}
+
+/// The machine stands; the hypervisor begins.
+fn run(hardware: &'static Hardware) -> ! {
+    log::info!("{} MiB are free", hardware.free.total() >> 20);
+    end::stop()
 }
 
 #[panic_handler]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    log::error!("{info}");
-    boot::halt_forever()
+fn on_panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    panic::rust_panic(info)
 }

@@ -3,6 +3,8 @@
 //! The machine layer (`arch`) reads registers and firmware memory; what the bytes mean is
 //! decided here.
 
+pub mod acpi;
 pub mod multiboot;
 pub mod ranges;
+pub mod symbols;
 pub mod time_scale;

@@ -22,8 +22,9 @@ use super::layout::{DIRECT_MAP, IMAGE_VIRT, slot};
 /// What a Multiboot1 loader leaves in `eax`.
 pub const MULTIBOOT_MAGIC: u32 = 0x2bad_b002;
 
-/// Bytes of the stack that the boot CPU uses until it has an area of its own.
-const BOOT_STACK_SIZE: usize = 32 * 1024;
+/// Bytes of the stack that the boot CPU uses until it has an area of its own. The machine's
+/// description is built on it, by value; afterwards its pages are free memory.
+const BOOT_STACK_SIZE: usize = 128 * 1024;
 
 global_asm!(
     r#"
@@ -208,6 +209,7 @@ no_sse2:
 boot_l4:                .skip 4096
 boot_l3:                .skip 4096
 boot_page_directories:  .skip 4 * 4096
+    .global boot_stack, boot_stack_top
 boot_stack:             .skip {stack}
 boot_stack_top:
     "#,
@@ -218,11 +220,3 @@ boot_stack_top:
     stack = const BOOT_STACK_SIZE,
     options(att_syntax)
 );
-
-/// Stops this CPU for good.
-pub fn halt_forever() -> ! {
-    x86_64::instructions::interrupts::disable();
-    loop {
-        x86_64::instructions::hlt();
-    }
-}

@@ -1,11 +1,42 @@
 //! The x86-64 machine layer: from reset to a described machine, and every privileged
 //! instruction after that.
 //!
-//! `boot` → `console` → `firmware` → `paging` → `cpu` → `timer` → `smp`, in the order in
-//! which `main` calls them. `layout` is the address space on one page.
+//! `bring_up` tells the story from the boot loader to the library; `layout` is the address
+//! space on one page; `entry` and `switch` are the ways into guests and out of them.
 
+pub mod address_space;
+pub mod apic;
+pub mod backtrace;
 pub mod boot;
+pub mod bring_up;
 pub mod clock;
+pub mod console;
+pub mod cpu;
+pub mod cpu_area;
+pub mod cpus;
+pub mod early;
+pub mod end;
+pub mod entry;
+pub mod exceptions;
+pub mod extable;
+pub mod firmware;
+pub mod gdt;
+pub mod guest_entry;
+pub mod idt;
+pub mod image;
+pub mod interrupts;
 pub mod layout;
 pub mod logger;
+pub mod machine;
+pub mod machine_keys;
+pub mod paging;
+pub mod panic;
+pub mod percpu;
 pub mod serial;
+pub mod stubs;
+pub mod switch;
+pub mod tables;
+pub mod trap_frame;
+pub mod tss;
+pub mod uaccess;
+pub mod window;

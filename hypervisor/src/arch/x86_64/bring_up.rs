@@ -1,0 +1,222 @@
+//! The boot CPU's way from the boot loader to a machine described.
+//!
+//! Each step stands on the ones before it, and on nothing else:
+//!
+//! 1. console, log, exception handlers: from here on a bug has a voice;
+//! 2. the boot loader's information, the command line, ACPI: copied out of memory that will
+//!    be reused;
+//! 3. memory: what is RAM, what of it is free; the final address space is built from it;
+//! 4. the switch: final page tables, the CPU's own stack, GDT, TSS, IDT;
+//! 5. interrupt controllers, clock, timer, console input;
+//! 6. the other CPUs.
+//!
+//! Then the library takes over, on the boot CPU's own stack, with interrupts off.
+
+// UNSAFETY: each step changes what the machine is; the order above makes it sound.
+#![allow(unsafe_code)]
+// A machine on which these steps fail runs nothing: a panic is the report.
+#![allow(clippy::panic)]
+
+use spin::Once;
+
+use super::early::EarlyMemory;
+use super::layout::{MAX_CPUS, PAGE_SIZE};
+use super::paging::Root;
+use super::percpu::CpuInfo;
+use super::tables::FrameTables;
+use super::{
+    address_space, apic, backtrace, boot, clock, cpu, cpu_area, cpus, end, firmware, gdt, idt,
+    image, logger, serial, stubs, tables,
+};
+use crate::cmdline::{self, ConsoleTarget, Options};
+use crate::machine::acpi::Madt;
+use crate::machine::multiboot::{BootInfo, Module};
+use crate::machine::ranges::{MemoryMap, RamRanges};
+
+/// The machine, as the library needs to know it.
+pub struct Hardware {
+    /// The command line.
+    pub options: Options,
+    /// What the boot loader loaded: domain 0's kernel, perhaps its initrd. Their memory is
+    /// not free.
+    pub modules: heapless::Vec<Module, 4>,
+    /// The firmware's memory map.
+    pub memory_map: MemoryMap,
+    /// RAM that nobody uses: what the frame allocator gets.
+    pub free: RamRanges,
+    /// Bytes of RAM in the machine.
+    pub total_ram: u64,
+    /// Bytes of RAM that the hypervisor keeps: image, tables, stacks.
+    pub own_ram: u64,
+    /// The frame table and the machine-to-physical tables.
+    pub tables: FrameTables,
+    /// Processors and interrupt controllers.
+    pub madt: Madt,
+    /// The root of the hypervisor's address space.
+    pub root: Root,
+}
+
+static HARDWARE: Once<Hardware> = Once::new();
+
+/// Who takes over when the machine stands.
+static NEXT: Once<fn(&'static Hardware) -> !> = Once::new();
+
+/// Brings the machine up and calls `next`.
+pub fn start(magic: u32, information: u32, next: fn(&'static Hardware) -> !) -> ! {
+    clock::start();
+    serial::init();
+    logger::init();
+    let handlers = stubs::addresses();
+    // SAFETY: the stubs save everything and end in iretq.
+    unsafe {
+        idt::init_for_boot(&handlers);
+        idt::load();
+    }
+    log::info!("Ferrule {}: a Ring 0 hypervisor for Xen PV guests", env!("CARGO_PKG_VERSION"));
+    if magic != boot::MULTIBOOT_MAGIC {
+        panic!("not started by a Multiboot1 loader");
+    }
+    let boot_info = match firmware::boot_info(information) {
+        Ok(info) => info,
+        Err(error) => refuse(&error),
+    };
+    let options = read_options(&boot_info);
+    let hardware = HARDWARE.call_once(|| describe(options, boot_info));
+    NEXT.call_once(|| next);
+
+    // SAFETY: 1. The new tables map image, stack and consoles as the old ones do, or better
+    // protected. 2. CPU 0's area is built. 3. `own_stack` never returns.
+    unsafe {
+        cpu::init_control_registers();
+        hardware.root.load();
+        gdt::init(0);
+        idt::init(&handlers);
+        core::arch::asm!(
+            "mov rsp, {top}",
+            "xor ebp, ebp",
+            "call {next}",
+            "ud2",
+            top = in(reg) CpuInfo::address(0),
+            next = sym own_stack,
+            options(noreturn)
+        );
+    }
+}
+
+/// Tells the person at the console why there will be no domain, and ends.
+fn refuse(why: &dyn core::fmt::Display) -> ! {
+    log::error!("{why}");
+    end::finish(end::code::REFUSED)
+}
+
+fn read_options(boot_info: &BootInfo) -> Options {
+    let line = boot_info.command_line.as_str();
+    let (at_end, debug_exit) = cmdline::parse_end(line);
+    end::configure(at_end, debug_exit);
+    let options = match cmdline::parse(line) {
+        Ok(options) => options,
+        Err(error) => refuse(&error),
+    };
+    log::set_max_level(options.log_level);
+    if options.console == ConsoleTarget::None {
+        serial::disable();
+    }
+    log::debug!("command line: {line}");
+    options
+}
+
+/// Builds the final address space, and the description of the machine.
+fn describe(options: Options, boot_info: BootInfo) -> Hardware {
+    let mut madt = firmware::interrupt_controllers();
+    order_cpus(&mut madt, &options);
+    let ram = boot_info.memory.usable_ram();
+    let mut free = ram.clone();
+    // The first MiB: firmware data, the other CPUs' way up. Never used for anything else.
+    free.remove(0, 1 << 20);
+    let own = image::physical();
+    let blob = firmware::symbol_blob_size(own.end);
+    let own_end = (own.end + blob).next_multiple_of(PAGE_SIZE);
+    free.remove(own.start, own_end);
+    for module in &boot_info.modules {
+        free.remove(module.start, module.end);
+    }
+    let mut early = EarlyMemory::new(free);
+    // SAFETY: 1. The boot page tables are loaded, `ram` is the firmware's. 2. This runs once,
+    // and each piece is made once. 3. The blob lies behind the image, out of the free ranges.
+    let (root, tables) = unsafe {
+        backtrace::set_symbols(own.end, blob);
+        let root = address_space::create(&mut early, &ram);
+        let tables = tables::create(root, &mut early, &ram);
+        map_devices(root, &mut early, &madt);
+        (root, tables)
+    };
+    create_cpu_areas(root, &mut early, &madt);
+    let own_ram = early.taken() + (own_end - own.start);
+    let mut free = early.into_free();
+    // Nobody takes from the free memory before the boot CPU has left this stack.
+    let stack = image::physical_boot_stack();
+    free.add(stack.start, stack.end);
+    Hardware {
+        options,
+        modules: boot_info.modules,
+        memory_map: boot_info.memory,
+        total_ram: ram.total(),
+        own_ram: own_ram - (stack.end - stack.start),
+        free,
+        tables,
+        madt,
+        root,
+    }
+}
+
+/// Puts the CPU we run on first, and keeps as many as the command line and we allow.
+fn order_cpus(madt: &mut Madt, options: &Options) {
+    // CPUID leaf 1: the initial APIC id, EBX bits 31 to 24.
+    let this = core::arch::x86_64::__cpuid(1).ebx >> 24;
+    match madt.processors.iter().position(|&id| id == this) {
+        Some(at) => madt.processors.swap(0, at),
+        None => {
+            madt.processors.clear();
+            // The list is empty, so there is room.
+            let _ = madt.processors.push(this);
+        }
+    }
+    let wanted = options.max_cpus.map_or(MAX_CPUS, |count| count as usize);
+    madt.processors.truncate(wanted.min(MAX_CPUS));
+}
+
+/// # Safety
+/// As [`address_space::map_mmio`], with what ACPI says about devices.
+unsafe fn map_devices(root: Root, early: &mut EarlyMemory, madt: &Madt) {
+    // SAFETY: 1. This CPU runs alone. 2. ACPI names the registers' addresses.
+    unsafe {
+        let registers = match apic::is_x2apic() {
+            true => None,
+            false => Some(address_space::map_mmio(root, early, madt.local_apic, PAGE_SIZE)),
+        };
+        apic::set_registers(registers);
+    }
+}
+
+fn create_cpu_areas(root: Root, early: &mut EarlyMemory, madt: &Madt) {
+    for (cpu, &apic_id) in madt.processors.iter().enumerate() {
+        // SAFETY: 1. `root` is the idle root. 2. Once per CPU.
+        unsafe { cpu_area::create(root, early, cpu) };
+        cpus::set_apic_id(cpu, apic_id);
+    }
+}
+
+/// Where the boot CPU arrives on its own stack, in the final address space.
+extern "C" fn own_stack() -> ! {
+    let (Some(hardware), Some(next)) = (HARDWARE.get(), NEXT.get()) else {
+        unreachable!("`start` sets both");
+    };
+    cpus::set_online();
+    apic::init();
+    log::info!(
+        "memory: Ring 0 uses {} KiB of {} KiB",
+        hardware.own_ram >> 10,
+        hardware.total_ram >> 10
+    );
+    next(hardware)
+}

@@ -1,0 +1,83 @@
+//! Control registers of every CPU: what is on, what is off, and why.
+//!
+//! | bit | | why |
+//! |---|---|---|
+//! | CR0.WP | on, always | Ring 1 is a supervisor ring: read-only page tables, descriptor tables and the M2P window are read-only for a pv32 kernel only thanks to it |
+//! | CR0.NE, MP | on | x87 errors as #MF; `wait` honours TS |
+//! | CR4.PAE, OSFXSR, OSXMMEXCPT, MCE | on | long mode, SSE state and errors, machine checks |
+//! | CR4.OSXSAVE | where the CPU has XSAVE | guests may use AVX; XCR0 = x87, SSE, AVX |
+//! | CR4.PGE | off | guest entries may carry G; with PGE off it means nothing, so a switch of address space drops every guest translation |
+//! | CR4.SMEP, SMAP | off | a pv32 kernel executes and touches U=1 pages in Ring 1, which is a supervisor; `stac` is #UD there; flipping CR4 on each crossing drops the TLB |
+//! | CR4.UMIP | off | SGDT, SIDT, SLDT, STR and SMSW keep working in Rings 1 and 3, as under Xen; they show addresses and bits, and give no access |
+//! | CR4.FSGSBASE | off | both GS bases are a pv64 guest's; it sets them by hypercall |
+//! | CR4.DE, TSD, PCE, VME, PVI | off | |
+//! | EFER.NXE | on | W^X, and guests' NX bits |
+//! | EFER.SCE | off until a pv64 guest can run | with it on, `syscall` in a 32-bit program enters Ring 0 at CSTAR on AMD; off, it is #UD everywhere |
+//! | SYSENTER_CS | 0 | `sysenter` is #GP instead of an entry with the firmware's leftovers |
+
+// UNSAFETY: writes control registers and MSRs.
+#![allow(unsafe_code)]
+
+use core::arch::x86_64::{__cpuid, __cpuid_count};
+
+use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags};
+use x86_64::registers::model_specific::Msr;
+use x86_64::registers::xcontrol::{XCr0, XCr0Flags};
+
+const IA32_SYSENTER_CS: u32 = 0x174;
+
+/// Whether this CPU has XSAVE, by CPUID leaf 1, ECX bit 26.
+pub fn has_xsave() -> bool {
+    __cpuid(1).ecx & 1 << 26 != 0
+}
+
+/// Bytes of the XSAVE area for what XCR0 holds now; 512 without XSAVE (FXSAVE).
+pub fn fpu_area_size() -> usize {
+    if has_xsave() { __cpuid_count(0xd, 0).ebx as usize } else { 512 }
+}
+
+/// Whether the TSC keeps one rate in all power states (CPUID 0x8000_0007, EDX bit 8).
+pub fn has_invariant_tsc() -> bool {
+    __cpuid(0x8000_0000).eax >= 0x8000_0007 && __cpuid(0x8000_0007).edx & 1 << 8 != 0
+}
+
+/// Whether the machine says that it is emulated (CPUID leaf 1, ECX bit 31).
+pub fn is_virtual() -> bool {
+    __cpuid(1).ecx & 1 << 31 != 0
+}
+
+/// Gives this CPU's control registers the values of the table above.
+///
+/// # Safety
+/// 1. The loaded address space has no global entries and needs no execution from NX pages.
+/// 2. Called on a CPU that runs no guest.
+pub unsafe fn init_control_registers() {
+    let cr0 = Cr0Flags::PROTECTED_MODE_ENABLE
+        | Cr0Flags::MONITOR_COPROCESSOR
+        | Cr0Flags::EXTENSION_TYPE
+        | Cr0Flags::NUMERIC_ERROR
+        | Cr0Flags::WRITE_PROTECT
+        | Cr0Flags::PAGING;
+    let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION
+        | Cr4Flags::OSFXSR
+        | Cr4Flags::OSXMMEXCPT_ENABLE
+        | Cr4Flags::MACHINE_CHECK_EXCEPTION;
+    if has_xsave() {
+        cr4 |= Cr4Flags::OSXSAVE;
+    }
+    // SAFETY: 1. Paging, PAE and long mode stay as they are; what else changes is what the
+    // table says (caller: nothing relies on the rest). 2. XCR0 gets only bits that CPUID leaf
+    // 0xd lists, x87 always among them, and AVX only with SSE. 3. The MSRs exist on every
+    // 64-bit CPU.
+    unsafe {
+        Cr0::write_raw(cr0.bits());
+        Cr4::write_raw(cr4.bits());
+        Efer::write_raw((EferFlags::LONG_MODE_ENABLE | EferFlags::NO_EXECUTE_ENABLE).bits());
+        if has_xsave() {
+            let wanted = XCr0Flags::X87 | XCr0Flags::SSE | XCr0Flags::AVX;
+            let supported = XCr0Flags::from_bits_truncate(__cpuid_count(0xd, 0).eax.into());
+            XCr0::write(wanted & supported);
+        }
+        Msr::new(IA32_SYSENTER_CS).write(0);
+    }
+}
