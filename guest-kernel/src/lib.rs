@@ -7,9 +7,11 @@
 #[cfg(test)]
 extern crate std;
 
-#[cfg(all(target_os = "none", target_arch = "x86"))]
 extern crate alloc;
 
+pub mod initrd;
+pub mod program;
+pub mod regions;
 pub mod shell;
 
 #[cfg(all(target_os = "none", target_arch = "x86"))]
@@ -19,4 +21,10 @@ pub mod console;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod heap;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod mm;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod panic;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod sensitive;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod sync;

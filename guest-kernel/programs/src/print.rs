@@ -40,6 +40,22 @@ impl Write for Out {
     }
 }
 
+/// Standard output as a writer.
+#[derive(Clone, Copy, Debug)]
+pub struct Stdout;
+
+impl Write for Stdout {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        print(format_args!("{text}"));
+        Ok(())
+    }
+
+    fn write_fmt(&mut self, text: fmt::Arguments<'_>) -> fmt::Result {
+        print(text);
+        Ok(())
+    }
+}
+
 /// Prints, for [`print!`](crate::print) and [`println!`](crate::println).
 pub fn print(text: fmt::Arguments<'_>) {
     let mut out = Out { bytes: [0; GATHER], used: 0 };
