@@ -1,3 +1,6 @@
-//! What goes through pages that domains share: layouts only.
+//! Protocols over pages that two domains share: layouts only.
+//!
+//! The console's page is in [`crate::console`].
 
+pub mod ring;
 pub mod xs_wire;

@@ -1,4 +1,4 @@
-//! Xen's public PV ABI: numbers and layouts, and nothing else.
+#![doc = include_str!("../README.md")]
 #![no_std]
 #![forbid(unsafe_code)]
 #![allow(clippy::duplicate_mod, reason = "each file of layout/ is compiled once a width")]

@@ -5,7 +5,7 @@
 //! compiled once here and once in [`crate::x86_64`], over the types of
 //! `width`.
 
-/// What `layout/` builds on, in this width.
+/// What the files of `layout/` build on, in this width.
 mod width {
     /// C's `unsigned long`, `xen_ulong_t` and `xen_pfn_t`.
     pub type ULong = u32;

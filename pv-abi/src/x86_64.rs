@@ -1,11 +1,10 @@
 //! Layouts of x86_64 guests: 64-bit, kernel and user in Ring 3.
 //!
-//! Readable from any target: numbers have fixed sizes, and padding
-//! is explicit, so that a 32-bit reader sees them, too. Files under `layout/` are
-//! compiled once here and once in [`crate::x86_32`], over the types of
-//! `width`.
+//! Readable from any target, 32-bit ones included: numbers have fixed sizes and
+//! padding is explicit. Files under `layout/` are compiled once here and once in
+//! [`crate::x86_32`], over the types of `width`.
 
-/// What `layout/` builds on, in this width.
+/// What the files of `layout/` build on, in this width.
 mod width {
     /// C's `unsigned long`, `xen_ulong_t` and `xen_pfn_t`.
     pub type ULong = u64;

@@ -34,7 +34,8 @@ layouts! { in "xen.h, sched.h, callback.h, version.h, nmi.h";
         nr_ports: u32,
         /// Padding.
         _pad: [u8; by_width(0, 4)] => [],
-        /// IN: absolute system time in nanoseconds; 0: none.
+        /// IN: absolute system time in nanoseconds; 0: none. (The header is
+        /// silent; Xen 4.17 `do_poll`.)
         timeout: U64,
     }
 
@@ -62,5 +63,15 @@ layouts! { in "xen.h, sched.h, callback.h, version.h, nmi.h";
         handler_address: ULong,
         /// Padding.
         pad: ULong,
+    }
+}
+
+impl MmuextOp {
+    /// `arg2` read as a number of entries. A 64-bit guest need not set the bits
+    /// above 31.
+    #[must_use]
+    #[allow(clippy::unnecessary_cast, reason = "it narrows in the 64-bit layout")]
+    pub const fn nr_ents(&self) -> u32 {
+        self.arg2 as u32
     }
 }

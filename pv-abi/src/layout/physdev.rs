@@ -6,7 +6,8 @@ use crate::types::DomId;
 layouts! { in "physdev.h";
     /// Argument of `PHYSDEVOP_set_iobitmap`.
     struct PhysdevSetIobitmap("struct physdev_set_iobitmap", by_width(8, 16)) {
-        /// IN: address of the bitmap; a 0 bit allows the port. 0: none.
+        /// IN: address of the bitmap; a 0 bit allows the port, as in a TSS.
+        /// Null: none is allowed.
         bitmap: Handle,
         /// IN: number of ports that it covers.
         nr_ports: u32,

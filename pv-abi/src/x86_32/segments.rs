@@ -1,7 +1,10 @@
 //! Flat segments in the hypervisor's part of every GDT, 32-bit guests.
+//!
+//! The header's comments give GDT indices of 259 to 262; the selectors that it
+//! defines, and that count, have the indices 7171 to 7174.
 
 constants! { in "arch-x86/xen-x86_32.h";
-    /// Code, Ring 1: the guest kernel. GDT index 7171.
+    /// Code, Ring 1: the guest kernel.
     FLAT_RING1_CS: u16 = 0xe019;
     /// Data, Ring 1.
     FLAT_RING1_DS: u16 = 0xe021;

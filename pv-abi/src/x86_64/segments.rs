@@ -1,4 +1,7 @@
 //! Flat segments in the hypervisor's part of every GDT, 64-bit guests.
+//!
+//! The header's comments give GDT indices of 260 to 262; the selectors that it
+//! defines, and that count, have the indices 7172 to 7174.
 
 constants! { in "arch-x86/xen-x86_64.h";
     /// 32-bit code.

@@ -39,7 +39,7 @@ impl Bits {
 /// What every program begins with. `__XEN_TOOLS__` selects the latest interface
 /// version and makes the headers state what only toolstacks use; it changes no
 /// other layout. `trap_info_all_ones` is an argument for macros that take a
-/// structure.
+/// structure; `ring_head_sring` is a ring whose entries have no size.
 const PRELUDE: &str = "\
 #define __XEN_TOOLS__ 1
 #include <stddef.h>
@@ -62,6 +62,8 @@ const PRELUDE: &str = "\
 #include <xen/io/console.h>
 #include <xen/io/ring.h>
 #include <xen/io/xs_wire.h>
+struct ring_entry {};
+DEFINE_RING_TYPES(ring_head, struct ring_entry, struct ring_entry);
 static const struct trap_info trap_info_all_ones = { 0xff, 0xff, 0xffff, ~0ul };
 ";
 
