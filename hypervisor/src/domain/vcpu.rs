@@ -51,6 +51,10 @@ pub struct VcpuState {
     pub callbacks: Callbacks,
     /// The I/O privilege level that `PHYSDEVOP_set_iopl` set: emulated, never real.
     pub iopl: u8,
+    /// Where the bitmap of ports lies that its users may touch (`PHYSDEVOP_set_iobitmap`).
+    pub io_bitmap: u64,
+    /// How many ports the bitmap is for.
+    pub io_bitmap_ports: u32,
     /// The guest's root page table; holds a reference of the root type. 0: none yet.
     pub root: Mfn,
     /// The L4 that the CPU walks while the vCPU runs; the hypervisor's.
@@ -94,6 +98,8 @@ impl Vcpu {
                 traps: TrapTable::new(),
                 callbacks: Callbacks::default(),
                 iopl: 0,
+                io_bitmap: 0,
+                io_bitmap_ports: 0,
                 root: Mfn::new(0),
                 l4,
                 gdt: heapless::Vec::new(),

@@ -18,9 +18,12 @@
 //! `multicall` puts them back into the list's entry. Interrupts and upcalls get their
 //! chance in between.
 
-pub mod misc;
+pub mod assist;
+pub mod console;
 pub mod multicall;
+pub mod physdev;
 pub mod table;
+pub mod version;
 
 use pv_abi::errno::Errno;
 use pv_abi::types::DomId;

@@ -3,7 +3,7 @@
 use pv_abi::errno::Errno;
 use pv_abi::hypercall as nr;
 
-use super::{Args, misc, multicall};
+use super::{Args, assist, console, multicall, physdev, version};
 use crate::error::HypercallResult;
 use crate::guest::Ctx;
 use crate::platform::Platform;
@@ -38,22 +38,22 @@ hypercalls! {
     nr::SET_GDT => trap::descriptors::set_gdt, "set_gdt";
     nr::STACK_SWITCH => trap::ops::stack_switch, "stack_switch";
     nr::SET_CALLBACKS => trap::ops::set_callbacks, "set_callbacks";
-    nr::FPU_TASKSWITCH => misc::fpu_taskswitch, "fpu_taskswitch";
-    nr::SET_DEBUGREG => misc::set_debugreg, "set_debugreg";
-    nr::GET_DEBUGREG => misc::get_debugreg, "get_debugreg";
+    nr::FPU_TASKSWITCH => trap::control::fpu_taskswitch, "fpu_taskswitch";
+    nr::SET_DEBUGREG => trap::debug_registers::set_debugreg, "set_debugreg";
+    nr::GET_DEBUGREG => trap::debug_registers::get_debugreg, "get_debugreg";
     nr::UPDATE_DESCRIPTOR => trap::descriptors::update_descriptor, "update_descriptor";
     nr::MEMORY_OP => mm::memory_op::memory_op, "memory_op";
     nr::MULTICALL => multicall::multicall, "multicall";
     nr::UPDATE_VA_MAPPING => mm::update_va::update_va_mapping, "update_va_mapping";
     nr::SET_TIMER_OP => time::ops::set_timer_op, "set_timer_op";
-    nr::XEN_VERSION => misc::xen_version, "xen_version";
-    nr::CONSOLE_IO => misc::console_io, "console_io";
-    nr::VM_ASSIST => misc::vm_assist, "vm_assist";
+    nr::XEN_VERSION => version::xen_version, "xen_version";
+    nr::CONSOLE_IO => console::console_io, "console_io";
+    nr::VM_ASSIST => assist::vm_assist, "vm_assist";
     nr::IRET => trap::iret::iret, "iret";
     nr::VCPU_OP => sched::vcpu_op::vcpu_op, "vcpu_op";
     nr::MMUEXT_OP => mm::mmuext::mmuext_op, "mmuext_op";
     nr::SCHED_OP => sched::ops::sched_op, "sched_op";
     nr::CALLBACK_OP => trap::ops::callback_op, "callback_op";
     nr::EVENT_CHANNEL_OP => evtchn::ops::event_channel_op, "event_channel_op";
-    nr::PHYSDEV_OP => misc::physdev_op, "physdev_op";
+    nr::PHYSDEV_OP => physdev::physdev_op, "physdev_op";
 }

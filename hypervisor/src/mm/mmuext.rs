@@ -157,7 +157,7 @@ fn flush_page<P: Platform>(ctx: &Ctx<'_, P>, address: u64) {
 
 /// Loads another root page table; `EINVAL` if the frame cannot be one.
 #[inline(always)]
-fn new_baseptr<P: Platform>(
+pub(crate) fn new_baseptr<P: Platform>(
     ctx: &mut Ctx<'_, P>,
     types: &mut PageTypes<'_, P>,
     root: Mfn,
@@ -166,6 +166,7 @@ fn new_baseptr<P: Platform>(
         return Ok(());
     }
     types.get(root, ctx.width().root_type())?;
+    super::descriptor::forget_ldt_pages(ctx, types);
     let old = core::mem::replace(&mut ctx.state.root, root);
     load_root(ctx);
     types.put(old);
