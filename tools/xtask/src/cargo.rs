@@ -52,8 +52,19 @@ impl BareMetal {
         }
     }
 
-    /// Adds target, library source, package and flags to a Cargo command (`build`, `clippy`, `doc`).
+    /// Adds target, library source, package and flags to a Cargo command (`build`, `clippy`).
     pub fn configure(
+        self,
+        ws: &Workspace,
+        toolchain: &Toolchain,
+        command: &mut Command,
+    ) -> Result<()> {
+        command.args(self.selection());
+        self.configure_library(ws, toolchain, command)
+    }
+
+    /// The same without a choice among the package's targets.
+    pub fn configure_library(
         self,
         ws: &Workspace,
         toolchain: &Toolchain,
@@ -63,7 +74,9 @@ impl BareMetal {
         command.current_dir(ws.root());
         command.arg("--target-dir").arg(ws.target());
         command.args(["--release", "-Zbuild-std-features=compiler-builtins-mem"]);
-        command.args(["--package", self.package()]).args(self.selection());
+        command.args(["--package", self.package()]);
+        // A stable compiler takes -Z flags then; crates use no unstable language.
+        command.env("RUSTC_BOOTSTRAP", "1");
         if self == Self::Hypervisor {
             command.args(["-Zbuild-std=core,compiler_builtins", "--target", HYPERVISOR_TARGET]);
             // Position-independent: the link address does not fit static relocations.

@@ -10,9 +10,11 @@ mod build;
 mod cargo;
 mod child;
 mod cpio;
+mod doc;
 mod emulator;
 mod image;
 mod iso;
+mod lint;
 mod outcome;
 mod qemu;
 mod run;
@@ -50,6 +52,10 @@ enum Verb {
     Iso(iso::Args),
     /// Boot domain 0 in an emulator, the terminal as its console
     Run(run::Args),
+    /// Check formatting, clippy, the unsafe budget and the direction of imports
+    Lint(lint::Args),
+    /// Write the documentation, warnings as errors
+    Doc(doc::Args),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +65,8 @@ fn main() -> ExitCode {
         Verb::Image => image_verb().map(|()| ExitCode::SUCCESS),
         Verb::Iso(args) => iso::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Run(args) => run::run(args),
+        Verb::Lint(args) => lint::run(args).map(|()| ExitCode::SUCCESS),
+        Verb::Doc(args) => doc::run(args).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

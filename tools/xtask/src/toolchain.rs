@@ -105,8 +105,6 @@ impl Toolchain {
             .env("RUSTC", self.bin.join("rustc"))
             .env("RUSTDOC", self.bin.join("rustdoc"))
             .env("RUSTFMT", self.bin.join("rustfmt"))
-            // A stable compiler takes -Z flags then; crates use no unstable language.
-            .env("RUSTC_BOOTSTRAP", "1")
             // Cargo sets these for what it runs (this program): they name its toolchain, not ours.
             .env_remove("RUSTUP_TOOLCHAIN")
             .env_remove("LD_LIBRARY_PATH")
