@@ -19,6 +19,8 @@
 //! Programs are static ELF files for i386 and speak Linux's system calls (numbers and semantics of
 //! `int 0x80`), so the same files run under a Linux that accepts 32-bit programs: what a program
 //! expects of our kernel can be held against the original. They use no heap and no libc.
+//!
+#![doc = include_str!("../README.md")]
 #![no_std]
 
 pub mod args;

@@ -16,7 +16,7 @@ impl Out {
     fn flush(&mut self) {
         let mut rest = self.bytes.get(..self.used).unwrap_or(&[]);
         while let Ok(count @ 1..) = sys::write(1, rest) {
-            rest = rest.get(count as usize..).unwrap_or(&[]);
+            rest = rest.get(count..).unwrap_or(&[]);
             if rest.is_empty() {
                 break;
             }
