@@ -5,7 +5,7 @@
 //! [`KeyDecoder`] is a state machine of one byte in, at most one key out. Its promises:
 //!
 //! - no input makes it wait for ever: a control byte ends a broken sequence and counts itself, and
-//!   a sequence longer than [`SEQUENCE_MAX`] is dropped;
+//!   a sequence longer than 16 bytes is dropped;
 //! - what it does not know yields nothing (never stray letters such as `[A` on the line);
 //! - bytes of 0x80 and above (UTF-8 of other letters) yield nothing: the line is ASCII, so that a
 //!   byte is a character is a column;
