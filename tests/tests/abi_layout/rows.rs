@@ -91,76 +91,97 @@ fn of_layout(rows: &mut Vec<Row>, module: &str, layout: &Layout) {
     }
 }
 
-/// What is not a constant or a structure: sizes of newtypes, values of
-/// functions.
+/// What is neither a constant nor a structure.
 pub fn by_hand(bits: Bits) -> Vec<Row> {
-    fn same_size<T>(rows: &mut Vec<Row>, rust: &str, c: &str) {
+    let mut rows = sizes(bits);
+    rows.extend(texts());
+    rows.extend(memory_flags());
+    rows.extend(folded_roots(bits));
+    rows
+}
+
+/// Sizes of newtypes and of the types that width-dependent layouts are made of.
+fn sizes(bits: Bits) -> Vec<Row> {
+    fn row<T>(rust: &str, c: &str) -> Row {
         let size = i128::try_from(size_of::<T>()).expect("sizes are small");
-        rows.push(Row::equal(format!("size of {rust}"), format!("sizeof({c})"), size));
+        Row::equal(format!("size of {rust}"), format!("sizeof({c})"), size)
     }
-    let mut rows = Vec::new();
-    same_size::<types::DomId>(&mut rows, "types::DomId", "domid_t");
-    same_size::<types::Port>(&mut rows, "types::Port", "evtchn_port_t");
-    same_size::<types::GrantRef>(&mut rows, "types::GrantRef", "grant_ref_t");
-    same_size::<types::GrantHandle>(&mut rows, "types::GrantHandle", "grant_handle_t");
-    let prefix: Vec<_> = cpuid::EMULATE_PREFIX.iter().map(|b| format!("{b:#04x}")).collect();
-    let prefix = format!(".byte {} ; ", prefix.join(","));
-    for (rust, c, text) in [
-        ("cpuid::EMULATE_PREFIX", "XEN_EMULATE_PREFIX", prefix.as_str()),
-        ("io::xs_wire::XS_WRITE_NONE", "XS_WRITE_NONE", xs_wire::XS_WRITE_NONE),
-        ("io::xs_wire::XS_WRITE_CREATE", "XS_WRITE_CREATE", xs_wire::XS_WRITE_CREATE),
-        (
-            "io::xs_wire::XS_WRITE_CREATE_EXCL",
-            "XS_WRITE_CREATE_EXCL",
-            xs_wire::XS_WRITE_CREATE_EXCL,
-        ),
-    ] {
-        let c = format!("__builtin_strcmp({c}, \"{text}\") != 0");
-        rows.push(Row::equal(format!("text of {rust}"), c, 0));
-    }
-    for (x, flags) in [(0u8, 0u32), (1, 0x104), (31, 0x2_0020), (63, 0x3f00), (255, u32::MAX)] {
-        for (c, stated) in [
-            (format!("XENMEMF_address_bits({x})"), memory::memf_address_bits(x).into()),
-            (format!("XENMEMF_node({x})"), memory::memf_node(x).into()),
-            (
-                format!("XENMEMF_get_address_bits({flags}u)"),
-                memory::memf_get_address_bits(flags).into(),
-            ),
-            (format!("XENMEMF_get_node({flags}u)"), memory::memf_get_node(flags).into()),
-        ] {
-            rows.push(Row::equal("a function of pv_abi::memory", c, stated));
-        }
-    }
-    for pfn in [0u32, 1, 0xf_ffff, 0x10_0000, 0x12_3456, 0xff_ffff] {
-        let (to, from) = (format!("xen_pfn_to_cr3({pfn:#x})"), format!("xen_cr3_to_pfn({pfn:#x})"));
-        let (cr3, back): (i128, i128) = match bits {
-            Bits::B32 => (x86_32::pfn_to_cr3(pfn).into(), x86_32::cr3_to_pfn(pfn).into()),
-            Bits::B64 => {
-                (x86_64::pfn_to_cr3(pfn.into()).into(), x86_64::cr3_to_pfn(pfn.into()).into())
-            }
-        };
-        rows.push(Row::equal(format!("pfn_to_cr3({pfn:#x})"), to, cr3));
-        rows.push(Row::equal(format!("cr3_to_pfn({pfn:#x})"), from, back));
-    }
+    let mut rows = vec![
+        row::<types::DomId>("types::DomId", "domid_t"),
+        row::<types::Port>("types::Port", "evtchn_port_t"),
+        row::<types::GrantRef>("types::GrantRef", "grant_ref_t"),
+        row::<types::GrantHandle>("types::GrantHandle", "grant_handle_t"),
+    ];
+    let longs = ["unsigned long", "xen_ulong_t", "xen_pfn_t"];
     match bits {
         Bits::B32 => {
-            for c in ["unsigned long", "xen_ulong_t", "xen_pfn_t"] {
-                same_size::<x86_32::ULong>(&mut rows, "x86_32::ULong", c);
-            }
-            same_size::<x86_32::Handle>(&mut rows, "x86_32::Handle", "XEN_GUEST_HANDLE(void)");
-            same_size::<x86_32::U64>(&mut rows, "x86_32::U64", "uint64_t");
+            rows.extend(longs.map(|c| row::<x86_32::ULong>("x86_32::ULong", c)));
+            rows.push(row::<x86_32::Handle>("x86_32::Handle", "XEN_GUEST_HANDLE(void)"));
+            rows.push(row::<x86_32::U64>("x86_32::U64", "uint64_t"));
             let align = "__alignof__(struct { uint64_t x; })";
             let stated = i128::try_from(align_of::<x86_32::U64>()).expect("alignments are small");
             rows.push(Row::equal("alignment of x86_32::U64", align, stated));
         }
         Bits::B64 => {
-            for c in ["unsigned long", "xen_ulong_t", "xen_pfn_t"] {
-                same_size::<x86_64::ULong>(&mut rows, "x86_64::ULong", c);
-            }
-            same_size::<x86_64::Handle>(&mut rows, "x86_64::Handle", "XEN_GUEST_HANDLE(void)");
-            same_size::<x86_64::U64>(&mut rows, "x86_64::U64", "uint64_t");
-            same_size::<x86_64::Callback>(&mut rows, "x86_64::Callback", "xen_callback_t");
+            rows.extend(longs.map(|c| row::<x86_64::ULong>("x86_64::ULong", c)));
+            rows.push(row::<x86_64::Handle>("x86_64::Handle", "XEN_GUEST_HANDLE(void)"));
+            rows.push(row::<x86_64::U64>("x86_64::U64", "uint64_t"));
+            rows.push(row::<x86_64::Callback>("x86_64::Callback", "xen_callback_t"));
         }
+    }
+    rows
+}
+
+/// Strings, and bytes that the headers have as an assembler's string.
+fn texts() -> Vec<Row> {
+    let bytes: Vec<_> = cpuid::EMULATE_PREFIX.iter().map(|b| format!("{b:#04x}")).collect();
+    let prefix = format!(".byte {} ; ", bytes.join(","));
+    [
+        ("XEN_EMULATE_PREFIX", prefix.as_str()),
+        ("XS_WRITE_NONE", xs_wire::XS_WRITE_NONE),
+        ("XS_WRITE_CREATE", xs_wire::XS_WRITE_CREATE),
+        ("XS_WRITE_CREATE_EXCL", xs_wire::XS_WRITE_CREATE_EXCL),
+    ]
+    .map(|(c, text)| {
+        let differs = format!("__builtin_strcmp({c}, \"{text}\") != 0");
+        Row::equal(format!("text of {c}"), differs, 0)
+    })
+    .into()
+}
+
+/// The functions of `memory` against the macros that they stand for.
+fn memory_flags() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for x in [0u8, 1, 31, 63, 255] {
+        for (c, stated) in [
+            ("XENMEMF_address_bits", memory::memf_address_bits(x)),
+            ("XENMEMF_node", memory::memf_node(x)),
+        ] {
+            rows.push(Row::equal(format!("{c}({x})"), format!("{c}({x})"), stated.into()));
+        }
+    }
+    for x in [0u32, 0x104, 0x2_0020, 0x3f00, u32::MAX] {
+        for (c, stated) in [
+            ("XENMEMF_get_address_bits", memory::memf_get_address_bits(x)),
+            ("XENMEMF_get_node", memory::memf_get_node(x)),
+        ] {
+            rows.push(Row::equal(format!("{c}({x})"), format!("{c}({x}u)"), stated.into()));
+        }
+    }
+    rows
+}
+
+/// Page-table roots in CR3's form.
+fn folded_roots(bits: Bits) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for x in [0u32, 1, 0xf_ffff, 0x10_0000, 0x12_3456, 0xff_ffff] {
+        let wide = u64::from(x);
+        let (to, from): (i128, i128) = match bits {
+            Bits::B32 => (x86_32::pfn_to_cr3(x).into(), x86_32::cr3_to_pfn(x).into()),
+            Bits::B64 => (x86_64::pfn_to_cr3(wide).into(), x86_64::cr3_to_pfn(wide).into()),
+        };
+        rows.push(Row::equal(format!("pfn_to_cr3({x})"), format!("xen_pfn_to_cr3({x})"), to));
+        rows.push(Row::equal(format!("cr3_to_pfn({x})"), format!("xen_cr3_to_pfn({x})"), from));
     }
     rows
 }
