@@ -15,15 +15,20 @@ extern crate std;
 
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod arch;
+pub mod builder;
 pub mod cmdline;
+pub mod console_input;
+pub mod debug_keys;
 pub mod domain;
 pub mod error;
 pub mod evtchn;
+pub mod exit;
 pub mod guest;
 pub mod hypercall;
 pub mod machine;
 pub mod mm;
 pub mod platform;
+pub mod reports;
 pub mod sched;
 pub mod system;
 pub mod time;

@@ -148,8 +148,15 @@ pub trait Cpus {
     fn kick(&self, cpu: u32);
 }
 
+/// The machine's end.
+pub trait Power {
+    /// Domain 0 has shut down for `reason` (`SHUTDOWN_*`), and the machine with it. On a real
+    /// machine this does not return; should it, no vCPU of domain 0 ever runs again.
+    fn domain0_shut_down(&self, reason: u8);
+}
+
 /// All of the machine.
 pub trait Platform:
-    FrameAccess + GuestAccess + Mmu + Clock + Console + CpuRegisters + Cpus + Sync + 'static
+    FrameAccess + GuestAccess + Mmu + Clock + Console + CpuRegisters + Cpus + Power + Sync + 'static
 {
 }

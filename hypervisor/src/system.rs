@@ -5,7 +5,7 @@
 //!
 //! 1. `Vcpu::state` (held by the CPU that runs the vCPU)
 //! 2. `Domain::paging`
-//! 3. `Domain::events`
+//! 3. `Domain::events`; of two domains', the lower number's first
 //! 4. a CPU's run queue
 //! 5. `Memory`'s heap
 //!

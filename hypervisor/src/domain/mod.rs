@@ -3,7 +3,7 @@
 mod create;
 pub mod vcpu;
 
-use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use pv_abi::types::{DomId, Mfn, VcpuId};
 use spin::{Mutex, Once};
@@ -21,7 +21,7 @@ pub const MAX_VCPUS: usize = 32;
 pub const MAX_DOMAINS: usize = 64;
 
 /// "Not shut down" in [`Domain::shutdown_reason`].
-const RUNNING: u8 = u8::MAX;
+const RUNNING: u16 = u16::MAX;
 
 /// A domain.
 pub struct Domain {
@@ -40,19 +40,25 @@ pub struct Domain {
     /// The frame of its `shared_info`; the hypervisor gave it, and it is not the domain's to free.
     pub shared_info: Mfn,
     /// Its event channels.
-    pub events: Mutex<Events>,
+    pub events: Events,
     /// pv32: where the hypervisor's window at the top of its address space begins.
     pub hv_start: u64,
     /// `vm_assist` bits that are on.
     pub vm_assist: AtomicU64,
     /// `SHUTDOWN_*`, or [`RUNNING`].
-    shutdown: AtomicU8,
+    shutdown: AtomicU16,
     vcpus: [Once<FrameBox<Vcpu>>; MAX_VCPUS],
 }
 
 impl Domain {
     /// A domain without vCPUs and memory.
-    pub fn new(id: DomId, width: Width, privileged: bool, shared_info: Mfn, hv_start: u64) -> Domain {
+    pub fn new(
+        id: DomId,
+        width: Width,
+        privileged: bool,
+        shared_info: Mfn,
+        hv_start: u64,
+    ) -> Domain {
         Domain {
             id,
             width,
@@ -61,10 +67,10 @@ impl Domain {
             pages: AtomicU32::new(0),
             max_pages: AtomicU32::new(0),
             shared_info,
-            events: Mutex::new(Events::new()),
+            events: Events::new(),
             hv_start,
             vm_assist: AtomicU64::new(0),
-            shutdown: AtomicU8::new(RUNNING),
+            shutdown: AtomicU16::new(RUNNING),
             vcpus: [const { Once::new() }; MAX_VCPUS],
         }
     }
@@ -89,13 +95,13 @@ impl Domain {
 
     /// Why the domain shut down, once it has.
     pub fn shutdown_reason(&self) -> Option<u8> {
-        Some(self.shutdown.load(Ordering::Acquire)).filter(|r| *r != RUNNING)
+        u8::try_from(self.shutdown.load(Ordering::Acquire)).ok()
     }
 
-    /// Records why the domain shuts down; the first reason stays.
-    pub fn set_shutdown(&self, reason: u8) {
-        let _ =
-            self.shutdown.compare_exchange(RUNNING, reason, Ordering::AcqRel, Ordering::Acquire);
+    /// Records why the domain shuts down; the first reason stays. Returns whether it is this one.
+    pub fn set_shutdown(&self, reason: u8) -> bool {
+        let reason = u16::from(reason);
+        self.shutdown.compare_exchange(RUNNING, reason, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Whether `vm_assist` type `bit` is on.

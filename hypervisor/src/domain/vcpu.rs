@@ -140,12 +140,26 @@ impl Vcpu {
     /// `evtchn_upcall_pending`.
     #[inline(always)]
     pub fn upcall_pending(&self, access: &impl FrameAccess) -> bool {
-        self.info_byte(access, 0).is_some_and(|b| b.load(Ordering::Relaxed) != 0)
+        // Sequentially consistent, as is setting it: see `sched::run::VcpuRun::block`.
+        self.info_byte(access, 0).is_some_and(|b| b.load(Ordering::SeqCst) != 0)
     }
 
     /// Sets `evtchn_upcall_pending`; returns whether it was set before.
+    #[inline(always)]
     pub fn set_upcall_pending(&self, access: &impl FrameAccess) -> bool {
-        self.info_byte(access, 0).is_some_and(|b| b.swap(1, Ordering::AcqRel) != 0)
+        self.info_byte(access, 0).is_some_and(|b| b.swap(1, Ordering::SeqCst) != 0)
+    }
+
+    /// Whether an upcall is pending and not masked.
+    #[inline(always)]
+    pub fn upcall_due(&self, access: &impl FrameAccess) -> bool {
+        // Both bytes at once: the structure begins on a word.
+        let at = self.info_address();
+        let word = access.half_words(Mfn::new(at >> 12)).get((at & 0xfff) as usize / 4);
+        word.is_some_and(|word| {
+            let [pending, mask, ..] = word.load(Ordering::Relaxed).to_le_bytes();
+            pending != 0 && mask == 0
+        })
     }
 
     /// `evtchn_upcall_mask`: the guest's virtual interrupt flag, inverted.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use hypervisor::platform::{Clock, Console, PvClock};
+use hypervisor::platform::{Clock, Console, Power, PvClock};
 
 use super::FakeMachine;
 
@@ -17,6 +17,8 @@ pub struct Devices {
     pub output: Vec<u8>,
     /// What is still to be read from it.
     pub input: VecDeque<u8>,
+    /// Why domain 0 shut down, each time that the machine was told.
+    pub shut_down: Vec<u8>,
     /// Frames that were zeroed whole.
     pub frames_zeroed: u64,
 }
@@ -77,5 +79,11 @@ impl Console for FakeMachine {
             *slot = byte;
         }
         count
+    }
+}
+
+impl Power for FakeMachine {
+    fn domain0_shut_down(&self, reason: u8) {
+        self.devices().shut_down.push(reason);
     }
 }

@@ -1,0 +1,146 @@
+//! The hypercall `event_channel_op(cmd, arg)`.
+//!
+//! Operations that tell the guest a port write it after the port is bound. If the
+//! argument turns out not to be writable the guest gets `EFAULT` and has a port that it
+//! does not know; it can find it with `EVTCHNOP_status`. So it is in Xen.
+
+use pv_abi::errno::Errno;
+use pv_abi::event_channel as abi;
+use pv_abi::event_channel::{
+    EvtchnAllocUnbound, EvtchnBindInterdomain, EvtchnBindIpi, EvtchnBindVcpu, EvtchnBindVirq,
+    EvtchnClose, EvtchnSend, EvtchnStatus, EvtchnStatusInterdomain, EvtchnUnmask,
+};
+use pv_abi::types::Port;
+
+use super::port::{Channel, State};
+use super::{bind, close, two_level};
+use crate::error::HypercallResult;
+use crate::guest::Ctx;
+use crate::hypercall::Args;
+use crate::platform::Platform;
+
+/// `event_channel_op(cmd, arg)`.
+///
+/// `ENOSYS` for commands that are not there (physical interrupts, reset, the FIFO ABI),
+/// `EFAULT` if the argument cannot be read or written; else as each operation says.
+pub fn event_channel_op<P: Platform>(ctx: &mut Ctx<'_, P>, args: &mut Args) -> HypercallResult {
+    let [cmd, at, ..] = *args;
+    // The one that is called all the time first.
+    if cmd as u32 == abi::EVTCHNOP_SEND {
+        let EvtchnSend { port } = ctx.read(at)?;
+        send(ctx, port)?;
+        return Ok(0);
+    }
+    others(ctx, cmd as u32, at)
+}
+
+fn others<P: Platform>(ctx: &mut Ctx<'_, P>, cmd: u32, at: u64) -> HypercallResult {
+    match cmd {
+        abi::EVTCHNOP_ALLOC_UNBOUND => {
+            let arg: EvtchnAllocUnbound = ctx.read(at)?;
+            let port = bind::alloc_unbound(ctx, &arg)?;
+            ctx.write(at, &EvtchnAllocUnbound { port, ..arg })?;
+        }
+        abi::EVTCHNOP_BIND_INTERDOMAIN => {
+            let arg: EvtchnBindInterdomain = ctx.read(at)?;
+            let local_port = bind::bind_interdomain(ctx, &arg)?;
+            ctx.write(at, &EvtchnBindInterdomain { local_port, ..arg })?;
+        }
+        abi::EVTCHNOP_BIND_VIRQ => {
+            let arg: EvtchnBindVirq = ctx.read(at)?;
+            let port = bind::bind_virq(ctx, &arg)?;
+            ctx.write(at, &EvtchnBindVirq { port, ..arg })?;
+        }
+        abi::EVTCHNOP_BIND_IPI => {
+            let arg: EvtchnBindIpi = ctx.read(at)?;
+            let port = bind::bind_ipi(ctx, &arg)?;
+            ctx.write(at, &EvtchnBindIpi { port, ..arg })?;
+        }
+        abi::EVTCHNOP_BIND_VCPU => {
+            let arg: EvtchnBindVcpu = ctx.read(at)?;
+            bind::bind_vcpu(ctx, &arg)?;
+        }
+        abi::EVTCHNOP_CLOSE => {
+            let EvtchnClose { port } = ctx.read(at)?;
+            close::close(ctx.sys, ctx.domain, port)?;
+        }
+        abi::EVTCHNOP_STATUS => {
+            let arg: EvtchnStatus = ctx.read(at)?;
+            ctx.write(at, &status(ctx, &arg)?)?;
+        }
+        abi::EVTCHNOP_UNMASK => {
+            let EvtchnUnmask { port } = ctx.read(at)?;
+            unmask(ctx, port)?;
+        }
+        _ => return Err(Errno::ENOSYS.into()),
+    }
+    Ok(0)
+}
+
+/// `EVTCHNOP_send`: rings the other end of a port.
+///
+/// `EINVAL` for a port that does not exist or is not for sending. On one that nobody has
+/// bound to yet the event is lost, and that is no error.
+#[inline(always)]
+fn send<P: Platform>(ctx: &Ctx<'_, P>, port: Port) -> Result<(), Errno> {
+    let (sys, local) = (ctx.sys, ctx.domain);
+    let channel = local.events.get(port).ok_or(Errno::EINVAL)?;
+    match channel.state {
+        State::Ipi => two_level::set_pending(sys, local, channel.notify, port),
+        State::Interdomain { remote, port: far } => {
+            // Loop-back channels need no look-up, and neither can be gone while we run.
+            let remote = if remote == local.id { Some(local) } else { sys.domain(remote) };
+            if let Some(remote) = remote
+                && let Some(end) = remote.events.get(far)
+                && matches!(end.state, State::Interdomain { remote, port: back }
+                    if remote == local.id && back == port)
+            {
+                two_level::set_pending(sys, remote, end.notify, far);
+            }
+        }
+        State::Unbound { .. } => {}
+        State::Virq { .. } | State::Free | State::Reserved => return Err(Errno::EINVAL),
+    }
+    Ok(())
+}
+
+/// `EVTCHNOP_unmask`: clears the mask of a port, and delivers what waited behind it.
+///
+/// `EINVAL` for a port that does not exist.
+fn unmask<P: Platform>(ctx: &Ctx<'_, P>, port: Port) -> Result<(), Errno> {
+    let channel = ctx.domain.events.get(port).ok_or(Errno::EINVAL)?;
+    if channel.is_usable() {
+        two_level::unmask(ctx.sys, ctx.domain, channel.notify, port);
+    }
+    Ok(())
+}
+
+/// `EVTCHNOP_status`: what a port is bound to.
+///
+/// `ESRCH` for a domain that does not exist, `EINVAL` for a port that does not exist,
+/// `EPERM` for another domain's port without privilege.
+fn status<P: Platform>(ctx: &Ctx<'_, P>, arg: &EvtchnStatus) -> Result<EvtchnStatus, Errno> {
+    let domain = bind::named(ctx, arg.dom)?;
+    let Channel { state, notify } = domain.events.get(arg.port).ok_or(Errno::EINVAL)?;
+    bind::permit(ctx, domain)?;
+    let mut out = EvtchnStatus { vcpu: notify, ..*arg };
+    match state {
+        State::Free | State::Reserved => out.status = abi::EVTCHNSTAT_CLOSED,
+        State::Unbound { remote } => {
+            out.status = abi::EVTCHNSTAT_UNBOUND;
+            out.u.dom = remote;
+        }
+        State::Interdomain { remote, port } => {
+            out.status = abi::EVTCHNSTAT_INTERDOMAIN;
+            out.u.dom = remote;
+            out.u.port = port;
+        }
+        State::Virq { virq } => {
+            out.status = abi::EVTCHNSTAT_VIRQ;
+            let number = EvtchnStatusInterdomain::from_irq(u32::from(virq));
+            out.u = EvtchnStatusInterdomain { port: arg.u.port, ..number };
+        }
+        State::Ipi => out.status = abi::EVTCHNSTAT_IPI,
+    }
+    Ok(out)
+}

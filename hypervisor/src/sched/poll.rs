@@ -1,0 +1,142 @@
+//! `SCHEDOP_poll`: sleeping until one of some ports is pending, masked or not.
+
+use core::sync::atomic::Ordering;
+
+use pv_abi::errno::Errno;
+use pv_abi::types::Port;
+use pv_abi::{x86_32, x86_64};
+
+use super::run::POLL_ANY;
+use super::{NEVER, wake};
+use crate::domain::Domain;
+use crate::domain::vcpu::Vcpu;
+use crate::evtchn::two_level;
+use crate::guest::Ctx;
+use crate::platform::Platform;
+use crate::system::System;
+use crate::time;
+use crate::width::Width;
+
+/// The most ports in one call.
+const PORTS_MAX: u32 = 128;
+
+/// What is polled, and until when.
+struct Poll {
+    /// Guest address of the ports.
+    ports: u64,
+    count: u32,
+    /// In ns of system time; 0: for ever.
+    timeout_ns: u64,
+}
+
+fn decode<P: Platform>(ctx: &Ctx<'_, P>, arg: u64) -> Result<Poll, Errno> {
+    Ok(match ctx.width() {
+        Width::Pv32 => {
+            let poll: x86_32::SchedPoll = ctx.read(arg)?;
+            let ports = u64::from(poll.ports);
+            Poll { ports, count: poll.nr_ports, timeout_ns: poll.timeout.get() }
+        }
+        Width::Pv64 => {
+            let poll: x86_64::SchedPoll = ctx.read(arg)?;
+            Poll { ports: poll.ports, count: poll.nr_ports, timeout_ns: poll.timeout }
+        }
+    })
+}
+
+/// Sleeps until one of the ports is pending, an upcall can be made, or the time has come;
+/// not at all if that is so already. The mask stays as it is, and no port is cleared.
+///
+/// `EFAULT` if the argument or a port cannot be read; `EINVAL` for more than 128 ports, or
+/// a port that is not bound, unless an earlier one is pending.
+pub(super) fn poll<P: Platform>(ctx: &Ctx<'_, P>, arg: u64) -> Result<(), Errno> {
+    let poll = decode(ctx, arg)?;
+    if poll.count > PORTS_MAX {
+        return Err(Errno::EINVAL);
+    }
+    if !ctx.width().range_ok(poll.ports, u64::from(poll.count) * 4) {
+        return Err(Errno::EFAULT);
+    }
+    announce(ctx, &poll)?;
+    let run = &ctx.vcpu.run;
+    if !run.block() {
+        // Taken down meanwhile.
+        return Ok(());
+    }
+    // Whoever makes a port pending looks for pollers afterwards; we announced ourselves
+    // and slept first, so either we see the port or he sees us.
+    match look(ctx, &poll) {
+        Ok(false) => {
+            if poll.timeout_ns != 0 {
+                time::arm_for(ctx.sys, ctx.vcpu, poll.timeout_ns);
+            }
+            Ok(())
+        }
+        done => {
+            // If somebody else was quicker to wake us he clears up, and we take our turn
+            // in the queue.
+            if run.cancel_block() {
+                ended(ctx.domain, ctx.vcpu);
+            }
+            done.map(|_| ())
+        }
+    }
+}
+
+/// Makes senders and the timer aware of the poll, before the vCPU sleeps.
+///
+/// Senders for one port alone spare pollers of another; the port is read again in
+/// [`look`], and if the guest has changed it meanwhile it waits for the wrong one.
+fn announce<P: Platform>(ctx: &Ctx<'_, P>, poll: &Poll) -> Result<(), Errno> {
+    ctx.vcpu.run.poll_port.store(POLL_ANY, Ordering::Relaxed);
+    let timeout_ns = if poll.timeout_ns == 0 { NEVER } else { poll.timeout_ns };
+    ctx.vcpu.time.set_poll(timeout_ns);
+    ctx.domain.events.pollers.fetch_or(bit(ctx.vcpu), Ordering::SeqCst);
+    Ok(())
+}
+
+/// Whether there is a reason not to sleep.
+fn look<P: Platform>(ctx: &Ctx<'_, P>, poll: &Poll) -> Result<bool, Errno> {
+    let access = &ctx.sys.platform;
+    if ctx.vcpu.upcall_pending(access) && !ctx.vcpu.upcall_masked(access) {
+        return Ok(true);
+    }
+    for index in 0..u64::from(poll.count) {
+        let port: Port = ctx.read(poll.ports + index * 4)?;
+        let usable = ctx.domain.events.get(port).is_some_and(|channel| channel.is_usable());
+        if !usable {
+            return Err(Errno::EINVAL);
+        }
+        if two_level::is_pending(ctx.sys, ctx.domain, port) {
+            return Ok(true);
+        }
+        if poll.count == 1 {
+            ctx.vcpu.run.poll_port.store(port.raw(), Ordering::Relaxed);
+        }
+    }
+    Ok(poll.timeout_ns != 0 && poll.timeout_ns <= access.now_ns())
+}
+
+/// Wakes whoever may be polling `port` of `domain`.
+#[cold]
+pub fn wake_pollers<P: Platform>(sys: &System<P>, domain: &Domain, port: Port) {
+    let pollers = domain.events.pollers.load(Ordering::SeqCst);
+    for vcpu in domain.vcpus().filter(|vcpu| pollers & bit(vcpu) != 0) {
+        let polled = vcpu.run.poll_port.load(Ordering::SeqCst);
+        if polled == POLL_ANY || polled == port.raw() {
+            wake(sys, domain, vcpu);
+        }
+    }
+}
+
+/// A poll of `vcpu`'s is over; the caller is the one who took it out of its sleep.
+pub(super) fn ended(domain: &Domain, vcpu: &Vcpu) {
+    vcpu.run.poll_port.store(0, Ordering::Relaxed);
+    vcpu.time.set_poll(NEVER);
+    domain.events.pollers.fetch_and(!bit(vcpu), Ordering::SeqCst);
+}
+
+/// A vCPU's bit among the pollers.
+fn bit(vcpu: &Vcpu) -> u32 {
+    // vCPU numbers are below 32 (`domain::MAX_VCPUS`).
+    1u32.wrapping_shl(vcpu.id.raw())
+}

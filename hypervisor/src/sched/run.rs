@@ -1,0 +1,233 @@
+//! The scheduler's state of one vCPU: a word that all CPUs change by compare-and-swap.
+//!
+//! ```text
+//!             start                next
+//!  Offline ----------> Runnable ----------> Running
+//!     ^                 ^    ^               |   |
+//!     |          unblock|    | stopped       |   | block
+//!     |                 |    +---------------+   |
+//!     |               Blocked <------------------+
+//!     +---- offline: from every state
+//! ```
+//!
+//! Every arrow has one function here, and says whether *this* caller took it: a wake-up
+//! and a shutdown that race cannot both win. Who takes the arrow to `Runnable` also puts
+//! the vCPU into a run queue.
+//!
+//! While the vCPU runs the word may carry one more bit, [`RESCHEDULE`]. So the way back
+//! to the guest asks one question of one word: is it exactly `Running`?
+
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use spin::Mutex;
+
+use super::runstate::Runstate;
+use super::vcpu_ref::AtomicVcpuRef;
+
+/// What a vCPU is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum State {
+    /// Not started, or taken down.
+    Offline = 0,
+    /// Waiting for an event.
+    Blocked = 1,
+    /// Waiting for a CPU; in a run queue, or about to be.
+    Runnable = 2,
+    /// On a CPU.
+    Running = 3,
+}
+
+impl State {
+    /// The state in a word.
+    const fn of(word: u32) -> State {
+        match word & 0xff {
+            1 => State::Blocked,
+            2 => State::Runnable,
+            3 => State::Running,
+            _ => State::Offline,
+        }
+    }
+}
+
+/// The CPU that runs the vCPU is to look at its run queue before it goes back to the guest.
+const RESCHEDULE: u32 = 1 << 8;
+
+/// "On no CPU yet."
+const NO_CPU: u32 = u32::MAX;
+
+/// What the scheduler knows of a vCPU.
+pub struct VcpuRun {
+    /// A [`State`], and perhaps [`RESCHEDULE`].
+    word: AtomicU32,
+    /// The CPU it lives on: in whose queue it waits, whose timer serves it.
+    cpu: AtomicU32,
+    /// The next in the run queue; guarded by that queue's lock, as is `queued`.
+    pub(super) queue_next: AtomicVcpuRef,
+    /// Whether it is in the run queue.
+    pub(super) queued: AtomicBool,
+    /// The next of those that live on the same CPU; set once.
+    pub(super) home_next: AtomicVcpuRef,
+    /// Which port it polls: 0 none, [`POLL_ANY`] one of several.
+    pub(crate) poll_port: AtomicU32,
+    /// Time spent in each state.
+    pub(super) runstate: Mutex<Runstate>,
+    /// Guest address of the registered runstate area; 0: none.
+    pub(super) runstate_area: AtomicU64,
+}
+
+/// In [`VcpuRun::poll_port`]: more than one port, or only a timeout.
+pub(crate) const POLL_ANY: u32 = u32::MAX;
+
+impl VcpuRun {
+    /// A vCPU that is down.
+    pub const fn new() -> VcpuRun {
+        VcpuRun {
+            word: AtomicU32::new(State::Offline as u32),
+            cpu: AtomicU32::new(NO_CPU),
+            queue_next: AtomicVcpuRef::none(),
+            queued: AtomicBool::new(false),
+            home_next: AtomicVcpuRef::none(),
+            poll_port: AtomicU32::new(0),
+            runstate: Mutex::new(Runstate::new()),
+            runstate_area: AtomicU64::new(0),
+        }
+    }
+
+    /// What the vCPU is doing.
+    pub fn state(&self) -> State {
+        State::of(self.word.load(Ordering::SeqCst))
+    }
+
+    /// Whether the vCPU has been started and not been taken down.
+    pub fn is_up(&self) -> bool {
+        self.state() != State::Offline
+    }
+
+    /// Whether the CPU that runs it may go back to the guest: nothing wants it to stop.
+    #[inline(always)]
+    pub fn may_run_on(&self) -> bool {
+        self.word.load(Ordering::Relaxed) == State::Running as u32
+    }
+
+    /// The CPU it lives on, once it was started.
+    #[inline(always)]
+    pub fn cpu(&self) -> Option<u32> {
+        Some(self.cpu.load(Ordering::Relaxed)).filter(|c| *c != NO_CPU)
+    }
+
+    /// Settles it on a CPU.
+    pub(super) fn set_cpu(&self, cpu: u32) {
+        self.cpu.store(cpu, Ordering::Relaxed);
+    }
+
+    /// Offline to runnable.
+    pub(super) fn start(&self) -> bool {
+        self.change(State::Offline as u32, State::Runnable as u32)
+    }
+
+    /// Runnable to running.
+    pub(super) fn pick(&self) -> bool {
+        self.change(State::Runnable as u32, State::Running as u32)
+    }
+
+    /// Running to blocked, by itself.
+    ///
+    /// A full barrier: what the caller looks at next, it looks at after everyone can
+    /// see that it sleeps. With a waker that changes that thing first and looks at the
+    /// state second, one of the two always sees the other.
+    ///
+    /// A vCPU that was taken down meanwhile stays so.
+    pub(super) fn block(&self) -> bool {
+        self.change(State::Running as u32, State::Blocked as u32)
+            || self.change(State::Running as u32 | RESCHEDULE, State::Blocked as u32)
+    }
+
+    /// Blocked back to running, by itself: it has seen something to do in time.
+    pub(super) fn cancel_block(&self) -> bool {
+        self.change(State::Blocked as u32, State::Running as u32)
+    }
+
+    /// Blocked to runnable.
+    #[inline(always)]
+    pub(super) fn unblock(&self) -> bool {
+        self.change(State::Blocked as u32, State::Runnable as u32)
+    }
+
+    /// Running to runnable, by the CPU that stops running it.
+    pub(super) fn stopped(&self) -> bool {
+        self.change(State::Running as u32, State::Runnable as u32)
+            || self.change(State::Running as u32 | RESCHEDULE, State::Runnable as u32)
+    }
+
+    /// To offline, whatever it was; returns that.
+    pub(super) fn offline(&self) -> State {
+        State::of(self.word.swap(State::Offline as u32, Ordering::SeqCst))
+    }
+
+    /// Asks the CPU that runs it to look at its queue. Nothing if it is not running.
+    pub(super) fn request_reschedule(&self) {
+        self.change(State::Running as u32, State::Running as u32 | RESCHEDULE);
+    }
+
+    #[inline(always)]
+    fn change(&self, from: u32, to: u32) -> bool {
+        self.word.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+}
+
+impl Default for VcpuRun {
+    fn default() -> Self {
+        VcpuRun::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn running() -> VcpuRun {
+        let run = VcpuRun::new();
+        assert!(run.start() && run.pick());
+        run
+    }
+
+    #[test]
+    fn only_the_drawn_arrows_exist() {
+        let run = VcpuRun::new();
+        assert!(!run.pick() && !run.block() && !run.unblock() && !run.stopped());
+        assert!(!run.is_up() && !run.may_run_on());
+        assert!(run.start());
+        assert!(!run.start() && !run.block() && !run.unblock() && !run.stopped());
+        assert!(run.pick() && run.may_run_on());
+        assert!(!run.pick() && !run.unblock() && !run.start());
+        assert!(run.block() && !run.may_run_on());
+        assert!(run.unblock());
+        assert!(!run.unblock(), "one waker wins");
+        assert_eq!(run.state(), State::Runnable);
+    }
+
+    #[test]
+    fn a_request_to_reschedule_ends_with_running() {
+        let run = running();
+        run.request_reschedule();
+        assert!(!run.may_run_on());
+        assert_eq!(run.state(), State::Running);
+        assert!(run.stopped() && run.pick() && run.may_run_on());
+        run.request_reschedule();
+        assert!(run.block() && run.cancel_block() && run.may_run_on());
+        let blocked = running();
+        assert!(blocked.block());
+        blocked.request_reschedule();
+        assert_eq!(blocked.state(), State::Blocked);
+        assert!(blocked.unblock());
+    }
+
+    #[test]
+    fn offline_is_final_for_the_one_who_runs() {
+        let run = running();
+        assert_eq!(run.offline(), State::Running);
+        assert!(!run.block() && !run.stopped() && !run.cancel_block() && !run.unblock());
+        assert!(run.start(), "it can be started again");
+    }
+}
