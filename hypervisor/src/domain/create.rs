@@ -37,6 +37,22 @@ impl<P: Platform> System<P> {
         domain.vcpu(id).ok_or(Errno::EINVAL)
     }
 
+    /// Takes apart a domain that never ran and is not in [`System::domains`]: gives back its
+    /// frames and its vCPUs'. Its memory is the caller's. Descriptor-table windows stay.
+    pub fn discard_domain(&self, mut domain: FrameBox<Domain>) {
+        for slot in &mut domain.get_mut().vcpus {
+            if let Some(mut vcpu) = core::mem::take(slot).try_into_inner() {
+                let state = vcpu.get_mut().state.get_mut();
+                self.memory.release(state.fpu, 0);
+                if state.l4.raw() != 0 {
+                    self.memory.release(state.l4, 0);
+                }
+                vcpu.free(&self.memory);
+            }
+        }
+        domain.free(&self.memory);
+    }
+
     fn vcpu_in(
         &self,
         domain: &Domain,

@@ -51,6 +51,12 @@ impl<T> FrameBox<T> {
         self.mfn
     }
 
+    /// The object, for its only holder.
+    pub fn get_mut(&mut self) -> &mut T {
+        // SAFETY: 1. `new` initialised the object; it lives in `self`, which is borrowed.
+        unsafe { self.object.as_mut() }
+    }
+
     /// Drops the object and gives its frames back.
     pub fn free(self, memory: &Memory) {
         // SAFETY: 1. `self` is consumed, so no borrow of the object is left and it is dropped once.

@@ -67,6 +67,26 @@ impl Heap {
         Some(mfn)
     }
 
+    /// Takes a block of 2^`order` frames that ends at or below `limit`, or `None`. Slow: it looks
+    /// at all free blocks.
+    pub fn take_below(&mut self, frames: &[Frame], order: u8, limit: Mfn) -> Option<Mfn> {
+        for size in order..=MAX_ORDER {
+            let mut at = self.head(size);
+            while let Some(mfn) = at {
+                if mfn.raw() + (1 << order) <= limit.raw() {
+                    self.unlink(frames, mfn, size);
+                    for rest in (order..size).rev() {
+                        self.link(frames, Mfn::new(mfn.raw() + (1 << rest)), rest);
+                    }
+                    self.free -= 1 << order;
+                    return Some(mfn);
+                }
+                at = frames.get(mfn.raw() as usize).and_then(Frame::link);
+            }
+        }
+        None
+    }
+
     /// Gives back a block of 2^`order` frames taken before (or parts of one).
     pub fn release(&mut self, frames: &[Frame], mfn: Mfn, order: u8) {
         for i in 0..1u64 << order {
@@ -174,6 +194,20 @@ mod tests {
         }
         assert_eq!(heap.free_frames(), all);
         assert!(heap.take(&table, 10).is_some(), "buddies merged");
+    }
+
+    #[test]
+    fn a_block_below_a_limit_is_found_or_refused() {
+        let table = frames(4096);
+        let mut heap = Heap::new();
+        heap.add_range(&table, Mfn::new(100), Mfn::new(200));
+        heap.add_range(&table, Mfn::new(1024), Mfn::new(4096));
+        let low = heap.take_below(&table, 3, Mfn::new(112)).expect("100 to 112 is free");
+        assert_eq!(low, Mfn::new(104));
+        assert_eq!(heap.take_below(&table, 3, Mfn::new(112)), None);
+        assert!(heap.take_below(&table, 6, Mfn::new(1024)).is_some(), "128 to 192");
+        assert_eq!(heap.take_below(&table, 6, Mfn::new(1024)), None);
+        assert_eq!(heap.free_frames(), 100 + 3072 - 8 - 64);
     }
 
     #[test]

@@ -56,6 +56,19 @@ impl Memory {
     /// Takes 2^`order` frames for `owner`: allocated, no type, one reference each. Contents are as they were.
     pub fn allocate(&self, owner: Owner, order: u8) -> Result<Mfn, Errno> {
         let mfn = self.heap.lock().take(self.frames, order).ok_or(Errno::ENOMEM)?;
+        self.hand_out(mfn, owner, order);
+        Ok(mfn)
+    }
+
+    /// The same, of frames below `limit`.
+    pub fn allocate_below(&self, owner: Owner, order: u8, limit: Mfn) -> Result<Mfn, Errno> {
+        let taken = self.heap.lock().take_below(self.frames, order, limit);
+        let mfn = taken.ok_or(Errno::ENOMEM)?;
+        self.hand_out(mfn, owner, order);
+        Ok(mfn)
+    }
+
+    fn hand_out(&self, mfn: Mfn, owner: Owner, order: u8) {
         for i in 0..1u64 << order {
             if let Some(frame) = self.frame(Mfn::new(mfn.raw() + i)) {
                 frame.set_owner(owner);
@@ -63,7 +76,6 @@ impl Memory {
                 frame.set(word.add_total().unwrap_or(word));
             }
         }
-        Ok(mfn)
     }
 
     /// Gives 2^`order` frames back that nobody refers to any more.

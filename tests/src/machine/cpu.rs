@@ -1,6 +1,7 @@
 //! A simulated CPU: what it was last told to load, and how often it was told to flush.
 
 use hypervisor::platform::{CpuRegisters, Cpus, FrameAccess, Mmu, TablePage};
+use pv_abi::errno::Errno;
 use pv_abi::types::Mfn;
 use std::sync::atomic::Ordering;
 

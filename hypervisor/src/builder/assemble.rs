@@ -1,0 +1,202 @@
+//! Putting the domain together, and taking it apart again if something is missing.
+
+use core::sync::atomic::Ordering;
+
+use pv_abi::types::{Mfn, VcpuId};
+
+use super::contents::Contents;
+use super::kernel::Kernel;
+use super::layout::{Layout, PAGE};
+use super::memory::{DomainMemory, FRAMES_BELOW_4_GIB};
+use super::start::{self, Facts};
+use super::{BuildError, DOMAIN_0, Request, hypercall_page, tables, vcpus};
+use crate::domain::Domain;
+use crate::error::Stop;
+use crate::mm::frame::{Owner, Type, Word};
+use crate::mm::frame_box::FrameBox;
+use crate::mm::memory::INVALID_M2P;
+use crate::mm::types::PageTypes;
+use crate::platform::Platform;
+use crate::system::System;
+use crate::width::Width;
+
+const OWNER: Owner = Owner::Domain(DOMAIN_0);
+
+/// Takes memory, fills it, and adds the domain to the machine.
+pub(super) fn assemble<'s, P: Platform>(
+    sys: &'s System<P>,
+    kernel: &Kernel<'_>,
+    layout: &Layout,
+    pages: u64,
+    request: &Request<'_>,
+) -> Result<&'s Domain, BuildError> {
+    let width = kernel.file.width;
+    // A narrow guest is told addresses and names roots in 32 bits.
+    let low = (width == Width::Pv32 && sys.memory.frame_count() > FRAMES_BELOW_4_GIB)
+        .then(|| layout.pfn(layout.tables));
+    let shared_info = sys
+        .memory
+        .allocate_below(OWNER, 0, Mfn::new(FRAMES_BELOW_4_GIB))
+        .map_err(|_| BuildError::NoLowMemory)?;
+    let low = low.filter(|_| !kernel.high_root);
+    let memory = match DomainMemory::take(&sys.memory, OWNER, pages, low) {
+        Ok(memory) => memory,
+        Err(error) => {
+            sys.memory.release(shared_info, 0);
+            return Err(error);
+        }
+    };
+    sys.platform.zero(shared_info);
+    let outcome = fill(sys, &memory, kernel, layout, shared_info, request)
+        .and_then(|root| make_domain(sys, kernel, layout, pages, shared_info, root, request));
+    if outcome.is_err() {
+        for mfn in memory.frames() {
+            sys.memory.set_m2p(mfn, INVALID_M2P);
+        }
+        memory.give_back(&sys.memory);
+        sys.memory.release(shared_info, 0);
+    }
+    outcome
+}
+
+/// Writes everything that the domain finds in its memory; returns its root page table.
+fn fill<P: Platform>(
+    sys: &System<P>,
+    memory: &DomainMemory,
+    kernel: &Kernel<'_>,
+    layout: &Layout,
+    shared_info: Mfn,
+    request: &Request<'_>,
+) -> Result<Mfn, BuildError> {
+    let width = kernel.file.width;
+    let contents = Contents { platform: &sys.platform, memory, start: layout.start };
+    for segment in &kernel.file.segments {
+        // Neither wraps: Kernel::new went through both ends of the kernel.
+        let address = segment.address.wrapping_sub(kernel.paddr_offset);
+        let address = address.wrapping_add(kernel.virt_base);
+        let size = segment.data.len() as u64;
+        contents.write(address, segment.data)?;
+        contents.zero(address.wrapping_add(size), segment.memory_size.saturating_sub(size))?;
+    }
+    contents.zero_tail(kernel.end)?;
+    contents.write(layout.initrd, request.initrd)?;
+    if !request.initrd.is_empty() {
+        contents.zero_tail(layout.initrd.saturating_add(request.initrd.len() as u64))?;
+    }
+    if let Some(page) = kernel.hypercall_page {
+        for (number, at) in (0..).zip((page..page.saturating_add(PAGE)).step_by(STUB_STEP)) {
+            contents.write(at, &hypercall_page::stub(width, number))?;
+        }
+    }
+    write_p2m(sys, &contents, layout, width)?;
+    let facts =
+        Facts { layout, pages: memory.pages(), shared_info, mod_start_pfn: kernel.mod_start_pfn };
+    start::write_info(&contents, width, &facts, request)?;
+    contents.zero(layout.stack, PAGE)?;
+    tables::write(&contents, layout, width)
+}
+
+const STUB_STEP: usize = hypercall_page::STUB_LEN;
+
+/// Writes the p2m list and the machine-to-physical tables.
+fn write_p2m<P: Platform>(
+    sys: &System<P>,
+    contents: &Contents<'_, P>,
+    layout: &Layout,
+    width: Width,
+) -> Result<(), BuildError> {
+    let mut frames = (0_u64..).zip(contents.memory.frames()).peekable();
+    let mut at = layout.p2m;
+    while frames.peek().is_some() {
+        let list = contents.mfn_at(at)?;
+        // Past the last frame the page is filled up with zeros.
+        let mut next = || {
+            frames.next().map_or(0, |(pfn, mfn)| {
+                sys.memory.set_m2p(mfn, pfn);
+                mfn.raw()
+            })
+        };
+        match width {
+            Width::Pv32 => {
+                for entry in sys.platform.half_words(list) {
+                    entry.store(next() as u32, Ordering::Relaxed);
+                }
+            }
+            Width::Pv64 => {
+                for entry in sys.platform.words(list) {
+                    entry.store(next(), Ordering::Relaxed);
+                }
+            }
+        }
+        at = at.saturating_add(PAGE);
+    }
+    Ok(())
+}
+
+/// Makes the domain over its filled memory, and adds it to the machine.
+fn make_domain<'s, P: Platform>(
+    sys: &'s System<P>,
+    kernel: &Kernel<'_>,
+    layout: &Layout,
+    pages: u64,
+    shared_info: Mfn,
+    root: Mfn,
+    request: &Request<'_>,
+) -> Result<&'s Domain, BuildError> {
+    let width = kernel.file.width;
+    let domain = FrameBox::new(&sys.memory, &sys.platform, || {
+        Domain::new(DOMAIN_0, width, true, shared_info, kernel.hv_start)
+    })
+    .map_err(|_| BuildError::NoMemory)?;
+    // Fits: Block numbers are 32 bits wide.
+    domain.pages.store(pages as u32, Ordering::Relaxed);
+    domain.max_pages.store(pages as u32, Ordering::Relaxed);
+
+    let outcome = take_types(sys, &domain, shared_info, root).and_then(|()| {
+        for number in 0..vcpus(request) {
+            sys.create_vcpu(&domain, VcpuId::new(number)).map_err(|_| BuildError::NoMemory)?;
+        }
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        sys.discard_domain(domain);
+        return Err(error);
+    }
+    if let Some(first) = domain.vcpus().next() {
+        start::set_registers(&mut first.state.lock(), width, kernel, layout, root);
+    }
+    sys.domains.add(domain).ok_or(BuildError::Exists)
+}
+
+/// Takes the references that the domain starts with: its pinned root, loaded by vCPU 0, and
+/// the hypervisor's own to the shared info page, which the domain never has to give away.
+fn take_types<P: Platform>(
+    sys: &System<P>,
+    domain: &Domain,
+    shared_info: Mfn,
+    root: Mfn,
+) -> Result<(), BuildError> {
+    let kind = domain.width.root_type();
+    repeat(sys, domain, |types| types.pin(root, kind))?;
+    repeat(sys, domain, |types| types.get(root, kind))?;
+    repeat(sys, domain, |types| types.get(shared_info, Type::Writable))?;
+    let record = sys.memory.frame(shared_info).ok_or(BuildError::TablesRefused)?;
+    let not_its_own = |w: Word| w.with_allocated(false).sub_total();
+    record.update(not_its_own).map_err(|_| BuildError::TablesRefused)?;
+    Ok(())
+}
+
+/// Does a step until it is done: large address spaces take more than one request's budget.
+fn repeat<P: Platform>(
+    sys: &System<P>,
+    domain: &Domain,
+    step: impl Fn(&mut PageTypes<'_, P>) -> Result<(), Stop>,
+) -> Result<(), BuildError> {
+    loop {
+        match step(&mut sys.page_types(domain)) {
+            Ok(()) => return Ok(()),
+            Err(Stop::Preempted) => {}
+            Err(_) => return Err(BuildError::TablesRefused),
+        }
+    }
+}
