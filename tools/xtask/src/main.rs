@@ -21,8 +21,10 @@ mod run;
 mod scratch;
 mod symbols;
 mod terminal;
+mod test;
 mod toolchain;
 mod transcript;
+mod verdict;
 mod workspace;
 
 use std::process::ExitCode;
@@ -52,6 +54,8 @@ enum Verb {
     Iso(iso::Args),
     /// Boot domain 0 in an emulator, the terminal as its console
     Run(run::Args),
+    /// Run every test: on the host, in QEMU and in Bochs
+    Test(test::Args),
     /// Check formatting, clippy, the unsafe budget and the direction of imports
     Lint(lint::Args),
     /// Write the documentation, warnings as errors
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
         Verb::Image => image_verb().map(|()| ExitCode::SUCCESS),
         Verb::Iso(args) => iso::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Run(args) => run::run(args),
+        Verb::Test(args) => test::run(args),
         Verb::Lint(args) => lint::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Doc(args) => doc::run(args).map(|()| ExitCode::SUCCESS),
     };

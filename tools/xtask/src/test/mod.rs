@@ -1,0 +1,323 @@
+//! `test`: every test of the project with one summary.
+//!
+//! Groups, in the order they run: formatting, Cargo's tests on the host, builds,
+//! micro-guests in QEMU, transcripts of the default guest, discs, the same guests in Bochs,
+//! and the checks that compile everything again (clippy, rustdoc). What boots runs two at
+//! a time, the rest one after the other. The last line is alone on its line:
+//! `N passed, N failed, N skipped`.
+
+mod boot;
+mod host;
+mod manifest;
+mod transcripts;
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::{Args as ClapArgs, ValueEnum};
+use serde::Deserialize;
+
+use crate::build::Part;
+use crate::cargo::BareMetal;
+use crate::run::Kind;
+use crate::toolchain::Toolchain;
+use crate::workspace::Workspace;
+use crate::{doc, lint, terminal};
+use boot::Builds;
+use manifest::Manifest;
+
+/// Emulators that run at the same time.
+const PARALLEL: usize = 2;
+
+/// What `test` takes.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// Only tests whose name contains one of these words
+    names: Vec<String>,
+    /// Only this group; may be given several times
+    #[arg(long, value_enum, value_name = "GROUP")]
+    group: Vec<Group>,
+    /// Short for --group host
+    #[arg(long)]
+    host: bool,
+    /// Short for --group guests
+    #[arg(long)]
+    guests: bool,
+    /// Short for --group lint
+    #[arg(long)]
+    lint: bool,
+    /// Leave out Bochs
+    #[arg(long)]
+    no_bochs: bool,
+    /// Print the names of the tests and run none
+    #[arg(long)]
+    list: bool,
+}
+
+/// What a test is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Group {
+    /// Cargo's tests: hypercalls through the real dispatch, on a simulated machine
+    Host,
+    /// Everything that boots can be built
+    Build,
+    /// Micro-guests in QEMU
+    Guests,
+    /// Transcripts of the default guest in QEMU
+    Shell,
+    /// The GRUB disc under SeaBIOS and OVMF
+    Disc,
+    /// Micro-guests and transcripts in Bochs
+    Bochs,
+    /// Formatting, clippy, rustdoc, unsafe budget, direction of imports
+    Lint,
+}
+
+/// One test.
+pub struct Test<'a> {
+    group: Group,
+    name: String,
+    parallel: bool,
+    run: Box<dyn Fn() -> Ended + Send + Sync + 'a>,
+}
+
+impl<'a> Test<'a> {
+    /// A test that runs alone.
+    pub fn new(group: Group, name: &str, run: impl Fn() -> Ended + Send + Sync + 'a) -> Self {
+        Self { group, name: name.into(), parallel: false, run: Box::new(run) }
+    }
+
+    /// It may run beside others of its kind.
+    fn parallel(self) -> Self {
+        Self { parallel: true, ..self }
+    }
+
+    fn title(&self) -> String {
+        let group = self.group.to_possible_value();
+        format!("{:7}{}", group.map_or(String::new(), |group| group.get_name().into()), self.name)
+    }
+}
+
+/// How a test ended: most count as one, Cargo's as many.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+    why: String,
+    log: Vec<String>,
+}
+
+impl Ended {
+    fn passed() -> Self {
+        Self::counted(1, 0, 0)
+    }
+
+    fn counted(passed: usize, failed: usize, skipped: usize) -> Self {
+        Self { passed, failed, skipped, ..Self::default() }
+    }
+
+    fn failed(why: String) -> Self {
+        Self { failed: 1, why, ..Self::default() }
+    }
+
+    fn skipped(why: String) -> Self {
+        Self { skipped: 1, why, ..Self::default() }
+    }
+
+    fn of(done: Result<String>) -> Self {
+        match done {
+            Ok(_) => Self::passed(),
+            Err(error) => Self::failed(format!("{error:#}")),
+        }
+    }
+
+    /// With the last lines of a console or a compiler, shown if it failed.
+    fn with_log(self, log: &[String]) -> Self {
+        Self { log: log.to_vec(), ..self }
+    }
+}
+
+/// Runs what was asked for; exit code 1 if anything failed.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    terminal::clean_up_on_signals();
+    let ws = Workspace::here();
+    let toolchain = Toolchain::find()?;
+    let builds = Builds::new(&ws, &toolchain);
+    let mut tests = all(&ws, &toolchain, &builds)?;
+    tests.retain(|test| wanted(args, test.group, &test.name));
+    if args.list {
+        tests.iter().for_each(|test| println!("{}", test.title()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("test: {} tests with {}", tests.len(), toolchain.describe());
+    let began = Instant::now();
+    let totals = run_all(&tests);
+    if tests.is_empty() {
+        eprintln!("test: no test has such a name; `--list` prints them");
+    }
+    println!("in {:.0} s", began.elapsed().as_secs_f32());
+    println!("{} passed, {} failed, {} skipped", totals.passed, totals.failed, totals.skipped);
+    let good = totals.failed == 0 && !tests.is_empty();
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn wanted(args: &Args, group: Group, name: &str) -> bool {
+    let short = [(args.host, Group::Host), (args.guests, Group::Guests), (args.lint, Group::Lint)];
+    let mut groups = args.group.clone();
+    groups.extend(short.iter().filter(|(given, _)| *given).map(|(_, group)| *group));
+    (groups.is_empty() || groups.contains(&group))
+        && !(args.no_bochs && group == Group::Bochs)
+        && (args.names.is_empty() || args.names.iter().any(|word| name.contains(word.as_str())))
+}
+
+/// Every test there is, in the order they run.
+fn all<'a>(
+    ws: &'a Workspace,
+    toolchain: &'a Toolchain,
+    builds: &'a Builds<'a>,
+) -> Result<Vec<Test<'a>>> {
+    let check = |name: &str, run: fn(&Workspace, &Toolchain) -> Result<String>| {
+        Test::new(Group::Lint, name, move || Ended::of(run(ws, toolchain)))
+    };
+    let mut tests = vec![
+        check("formatting", |ws, toolchain| lint::formatting(ws, toolchain, false)),
+        check("unsafe-budget", |ws, _| lint::unsafety::check(ws)),
+        check("layers", |ws, _| lint::layers::check(ws)),
+        host::tests(ws, toolchain),
+        host::doc_tests(ws, toolchain),
+        builds.test("hypervisor", Part::Hypervisor),
+        builds.test("guest-kernel", Part::Guest),
+        builds.test("micro-guests", Part::MicroGuests),
+    ];
+    let guests = micro_guest_names(ws, toolchain)?;
+    let manifest = Manifest::read(&ws.join("tests/guests/manifest"), &guests)?;
+    let transcripts = transcripts::read_all(&ws.join("tests/transcripts"))?;
+    for kind in [Kind::Qemu, Kind::Bochs] {
+        for guest in &guests {
+            let entry = manifest.entry(guest);
+            if entry.only.is_none_or(|only| only == kind) {
+                tests.push(boot::micro_guest(builds, guest, entry, kind));
+            }
+        }
+        tests.extend(transcripts.iter().map(|one| boot::shell(builds, one.clone(), kind)));
+        if kind == Kind::Qemu {
+            tests.push(boot::disc(builds, "disc-bios", false));
+            tests.push(boot::disc(builds, "disc-uefi", true));
+        }
+    }
+    tests.push(check("clippy-host", lint::clippy_host));
+    for what in BareMetal::ALL {
+        let name = format!("clippy-{}", what.package());
+        tests.push(Test::new(Group::Lint, &name, move || {
+            Ended::of(lint::clippy_bare(ws, toolchain, what))
+        }));
+    }
+    tests.push(check("rustdoc", doc::host));
+    for what in [BareMetal::Hypervisor, BareMetal::GuestKernel] {
+        let name = format!("rustdoc-{}", what.package());
+        tests
+            .push(Test::new(Group::Lint, &name, move || Ended::of(doc::bare(ws, toolchain, what))));
+    }
+    Ok(tests)
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    targets: Vec<PackageTarget>,
+}
+
+#[derive(Deserialize)]
+struct PackageTarget {
+    name: String,
+    kind: Vec<String>,
+}
+
+/// The micro-guests' names, without building them.
+fn micro_guest_names(ws: &Workspace, toolchain: &Toolchain) -> Result<Vec<String>> {
+    let mut command = toolchain.cargo();
+    command.current_dir(ws.root()).args(["metadata", "--no-deps", "--format-version", "1"]);
+    let output = command.output().context("cannot start cargo")?;
+    let metadata: Metadata = serde_json::from_slice(&output.stdout)
+        .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+    let mut names: Vec<String> = metadata
+        .packages
+        .into_iter()
+        .filter(|package| package.name == BareMetal::MicroGuests.package())
+        .flat_map(|package| package.targets)
+        .filter(|target| target.kind.iter().any(|kind| kind == "bin"))
+        .map(|target| target.name)
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Runs tests in order; neighbours that may run in parallel do.
+fn run_all(tests: &[Test<'_>]) -> Ended {
+    let totals = Mutex::new(Ended::default());
+    let done = AtomicUsize::new(0);
+    let one = |test: &Test<'_>| {
+        show_running(&test.title(), done.load(Ordering::Relaxed), tests.len());
+        let began = Instant::now();
+        let ended = (test.run)();
+        done.fetch_add(1, Ordering::Relaxed);
+        if let Ok(mut totals) = totals.lock() {
+            show(&test.title(), &ended, began.elapsed().as_secs_f32());
+            totals.passed += ended.passed;
+            totals.failed += ended.failed;
+            totals.skipped += ended.skipped;
+        }
+    };
+    for neighbours in tests.chunk_by(|a, b| a.parallel && b.parallel) {
+        let next = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..PARALLEL.min(neighbours.len()) {
+                scope.spawn(|| {
+                    while let Some(test) = neighbours.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        one(test);
+                    }
+                });
+            }
+        });
+    }
+    totals.into_inner().unwrap_or_default()
+}
+
+/// On a terminal, a line that the next result overwrites.
+fn show_running(title: &str, done: usize, all: usize) {
+    if io::stderr().is_terminal() {
+        eprint!("\r\x1b[K[{done}/{all}] {title} …");
+        let _ = io::stderr().flush();
+    }
+}
+
+fn show(title: &str, ended: &Ended, seconds: f32) {
+    if io::stderr().is_terminal() {
+        eprint!("\r\x1b[K");
+    }
+    let (word, text) = match ended {
+        Ended { failed: 1.., .. } => ("FAIL", ended.why.as_str()),
+        Ended { passed: 0, skipped: 1.., .. } => ("skip", ended.why.as_str()),
+        _ => ("ok", ""),
+    };
+    let many = ended.passed + ended.failed + ended.skipped;
+    let count = if many > 1 { format!("  {}/{many} passed", ended.passed) } else { String::new() };
+    println!("{word:5} {title:40} {seconds:6.1} s{count}");
+    for line in text.lines() {
+        println!("      {line}");
+    }
+    if ended.failed > 0 {
+        ended.log.iter().for_each(|line| println!("      | {line}"));
+    }
+}
