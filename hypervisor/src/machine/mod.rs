@@ -4,7 +4,9 @@
 //! decided here.
 
 pub mod acpi;
+pub mod frequency;
 pub mod multiboot;
 pub mod ranges;
+pub mod rtc;
 pub mod symbols;
 pub mod time_scale;

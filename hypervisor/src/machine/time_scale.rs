@@ -17,41 +17,30 @@ const NS_PER_SECOND: u64 = 1_000_000_000;
 
 impl TimeScale {
     /// The scale of a counter with `hz` ticks a second (0 is taken as 1).
-    ///
-    /// The frequency is shifted into (10^9, 2 * 10^9], which gives the fraction its top bit.
     pub const fn from_hz(hz: u64) -> Self {
-        let mut hz = if hz == 0 { 1 } else { hz };
-        let mut shift = 0i8;
-        while hz > 2 * NS_PER_SECOND {
-            hz >>= 1;
-            shift -= 1;
-        }
-        while hz <= NS_PER_SECOND {
-            hz <<= 1;
-            shift += 1;
-        }
-        // hz > 10^9, so the quotient is below 2^32.
-        Self { shift, mul_frac: ((NS_PER_SECOND << 32) / hz) as u32 }
+        Self::between(hz, NS_PER_SECOND)
     }
 
-    /// Nanoseconds in `ticks`; wraps where the result exceeds 64 bits.
+    /// From ticks of a counter at `from_hz` to ticks of one at `to_hz` (0 is taken as 1).
+    ///
+    /// The shift is chosen so that the fraction's top bit is set: full precision.
+    pub const fn between(from_hz: u64, to_hz: u64) -> Self {
+        let from = if from_hz == 0 { 1 } else { from_hz as u128 };
+        let to = if to_hz == 0 { 1 } else { to_hz as u128 };
+        // The ratio times 2^64: at least 1, as `from` is below 2^64.
+        let ratio = (to << 64) / from;
+        // ratio = fraction * 2^(bits - 32), with 2^31 <= fraction < 2^32.
+        let bits = u128::BITS - ratio.leading_zeros();
+        let fraction = if bits > 32 { ratio >> (bits - 32) } else { ratio << (32 - bits) };
+        Self { shift: (bits as i32 - 64) as i8, mul_frac: fraction as u32 }
+    }
+
+    /// Nanoseconds (ticks of the second counter) in `ticks`; wraps where the result exceeds 64 bits.
     #[inline]
     pub const fn to_ns(self, ticks: u64) -> u64 {
         let shifted =
             if self.shift < 0 { ticks >> self.shift.unsigned_abs() } else { ticks << self.shift };
         ((shifted as u128 * self.mul_frac as u128) >> 32) as u64
-    }
-
-    /// Ticks in `ns`, saturating: for programming a counter that far ahead.
-    #[inline]
-    pub const fn to_ticks(self, ns: u64) -> u64 {
-        if self.mul_frac == 0 {
-            return 0;
-        }
-        let wide = ((ns as u128) << 32) / self.mul_frac as u128;
-        let ticks =
-            if self.shift < 0 { wide << self.shift.unsigned_abs() } else { wide >> self.shift };
-        if ticks > u64::MAX as u128 { u64::MAX } else { ticks as u64 }
     }
 }
 
@@ -82,11 +71,12 @@ mod tests {
     }
 
     #[test]
-    fn ticks_are_the_inverse() {
-        let scale = TimeScale::from_hz(2_893_202_000);
-        let ticks = scale.to_ticks(5_000_000);
-        assert!(scale.to_ns(ticks).abs_diff(5_000_000) <= 1);
-        assert_eq!(TimeScale::default().to_ticks(7), 0);
-        assert_eq!(TimeScale::from_hz(u64::MAX).to_ticks(u64::MAX), u64::MAX);
+    fn nanoseconds_become_ticks() {
+        for hz in [24_000_000, 62_500_000, 1_000_000_000, 2_893_202_000] {
+            let to_ticks = TimeScale::between(NS_PER_SECOND, hz);
+            let ticks = to_ticks.to_ns(NS_PER_SECOND);
+            assert!(ticks.abs_diff(hz) <= 2, "{hz} Hz: {ticks}");
+        }
+        assert_eq!(TimeScale::between(0, 0).to_ns(7), 7);
     }
 }

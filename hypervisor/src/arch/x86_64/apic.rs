@@ -11,8 +11,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use x86_64::registers::model_specific::Msr;
 
-use super::idt;
-use super::interrupts::SPURIOUS;
+use super::interrupts::{KICK, SPURIOUS};
+use super::{cpus, idt};
 
 const IA32_APIC_BASE: u32 = 0x1b;
 const BASE_ENABLED: u64 = 1 << 11;
@@ -37,6 +37,7 @@ const TIMER_DIVIDE: u32 = 0x3e0;
 
 const MASKED: u32 = 1 << 16;
 const TIMER_PERIODIC: u32 = 1 << 17;
+const TIMER_TSC_DEADLINE: u32 = 2 << 17;
 const DIVIDE_BY_1: u32 = 0b1011;
 const DELIVERY_NMI: u32 = 4 << 8;
 const DELIVERY_INIT: u32 = 5 << 8;
@@ -155,16 +156,9 @@ pub fn send_startup(apic_id: u32, page: u8) {
 
 /// Sends an NMI to every other CPU: in a panic.
 pub fn stop_others() {
-    if super::cpus::online() > 1 {
+    if cpus::online() > 1 {
         command(0, u32::from(idt::vector::NMI) | DELIVERY_NMI | LEVEL_ASSERT | ALL_BUT_SELF);
     }
-}
-
-/// Lets the timer count down once from `ticks` (0 stops it) and then raise `vector`.
-#[inline]
-pub fn start_timer(vector: u8, ticks: u32) {
-    write(LVT_TIMER, vector.into());
-    write(TIMER_INITIAL, ticks);
 }
 
 /// Lets the timer raise `vector` every `ticks` ticks.
@@ -174,14 +168,41 @@ pub fn start_periodic_timer(vector: u8, ticks: u32) {
     write(TIMER_INITIAL, ticks);
 }
 
-/// Makes the timer count every tick of its clock, and stops it.
+/// Makes the timer a stopped one-shot counter of every tick, which raises `vector`.
 pub fn init_timer(vector: u8) {
     write(TIMER_DIVIDE, DIVIDE_BY_1);
     write(LVT_TIMER, vector.into());
     write(TIMER_INITIAL, 0);
 }
 
+/// Makes the timer raise `vector` when the TSC reaches the deadline MSR's value.
+pub fn init_deadline_timer(vector: u8) {
+    write(LVT_TIMER, u32::from(vector) | TIMER_TSC_DEADLINE);
+    // The mode must be set before the MSR is written (SDM volume 3, section 11.5.4.1).
+    // SAFETY: a fence changes nothing.
+    unsafe { core::arch::x86_64::_mm_mfence() };
+}
+
+/// Lets the one-shot timer count down from `ticks`; 0 stops it.
+#[inline]
+pub fn set_timer(ticks: u32) {
+    write(TIMER_INITIAL, ticks);
+}
+
 /// Ticks until the timer reaches zero.
 pub fn timer_remaining() -> u32 {
     read(TIMER_CURRENT)
+}
+
+/// Makes the CPU with number `cpu` look at its work.
+pub fn kick(cpu: u32) {
+    if let Some(apic_id) = cpus::apic_id(cpu) {
+        send(apic_id, KICK);
+    }
+}
+
+/// As [`timer::set_deadline_ns`](super::timer::set_deadline_ns).
+#[inline]
+pub fn set_deadline_ns(deadline_ns: Option<u64>) {
+    super::timer::set_deadline_ns(deadline_ns);
 }

@@ -26,7 +26,7 @@ use super::percpu::CpuInfo;
 use super::tables::FrameTables;
 use super::{
     address_space, apic, backtrace, boot, clock, cpu, cpu_area, cpus, end, firmware, gdt, idt,
-    image, logger, serial, stubs, tables,
+    image, interrupts, io_apic, logger, pic, rtc, serial, smp, stubs, tables, timer,
 };
 use crate::cmdline::{self, ConsoleTarget, Options};
 use crate::machine::acpi::Madt;
@@ -195,6 +195,11 @@ unsafe fn map_devices(root: Root, early: &mut EarlyMemory, madt: &Madt) {
             false => Some(address_space::map_mmio(root, early, madt.local_apic, PAGE_SIZE)),
         };
         apic::set_registers(registers);
+        for io_apic in &madt.io_apics {
+            let physical = u64::from(io_apic.address);
+            let registers = address_space::map_mmio(root, early, physical, PAGE_SIZE);
+            io_apic::add(registers, io_apic.gsi_base);
+        }
     }
 }
 
@@ -206,13 +211,29 @@ fn create_cpu_areas(root: Root, early: &mut EarlyMemory, madt: &Madt) {
     }
 }
 
+/// Lets what is typed at COM1 interrupt this CPU.
+fn listen(madt: &Madt) {
+    if io_apic::route_isa(madt, serial::COM1_IRQ, interrupts::COM1, apic::id()) {
+        serial::enable_receive_interrupt();
+    } else {
+        log::warn!("no I/O APIC has COM1's interrupt: the console has no input");
+    }
+}
+
 /// Where the boot CPU arrives on its own stack, in the final address space.
 extern "C" fn own_stack() -> ! {
     let (Some(hardware), Some(next)) = (HARDWARE.get(), NEXT.get()) else {
         unreachable!("`start` sets both");
     };
     cpus::set_online();
+    pic::disable();
     apic::init();
+    io_apic::mask_all();
+    timer::init();
+    clock::set_wallclock_base_ns(rtc::wallclock_base_ns());
+    listen(&hardware.madt);
+    smp::start_others(&hardware.madt);
+    log::info!("{} CPUs", cpus::online());
     log::info!(
         "memory: Ring 0 uses {} KiB of {} KiB",
         hardware.own_ram >> 10,

@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicI8, AtomicU32, AtomicU64, Ordering};
 
 use crate::machine::time_scale::TimeScale;
 
+static WALLCLOCK_BASE_NS: AtomicU64 = AtomicU64::new(0);
 static START_TSC: AtomicU64 = AtomicU64::new(0);
 static FREQUENCY_HZ: AtomicU64 = AtomicU64::new(0);
 static MUL_FRAC: AtomicU32 = AtomicU32::new(0);
@@ -54,4 +55,14 @@ pub fn scale() -> TimeScale {
 #[inline]
 pub fn now_ns() -> u64 {
     scale().to_ns(tsc().wrapping_sub(start_tsc()))
+}
+
+/// Remembers what time it was outside when the clock showed zero.
+pub fn set_wallclock_base_ns(ns: u64) {
+    WALLCLOCK_BASE_NS.store(ns, Ordering::Relaxed);
+}
+
+/// Nanoseconds from 1970 to the clock's zero.
+pub fn wallclock_base_ns() -> u64 {
+    WALLCLOCK_BASE_NS.load(Ordering::Relaxed)
 }

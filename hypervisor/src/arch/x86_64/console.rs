@@ -35,6 +35,11 @@ pub fn read(to: &mut [u8]) -> usize {
     })
 }
 
+/// Prints what a guest wrote.
+pub fn write_guest(bytes: &[u8]) {
+    serial::write_bytes(bytes);
+}
+
 /// COM1 has received something. `frame` is what was interrupted, for debug key `d`.
 pub fn on_interrupt(frame: &TrapFrame) {
     let mut received = [0; 16];

@@ -9,7 +9,7 @@
 
 use super::idt::vector;
 use super::trap_frame::TrapFrame;
-use super::{extable, interrupts, panic};
+use super::{entry, extable, guest_entry, interrupts, panic};
 
 /// First vector that is no exception.
 const FIRST_INTERRUPT: u32 = 32;
@@ -30,7 +30,8 @@ fn handle(frame: &mut TrapFrame) {
         // A guest's breakpoint on an address that the hypervisor touches for it: it is the
         // guest's DR7 that is live. Nothing is wrong in Ring 0.
         Ok(vector::DEBUG) => frame.rflags &= !(1 << 8),
-        Ok(vector::DOUBLE_FAULT | vector::MACHINE_CHECK) => panic::exception(name(frame), frame),
+        Ok(vector::DOUBLE_FAULT | vector::MACHINE_CHECK) => hardware(frame),
+        _ if entry::is_resuming(frame.rip) => guest_entry::resume_failed(frame),
         _ => match extable::fixup(frame.rip) {
             Some(continue_at) => frame.rip = continue_at,
             None => panic::exception(name(frame), frame),
@@ -38,9 +39,25 @@ fn handle(frame: &mut TrapFrame) {
     }
 }
 
+/// NMI, machine check or double fault, whatever it interrupted: not a guest's doing.
+pub fn hardware(frame: &mut TrapFrame) {
+    match frame.vector as u8 {
+        vector::NMI => nmi(),
+        _ => panic::exception(name(frame), frame),
+    }
+}
+
+/// NMI, machine check or double fault while a guest ran. Neither is the guest's doing.
+pub fn from_guest(frame: &TrapFrame) {
+    match frame.vector as u8 {
+        vector::NMI => nmi(),
+        _ => panic::exception(name(frame), frame),
+    }
+}
+
 /// An NMI: the order to stop, if a CPU panicked; else a sign of failing hardware, or of a
 /// person with a button. It is counted (debug key `d` shows it) and the hypervisor goes on.
-pub fn nmi() {
+fn nmi() {
     if panic::is_panicking() {
         super::end::stop();
     }

@@ -83,10 +83,11 @@ pub fn rust_panic(info: &PanicInfo<'_>) -> ! {
     end::finish(end::code::PANIC)
 }
 
-/// An exception in Ring 0 that nothing expected.
+/// An exception that nothing expected: in Ring 0, or the machine's own failure.
 pub fn exception(name: &str, frame: &TrapFrame) -> ! {
     claim();
-    line(format_args!("{name} in Ring 0, error code {:#x}", frame.error_code));
+    let ring = frame.cs & 3;
+    line(format_args!("{name} in Ring {ring}, error code {:#x}", frame.error_code));
     print_registers(frame);
     callers_and_guest(frame.rbp);
     end::finish(end::code::PANIC)

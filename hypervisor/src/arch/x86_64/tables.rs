@@ -22,14 +22,15 @@ use super::layout::{
 };
 use super::paging::{LARGE_PAGE, Pte, Root};
 use crate::machine::ranges::RamRanges;
+use crate::mm::frame::Frame;
 
 /// The tables, once they are mapped in every address space.
 #[derive(Clone, Copy)]
 pub struct FrameTables {
     /// The highest machine frame number with RAM, plus one.
     pub frame_count: u64,
-    /// Two words per frame, zero at first: the room of `mm`'s frame records.
-    pub frames: &'static [[AtomicU64; 2]],
+    /// The frames' records, zero at first.
+    pub frames: &'static [Frame],
     /// The 8-byte machine-to-physical table, all ones at first.
     pub m2p64: &'static [AtomicU64],
     /// The 4-byte machine-to-physical table, all ones at first.
@@ -69,7 +70,7 @@ pub unsafe fn create(root: Root, early: &mut EarlyMemory, ram: &RamRanges) -> Fr
     unsafe {
         FrameTables {
             frame_count,
-            frames: core::slice::from_raw_parts(FRAME_TABLE as *const [AtomicU64; 2], count),
+            frames: core::slice::from_raw_parts(FRAME_TABLE as *const Frame, count),
             m2p64: core::slice::from_raw_parts(M2P64_RW as *const AtomicU64, count),
             m2p32: core::slice::from_raw_parts(M2P32_RW as *const AtomicU32, count),
         }

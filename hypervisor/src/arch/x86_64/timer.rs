@@ -1,0 +1,165 @@
+//! Time and deadlines: how fast the TSC runs, and an interrupt when a moment comes.
+//!
+//! Where the CPU or a hypervisor below states its frequencies they are taken. Else both the
+//! TSC and the local APIC's timer are measured against the PIT, over about ten milliseconds.
+//! The CPU sleeps meanwhile (`hlt`, woken by the very timer that is being measured), so the
+//! measurement costs time but hardly any instructions, and what counts is how far the PIT
+//! got, not how punctual the wake-up was.
+//!
+//! Deadlines use TSC-deadline mode where the CPU has it, else the one-shot counter.
+
+// UNSAFETY: writes the deadline MSR.
+#![allow(unsafe_code)]
+
+use core::arch::x86_64::__cpuid;
+use core::sync::atomic::{AtomicBool, AtomicI8, AtomicU32, Ordering};
+
+use x86_64::instructions::interrupts;
+use x86_64::registers::model_specific::Msr;
+
+use super::interrupts::TIMER;
+use super::{apic, clock, pit};
+use crate::machine::frequency::{self, Stated};
+use crate::machine::time_scale::TimeScale;
+
+const IA32_TSC_DEADLINE: u32 = 0x6e0;
+const NS_PER_SECOND: u64 = 1_000_000_000;
+
+/// How long the measurement lasts, in PIT ticks: 8 ms, after a first guess of the APIC
+/// timer's rate.
+const MEASURE: u64 = pit::HZ * 8 / 1000;
+/// APIC timer ticks of the first guess: 0.1 ms at 1 GHz, 4 ms at 24 MHz.
+const GUESS: u32 = 100_000;
+
+/// Whether deadlines are TSC values in an MSR.
+static USES_TSC_DEADLINE: AtomicBool = AtomicBool::new(false);
+/// From nanoseconds to ticks of what carries the deadline.
+static TICKS_MUL: AtomicU32 = AtomicU32::new(0);
+static TICKS_SHIFT: AtomicI8 = AtomicI8::new(0);
+
+/// Finds the frequencies and starts the clock. On the boot CPU, once, with its local APIC on
+/// and interrupts off.
+pub fn init() {
+    let stated = frequency::stated(|leaf| {
+        let found = __cpuid(leaf);
+        [found.eax, found.ebx, found.ecx, found.edx]
+    });
+    let (tsc_hz, apic_hz, how) = match stated {
+        Stated { tsc: Some(tsc), apic_timer: Some(apic) } => (tsc, apic, "as stated"),
+        Stated { tsc, .. } => {
+            let (measured, apic) = measure();
+            (tsc.unwrap_or(measured), apic, "measured")
+        }
+    };
+    clock::set_frequency(tsc_hz);
+    let deadline_mode = __cpuid(1).ecx & 1 << 24 != 0;
+    USES_TSC_DEADLINE.store(deadline_mode, Ordering::Relaxed);
+    let scale = TimeScale::between(NS_PER_SECOND, if deadline_mode { tsc_hz } else { apic_hz });
+    TICKS_MUL.store(scale.mul_frac, Ordering::Relaxed);
+    TICKS_SHIFT.store(scale.shift, Ordering::Relaxed);
+    init_this_cpu();
+    log::info!(
+        "clock: TSC {}.{:03} MHz, APIC timer {}.{:03} MHz, {how}",
+        tsc_hz / 1_000_000,
+        tsc_hz / 1000 % 1000,
+        apic_hz / 1_000_000,
+        apic_hz / 1000 % 1000,
+    );
+}
+
+/// Prepares this CPU's timer for [`set_deadline_ns`].
+pub fn init_this_cpu() {
+    match USES_TSC_DEADLINE.load(Ordering::Relaxed) {
+        true => apic::init_deadline_timer(TIMER),
+        false => apic::init_timer(TIMER),
+    }
+}
+
+/// Sleeps until the next interrupt, with interrupts on for just that long.
+fn sleep() {
+    interrupts::enable_and_hlt();
+    interrupts::disable();
+}
+
+/// Stops the timer, and lets an interrupt that it has already raised pass.
+fn stop() {
+    apic::init_timer(TIMER);
+    interrupts::enable();
+    // The instruction after `sti` still runs undisturbed; the next one does not.
+    x86_64::instructions::nop();
+    x86_64::instructions::nop();
+    interrupts::disable();
+}
+
+/// Frequencies of the TSC, against the PIT, and of the APIC timer, against the TSC.
+fn measure() -> (u64, u64) {
+    pit::start();
+    let start = pit::sample();
+    apic::start_periodic_timer(TIMER, GUESS);
+    sleep();
+    // Rather low, as the wake-up takes time: good enough to choose how long to sleep, and to
+    // tell how often the timer has started anew.
+    let guessed_ticks = start.ticks_until(&pit::sample()).max(1);
+    let per_measure = u64::from(GUESS) * MEASURE / guessed_ticks;
+    let period = u32::try_from(per_measure).unwrap_or(u32::MAX / 2).max(GUESS);
+
+    stop();
+    apic::start_periodic_timer(TIMER, period);
+    let (start, apic_start) = (pit::sample(), apic_sample());
+    sleep();
+    let (end, apic_end) = (pit::sample(), apic_sample());
+    stop();
+
+    let ratio =
+        |a: u64, b: u64, c: u64| (u128::from(a) * u128::from(b) / u128::from(c.max(1))) as u64;
+    let tsc_hz = ratio(end.tsc.wrapping_sub(start.tsc), pit::HZ, start.ticks_until(&end));
+    // Once round, as the wake-up shows, plus what has gone by since.
+    let apic_ticks =
+        u64::from(apic_start.remaining) + u64::from(period - apic_end.remaining.min(period));
+    let apic_hz = ratio(apic_ticks, tsc_hz, apic_end.tsc.wrapping_sub(apic_start.tsc));
+    (tsc_hz, apic_hz)
+}
+
+/// A reading of the APIC timer and the TSC at the same moment.
+#[derive(Clone, Copy)]
+struct ApicSample {
+    tsc: u64,
+    remaining: u32,
+}
+
+/// Reads both; of several tries the one that was least disturbed.
+fn apic_sample() -> ApicSample {
+    let (mut best, mut best_width) = (ApicSample { tsc: 0, remaining: 0 }, u64::MAX);
+    for _ in 0..5 {
+        let before = clock::tsc();
+        let remaining = apic::timer_remaining();
+        let width = clock::tsc().wrapping_sub(before);
+        if width < best_width {
+            (best, best_width) = (ApicSample { tsc: before + width / 2, remaining }, width);
+        }
+    }
+    best
+}
+
+/// Asks for the `TIMER` interrupt on this CPU when the clock shows `deadline_ns`, instead of
+/// what was asked before; `None` asks for none. It comes at once if the moment has passed, and
+/// may come early if it is seconds away: the receiver looks at the clock and asks again.
+#[inline]
+pub fn set_deadline_ns(deadline_ns: Option<u64>) {
+    let scale = TimeScale {
+        shift: TICKS_SHIFT.load(Ordering::Relaxed),
+        mul_frac: TICKS_MUL.load(Ordering::Relaxed),
+    };
+    if USES_TSC_DEADLINE.load(Ordering::Relaxed) {
+        // Zero disarms. A value that has passed fires at once.
+        let tsc = deadline_ns.map_or(0, |at| clock::start_tsc() + scale.to_ns(at));
+        // SAFETY: CPUID says that the MSR exists; the timer is in that mode (`init_this_cpu`).
+        unsafe { Msr::new(IA32_TSC_DEADLINE).write(tsc) };
+        return;
+    }
+    let ticks = deadline_ns.map_or(0, |at| {
+        let ticks = scale.to_ns(at.saturating_sub(clock::now_ns()).min(NS_PER_SECOND));
+        u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
+    });
+    apic::set_timer(ticks);
+}
