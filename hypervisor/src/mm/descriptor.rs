@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn what_is_not_present_may_be_anything() {
-        for descriptor in [0, 0x0000_8900_0000_0000 & !bits::P, u64::MAX & !bits::P] {
+        for descriptor in [0, 0x0000_8900_0000_0000 & !bits::P, !bits::P] {
             assert_eq!(check32(descriptor), Ok(descriptor));
         }
     }

@@ -54,6 +54,32 @@ impl<P: Platform> PageTypes<'_, P> {
         Ok(())
     }
 
+    /// Writes entry `index` of the level-1 `table` if it still is `old`; else nothing, and `false`.
+    ///
+    /// The caller holds a reference of the table's. `EINVAL` if the new entry is refused.
+    pub fn replace_page_entry(
+        &mut self,
+        table: Mfn,
+        index: u16,
+        old: u64,
+        new: u64,
+    ) -> Result<bool, Stop> {
+        let word = self.words(table).get(usize::from(index)).ok_or(Errno::EINVAL)?;
+        self.begin();
+        // The new entry takes over the reference of the old one if it needs the same.
+        let same = old & new & pte::P != 0 && (old ^ new) & !pte::SOFT == 0;
+        if new & pte::P != 0 && !same {
+            self.get_page(new)?;
+        }
+        let written =
+            word.compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        let gone = if written { old } else { new };
+        if gone & pte::P != 0 && !same {
+            self.put_entry_page(gone);
+        }
+        Ok(written)
+    }
+
     fn write_table_entry(
         &mut self,
         word: &AtomicU64,

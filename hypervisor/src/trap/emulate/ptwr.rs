@@ -1,10 +1,190 @@
-//! Stores to page tables that are mapped read-only.
+//! Stores to level-1 page tables, which are mapped read-only: done for the guest, checked
+//! (`VMASST_TYPE_writable_pagetables`).
+//!
+//! The fault told the address; the instruction tells what is to be written; the new entry is
+//! checked and takes its reference like one of `mmu_update`. A store that is refused, or an
+//! instruction that is not understood, is the guest's page fault. What a store does to the
+//! registers happens only if the entry is written.
+//!
+//! An entry is 8 bytes, and a 32-bit kernel may write it in halves. Between the two it is
+//! a mixture; as on Xen, an upper half that makes the entry unacceptable is written with
+//! the present bit cleared, on the assumption that the lower half is about to follow.
 
+use core::sync::atomic::Ordering;
+
+use pv_abi::errno::Errno;
+use pv_abi::types::Mfn;
+
+use super::code::{Code, mask, merged, register};
+use super::retire;
+use super::store::{self, Arithmetic, Operation, Source, Store, status};
 use crate::error::Stop;
 use crate::guest::Ctx;
+use crate::guest::regs::UserRegs;
+use crate::mm::frame::Type;
+use crate::mm::pte;
+use crate::mm::update_va::find_l1;
 use crate::platform::Platform;
+use crate::width::Width;
 
-/// The guest's kernel stored to `address`, which is mapped read-only: whether that is done now.
-pub fn store<P: Platform>(_ctx: &mut Ctx<'_, P>, _address: u64) -> Result<bool, Stop> {
-    Ok(false)
+/// The guest's kernel stored to `address`, which is mapped without write permission: whether
+/// that is dealt with. If not, the fault is the guest's.
+#[inline(never)]
+pub fn store<P: Platform>(ctx: &mut Ctx<'_, P>, address: u64) -> Result<bool, Stop> {
+    let Some(mapping) = find_l1(ctx.sys, ctx.domain, ctx.state.root, address) else {
+        return Ok(false);
+    };
+    let entry = load(ctx, mapping, address >> 12 & 511);
+    if entry & pte::P == 0 {
+        return Ok(false);
+    }
+    if entry & pte::RW != 0 {
+        // Changed since the processor looked, if all levels permit it now: it may look again.
+        return Ok(writable_above(ctx, address));
+    }
+    let table = pte::mfn(entry);
+    let Some(mut code) = Code::fetch(ctx) else { return Ok(false) };
+    let Some(store) = store::decode(&mut code) else { return Ok(false) };
+    // Naturally aligned, it lies within one entry and within the page of the fault.
+    if address & u64::from(store.bytes - 1) != 0 {
+        return Ok(false);
+    }
+    match apply(ctx, table, address, store) {
+        Ok(Some(after)) => {
+            *ctx.regs = after;
+            retire(ctx, code.length())?;
+            Ok(true)
+        }
+        // The entry changed meanwhile: the instruction runs again.
+        Ok(None) => Ok(true),
+        Err(Stop::Errno(_)) => Ok(false),
+        Err(stop) => Err(stop),
+    }
+}
+
+/// Carries the store out on `table`; returns the registers after it, or nothing if the entry
+/// was changed by somebody else.
+fn apply<P: Platform>(
+    ctx: &mut Ctx<'_, P>,
+    table: Mfn,
+    address: u64,
+    store: Store,
+) -> Result<Option<UserRegs>, Stop> {
+    let mut types = ctx.sys.page_types(ctx.domain);
+    types.finish()?;
+    // Under the paging lock a table with references stays one.
+    let frame = ctx.sys.memory.frame(table).ok_or(Errno::EINVAL)?;
+    let word = frame.load();
+    let is_table = word.kind() == Type::L1 && word.type_count() > 0 && word.validated();
+    if !frame.is_owned_by(ctx.domain.id) || !is_table {
+        return Err(Errno::EINVAL.into());
+    }
+    let index = (address & 0xfff) >> 3;
+    let old = load(ctx, table, index);
+    let shift = 8 * (address & 7) as u32;
+    let mut after = *ctx.regs;
+    let Some(operand) = execute(&mut after, store, old >> shift & mask(store.bytes)) else {
+        // A comparison failed: nothing is written, but that is a result, too.
+        return Ok(Some(after));
+    };
+    let field = mask(store.bytes) << shift;
+    let new = old & !field | (operand & mask(store.bytes)) << shift;
+    let mut written = types.replace_page_entry(table, index as u16, old, new);
+    let upper_half = shift == 32 && store.bytes == 4;
+    if matches!(written, Err(Stop::Errno(_)))
+        && ctx.width() == Width::Pv32
+        && upper_half
+        && matches!(store.operation, Operation::Move(_))
+    {
+        written = types.replace_page_entry(table, index as u16, old, new & !pte::P);
+    }
+    Ok(written?.then_some(after))
+}
+
+/// What the instruction writes over `operand`, if anything; `regs` become what they are after it.
+fn execute(regs: &mut UserRegs, store: Store, operand: u64) -> Option<u64> {
+    let bytes = store.bytes;
+    match store.operation {
+        Operation::Move(source) => Some(value(regs, source)),
+        Operation::Exchange(source) => {
+            let given = value(regs, source);
+            set_source(regs, source, operand, bytes);
+            Some(given)
+        }
+        Operation::CompareExchange(source) => {
+            let (_, flags) = Arithmetic::Sub.apply(regs.rax, operand, bytes);
+            set_status(regs, status::ALL, flags);
+            if flags & status::ZF != 0 {
+                return Some(value(regs, source));
+            }
+            regs.rax = merged(regs.rax, operand, bytes);
+            None
+        }
+        Operation::CompareExchange8b => {
+            let join = |high: u64, low: u64| high << 32 | low & mask(4);
+            let equal = operand == join(regs.rdx, regs.rax);
+            set_status(regs, status::ZF, if equal { status::ZF } else { 0 });
+            if equal {
+                return Some(join(regs.rcx, regs.rbx));
+            }
+            (regs.rdx, regs.rax) = (operand >> 32, operand & mask(4));
+            None
+        }
+        Operation::Arithmetic(which, source) => {
+            let (result, flags) = which.apply(operand, value(regs, source), bytes);
+            set_status(regs, status::ALL, flags);
+            Some(result)
+        }
+        Operation::Bit(which, source) => {
+            let (result, was) = which.apply(operand, value(regs, source), bytes);
+            set_status(regs, status::CF, if was { status::CF } else { 0 });
+            Some(result)
+        }
+    }
+}
+
+fn value(regs: &mut UserRegs, source: Source) -> u64 {
+    match source {
+        Source::Register(number) => *register(regs, number),
+        Source::High(number) => *register(regs, number) >> 8,
+        Source::Immediate(value) => value,
+    }
+}
+
+fn set_source(regs: &mut UserRegs, source: Source, new: u64, bytes: u8) {
+    match source {
+        Source::Register(number) => {
+            let slot = register(regs, number);
+            *slot = merged(*slot, new, bytes);
+        }
+        Source::High(number) => {
+            let slot = register(regs, number);
+            *slot = *slot & !0xff00 | (new & 0xff) << 8;
+        }
+        Source::Immediate(_) => {}
+    }
+}
+
+fn set_status(regs: &mut UserRegs, which: u64, flags: u64) {
+    regs.rflags = regs.rflags & !which | flags & which;
+}
+
+/// Entry `index` of a frame.
+fn load<P: Platform>(ctx: &Ctx<'_, P>, frame: Mfn, index: u64) -> u64 {
+    let words = ctx.sys.platform.words(frame);
+    words.get(index as usize).map_or(0, |word| word.load(Ordering::Relaxed))
+}
+
+/// Whether the tables above level 1 permit writes at `address`.
+fn writable_above<P: Platform>(ctx: &Ctx<'_, P>, address: u64) -> bool {
+    let shifts: &[u32] = match ctx.width() {
+        Width::Pv32 => &[30, 21],
+        Width::Pv64 => &[39, 30, 21],
+    };
+    let mut table = ctx.state.root;
+    shifts.iter().all(|shift| {
+        let entry = load(ctx, table, address >> shift & 511);
+        table = pte::mfn(entry);
+        entry & (pte::P | pte::RW) == pte::P | pte::RW
+    })
 }

@@ -1,0 +1,96 @@
+//! Carrying out privileged instructions for a guest kernel.
+//!
+//! A guest's users get their #GP, but for I/O that the kernel permitted them.
+
+use pv_abi::errno::Errno;
+use pv_abi::vectors;
+
+use super::code::{Code, mask, merged, register};
+use super::decode::{self, Port, Privileged};
+use super::{msr, ports, retire};
+use crate::error::Stop;
+use crate::guest::Ctx;
+use crate::platform::Platform;
+use crate::trap::{bounce, control, debug_registers};
+use crate::width::Width;
+
+/// The guest is at an instruction that raised #GP(0): whether it is dealt with.
+pub fn emulate<P: Platform>(ctx: &mut Ctx<'_, P>) -> Result<bool, Stop> {
+    let Some(mut code) = Code::fetch(ctx) else { return Ok(false) };
+    let Some(instruction) = decode::privileged(&mut code) else { return Ok(false) };
+    if !instruction.is_io() && !bounce::in_kernel(ctx) {
+        return Ok(false);
+    }
+    match carry_out(ctx, instruction) {
+        Ok(()) => {
+            retire(ctx, code.length())?;
+            Ok(true)
+        }
+        // The registers that DR4 and DR5 stand for under CR4.DE do not exist.
+        Err(Stop::Errno(Errno::ENODEV)) => {
+            bounce::trap(ctx, vectors::INVALID_OPCODE, None)?;
+            Ok(true)
+        }
+        Err(Stop::Errno(_)) => Ok(false),
+        Err(stop) => Err(stop),
+    }
+}
+
+/// Does it; an errno (but for `ENODEV`) means that the guest gets its #GP.
+fn carry_out<P: Platform>(ctx: &mut Ctx<'_, P>, instruction: Privileged) -> Result<(), Stop> {
+    let bytes = match ctx.width() {
+        Width::Pv32 => 4,
+        Width::Pv64 => 8,
+    };
+    match instruction {
+        Privileged::FromControl { number, register: to } => {
+            let value = control::read(ctx, number).ok_or(Errno::EINVAL)?;
+            *register(ctx.regs, to) = value & mask(bytes);
+        }
+        Privileged::ToControl { number, register: from } => {
+            let value = *register(ctx.regs, from) & mask(bytes);
+            control::write(ctx, number, value)?;
+        }
+        Privileged::FromDebug { number, register: to } => {
+            let value = debug_registers::get(ctx, number.into())?;
+            *register(ctx.regs, to) = value & mask(bytes);
+        }
+        Privileged::ToDebug { number, register: from } => {
+            let value = *register(ctx.regs, from) & mask(bytes);
+            debug_registers::set(ctx, number.into(), value)?;
+        }
+        Privileged::ClearTaskSwitched => control::set_task_switched(ctx, false),
+        Privileged::ReadMsr => {
+            let value = msr::read(ctx, ctx.regs.rcx as u32).ok_or(Errno::EINVAL)?;
+            ctx.regs.rax = value & mask(4);
+            ctx.regs.rdx = value >> 32;
+        }
+        Privileged::WriteMsr => {
+            let value = ctx.regs.rax & mask(4) | ctx.regs.rdx << 32;
+            msr::write(ctx, ctx.regs.rcx as u32, value)?;
+        }
+        // Guests may ask for it often and gain nothing: their memory is all write-back.
+        Privileged::FlushCache => {}
+        // The real flag stays on; the guest's is `evtchn_upcall_mask`. Xen ignores these, too.
+        Privileged::InterruptFlag => ports::check_iopl(ctx)?,
+        Privileged::In { bytes, port } => {
+            let number = port_number(ctx, port);
+            ports::check(ctx, number, bytes)?;
+            let value = ports::read(ctx, number, bytes);
+            ctx.regs.rax = merged(ctx.regs.rax, value, bytes);
+        }
+        Privileged::Out { bytes, port } => {
+            let number = port_number(ctx, port);
+            ports::check(ctx, number, bytes)?;
+            ports::write(ctx, number, bytes, ctx.regs.rax & mask(bytes));
+        }
+    }
+    Ok(())
+}
+
+fn port_number<P: Platform>(ctx: &Ctx<'_, P>, port: Port) -> u16 {
+    match port {
+        Port::Immediate(number) => number.into(),
+        Port::Dx => ctx.regs.rdx as u16,
+    }
+}
