@@ -16,5 +16,6 @@
 
 pub mod boot;
 pub mod check;
+mod events;
 pub mod guest;
 pub mod machine;

@@ -9,7 +9,10 @@ use pv_tests::guest::{Guest, Spec};
 #[test]
 fn a_new_guest_satisfies_the_invariants_at_both_bases() {
     for base in [0xc000_0000, 0x8000_0000] {
-        let guest = Guest::with(Spec { base, vcpus: 3, ..Spec::default() });
+        let mut guest = Guest::with(Spec { base, vcpus: 3, ..Spec::default() });
+        check::invariants(&guest.sys);
+        guest.start_vcpu(1);
+        guest.start_vcpu(2);
         check::invariants(&guest.sys);
         let root = guest.sys.memory.frame(guest.root).unwrap().load();
         assert_eq!((root.kind(), root.pinned(), root.type_count()), (Type::L3, true, 4));

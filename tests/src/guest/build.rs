@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hypervisor::domain::Domain;
-use hypervisor::domain::vcpu::Vcpu;
 use hypervisor::mm::frame::{Owner, Type};
 use hypervisor::mm::frame_box::FrameBox;
 use hypervisor::mm::m2p_window::HV_START_PV32;
 use hypervisor::platform::{FrameAccess, Mmu};
+use hypervisor::sched;
 use hypervisor::system::System;
 use hypervisor::width::Width;
 use pv_abi::types::{DomId, Mfn, VcpuId};
@@ -58,13 +58,11 @@ impl Guest {
         types.get(shared_info, Type::Writable).expect("a new frame");
         let record = sys.memory.frame(shared_info).expect("it was allocated");
         record.update(|w| w.with_allocated(false).sub_total()).expect("it was allocated");
-        // The pin, and the reference of each vCPU that has it loaded.
         types.pin(root, spec.width.root_type()).expect("the tables are valid");
-        for number in 0..spec.vcpus {
-            types.get(root, spec.width.root_type()).expect("one more reference");
-            domain.add_vcpu(vcpu(&sys, &spec, shared_info, number, root));
-        }
         drop(types);
+        for number in 0..spec.vcpus {
+            sys.create_vcpu(domain, VcpuId::new(number)).expect("memory for a vCPU");
+        }
         let mut guest = Guest {
             regs: Guest::start_registers(spec.width),
             id,
@@ -78,46 +76,35 @@ impl Guest {
             scratch: 0,
             sys,
         };
-        for number in (0..spec.vcpus).rev() {
-            guest.run_as(number);
-            guest.machine().load_root(guest.vcpu().state.lock().l4);
-        }
+        guest.start_vcpu(0);
         guest
     }
-}
 
-fn vcpu(
-    sys: &System<FakeMachine>,
-    spec: &Spec,
-    shared_info: Mfn,
-    number: u32,
-    root: Mfn,
-) -> FrameBox<Vcpu> {
-    let l4 = match spec.width {
-        Width::Pv32 => hypervisor_frame(sys),
-        Width::Pv64 => root,
-    };
-    if spec.width == Width::Pv32 {
-        sys.platform.init_vcpu_l4(l4);
-        sys.platform.words(l4)[0].store(root.raw() << 12 | TABLE, Ordering::Relaxed);
+    /// Starts a vCPU with the guest's first page tables, and lets its CPU run it.
+    pub fn start_vcpu(&mut self, number: u32) {
+        let sys = Arc::clone(&self.sys);
+        let domain = sys.domain(self.id).expect("the guest's domain exists");
+        let vcpu = domain.vcpu(VcpuId::new(number)).expect("the guest has the vCPU");
+        let root_type = domain.width.root_type();
+        sys.page_types(domain).get(self.root, root_type).expect("one more reference");
+        {
+            let mut state = vcpu.state.lock();
+            state.root = self.root;
+            state.regs = Guest::start_registers(domain.width);
+            match domain.width {
+                Width::Pv32 => {
+                    let slot = &sys.platform.words(state.l4)[0];
+                    slot.store(self.root.raw() << 12 | TABLE, Ordering::Relaxed);
+                }
+                Width::Pv64 => state.l4 = self.root,
+            }
+        }
+        assert!(sched::start(&sys, domain, vcpu), "the vCPU was down");
+        let cpu = vcpu.run.cpu().expect("it is settled");
+        self.run_as(number);
+        sys.platform.load_root(vcpu.state.lock().l4);
+        sched::next(&sys, cpu).expect("its CPU finds it");
     }
-    let fpu = hypervisor_frame(sys);
-    let info = (shared_info.raw() << 12) + u64::from(number) * 64;
-    let window = u32::from(spec.id) * 32 + number;
-    let vcpu = FrameBox::new(&sys.memory, &sys.platform, || {
-        Vcpu::new(VcpuId::new(number), DomId::new(spec.id), window, info, l4, fpu)
-    })
-    .expect("memory for a vCPU");
-    vcpu.state.lock().root = root;
-    vcpu.set_upcall_mask(&sys.platform, true);
-    vcpu
-}
-
-/// A zeroed frame of the hypervisor's.
-fn hypervisor_frame(sys: &System<FakeMachine>) -> Mfn {
-    let mfn = sys.memory.allocate(Owner::Hypervisor, 0).expect("memory for the hypervisor");
-    sys.platform.zero(mfn);
-    mfn
 }
 
 /// The page tables in the making. They are taken from the end of the guest's frames.

@@ -48,7 +48,7 @@ pub struct Spec {
     pub pages: u64,
     /// Where pseudo-physical frame 0 is mapped; a multiple of 2 MiB.
     pub base: u64,
-    /// Its vCPUs.
+    /// Its vCPUs. The first is started; [`Guest::start_vcpu`] starts others.
     pub vcpus: u32,
 }
 
@@ -116,10 +116,12 @@ impl Guest {
         &self.sys.platform
     }
 
-    /// Goes on as vCPU `vcpu`, on the CPU with the same number.
+    /// Goes on as vCPU `vcpu`, on its CPU.
     pub fn run_as(&mut self, vcpu: u32) {
         self.vcpu = VcpuId::new(vcpu);
-        self.machine().run_on(vcpu);
+        if let Some(cpu) = self.vcpu().run.cpu() {
+            self.machine().run_on(cpu);
+        }
     }
 
     /// Runs hypervisor code for the guest's vCPU, as after an entry from it.
