@@ -3,11 +3,28 @@
 
 #![no_std]
 #![no_main]
-// UNSAFETY: the name that the boot code calls must not be mangled.
+// UNSAFETY: the name that the boot code calls must not be mangled; the modules that the boot
+// loader left in memory are read where they lie.
 #![allow(unsafe_code)]
 
 use hypervisor::arch::x86_64::bring_up::{self, Hardware};
-use hypervisor::arch::x86_64::{end, panic};
+use hypervisor::arch::x86_64::interrupts::{self, Receiver};
+use hypervisor::arch::x86_64::layout::DIRECT_MAP;
+use hypervisor::arch::x86_64::machine::Machine;
+use hypervisor::arch::x86_64::percpu::CpuInfo;
+use hypervisor::arch::x86_64::{
+    clock, console, cpus, end, entry, guest_entry, idt, m2p, machine_keys, panic, switch,
+};
+use hypervisor::builder::{self, Request};
+use hypervisor::debug_keys;
+use hypervisor::evtchn::virq;
+use hypervisor::machine::multiboot::Module;
+use hypervisor::mm::frame::Owner;
+use hypervisor::mm::memory::Memory;
+use hypervisor::platform::FrameAccess;
+use hypervisor::system::System;
+use hypervisor::{reports, sched, time};
+use pv_abi::types::{DomId, Mfn, VcpuId};
 
 /// Where the boot code arrives: long mode, boot page tables, boot stack, interrupts off.
 ///
@@ -19,8 +36,116 @@ extern "C" fn ferrule_main(magic: u32, information: u32) -> ! {
 
 /// The machine stands; the hypervisor begins.
 fn run(hardware: &'static Hardware) -> ! {
-    log::info!("{} MiB are free", hardware.free.total() >> 20);
-    end::stop()
+    // SAFETY: 1. The stubs save everything and end in iretq. 2. This CPU has its GDT and TSS.
+    //         3. Software may use four gates: #BP and #OF as on any kernel, the two of the ABI.
+    unsafe {
+        let stubs = entry::addresses();
+        idt::init(&stubs);
+        for (vector, dpl) in [(3, 3), (4, 3), (0x80, 3), (0x82, 1)] {
+            idt::set_gate(vector, stubs[usize::from(vector)], dpl, None);
+        }
+    }
+    let sys = switch::publish(system(hardware));
+    interrupts::set_receiver(&Bell);
+    panic::set_guest_report(guest_entry::report);
+    start_domain0(sys, hardware);
+    switch::main_loop(sys)
+}
+
+/// The machine as the library sees it, with all free memory in the heap.
+fn system(hardware: &Hardware) -> System<Machine> {
+    let tables = &hardware.tables;
+    let memory = Memory::new(tables.frames, tables.m2p32, tables.m2p64);
+    for range in hardware.free.as_slice() {
+        memory.add_range(Mfn::new(range.start >> 12), Mfn::new(range.end >> 12));
+    }
+    let out_of_memory = |_| -> ! {
+        log::error!("the machine has too little memory");
+        end::finish(end::code::REFUSED)
+    };
+    let zero = memory.allocate(Owner::Hypervisor, 0).unwrap_or_else(|e| out_of_memory(e));
+    let machine = Machine {
+        zero,
+        wallclock_base_ns: clock::wallclock_base_ns(),
+        cpus: cpus::online(),
+    };
+    machine.zero(zero);
+    let window =
+        m2p::window(&machine, &memory, hardware.root).unwrap_or_else(|e| out_of_memory(e));
+    System::new(machine, memory, window)
+}
+
+/// Builds domain 0 of what the boot loader brought, and starts it.
+fn start_domain0(sys: &'static System<Machine>, hardware: &'static Hardware) {
+    let refuse = |why: &dyn core::fmt::Display| -> ! {
+        log::error!("{why}");
+        end::finish(end::code::REFUSED)
+    };
+    let Some(kernel) = hardware.modules.first() else {
+        refuse(&"no kernel for domain 0: the boot loader has to bring it as the first module")
+    };
+    let request = Request {
+        kernel: bytes(kernel),
+        initrd: hardware.modules.get(1).map_or(&[], bytes),
+        command_line: kernel.command_line.as_str().as_bytes(),
+        memory_bytes: hardware.options.dom0_memory,
+        vcpus: hardware.options.dom0_max_vcpus.unwrap_or(1),
+    };
+    if let Err(error) = builder::build(sys, &request) {
+        refuse(&error)
+    }
+    for module in &hardware.modules {
+        // Whole frames only: what shares one with a neighbour stays where it is.
+        let start = module.start.next_multiple_of(4096) >> 12;
+        sys.memory.add_range(Mfn::new(start), Mfn::new((module.end >> 12).max(start)));
+    }
+}
+
+/// A module's contents.
+fn bytes(module: &Module) -> &'static [u8] {
+    let start = (DIRECT_MAP + module.start) as *const u8;
+    // SAFETY: 1. The boot loader put the module there, in RAM that the direct map has; its
+    //            range was kept out of the heap. 2. It is given to the heap only after the
+    //            builder is done with it.
+    unsafe { core::slice::from_raw_parts(start, (module.end - module.start) as usize) }
+}
+
+/// Passes on what interrupts say.
+struct Bell;
+
+impl Bell {
+    fn system() -> Option<&'static System<Machine>> {
+        CpuInfo::this().system.get()
+    }
+}
+
+impl Receiver for Bell {
+    fn timer(&self) {
+        if let Some(sys) = Self::system() {
+            time::expired(sys, CpuInfo::this().cpu);
+        }
+    }
+
+    fn kick(&self) {
+        if let Some(sys) = Self::system() {
+            sched::kicked(sys, CpuInfo::this().cpu);
+        }
+    }
+
+    fn console_input(&self) {
+        if let Some(sys) = Self::system()
+            && let Some(domain) = sys.domain(DomId::new(0))
+        {
+            virq::raise(sys, domain, VcpuId::new(0), pv_abi::virq::VIRQ_CONSOLE);
+        }
+    }
+
+    fn debug_key(&self, key: u8) {
+        let Some(sys) = Self::system() else { return };
+        let tables = [&reports::keys::<Machine>()[..], &machine_keys::keys::<System<Machine>>()[..]];
+        // The console cannot fail.
+        let _ = debug_keys::press(&tables, key, sys, &mut console::Out);
+    }
 }
 
 #[panic_handler]

@@ -14,6 +14,8 @@ use super::{entry, interrupts, panic, switch};
 use crate::exit::{self, Next};
 use crate::guest::Ctx;
 use crate::guest::regs::UserRegs;
+use crate::error::Stop;
+use crate::sched::shutdown;
 use crate::{hypercall, trap};
 
 /// First vector that is no exception.
@@ -56,7 +58,7 @@ pub unsafe extern "C" fn guest_hypercall(regs: *mut UserRegs) {
 pub unsafe extern "C" fn guest_int80(regs: *mut UserRegs) {
     // SAFETY: the caller's duty.
     let mut ctx = unsafe { entered(regs) };
-    trap::exception(&mut ctx);
+    trap::exception::exception(&mut ctx);
     leave(ctx);
 }
 
@@ -66,17 +68,16 @@ pub unsafe extern "C" fn guest_int80(regs: *mut UserRegs) {
 /// `regs` is the frame that a stub has just built, on the CPU's stack or, for NMI, #MC, #DF
 /// and #DB, on the vector's own.
 pub unsafe extern "C" fn guest_trap(regs: *mut UserRegs) {
-    // SAFETY: 1. The stub's frame; we only look at it here.
-    let entry_vector = unsafe { (*regs).entry_vector };
-    if entry_vector >= FIRST_INTERRUPT {
-        interrupts::dispatch(entry_vector as u8);
+    // SAFETY: 1. The stub's frame; we only look at it here. 2. The two have one layout.
+    let frame = unsafe { *regs.cast::<TrapFrame>() };
+    if frame.vector >= FIRST_INTERRUPT {
+        interrupts::dispatch(&frame);
         // SAFETY: the caller's duty: these vectors use the CPU's stack.
         return leave(unsafe { entered(regs) });
     }
-    match entry_vector as u8 {
+    match frame.vector as u8 {
         vector::NMI | vector::MACHINE_CHECK | vector::DOUBLE_FAULT => {
-            // SAFETY: 1. UserRegs and TrapFrame have one layout (asserted below).
-            super::exceptions::hardware(unsafe { &mut *regs.cast::<TrapFrame>() });
+            super::exceptions::from_guest(&frame);
         }
         vector::DEBUG => {
             let top = CpuInfo::this().regs();
@@ -85,7 +86,7 @@ pub unsafe extern "C" fn guest_trap(regs: *mut UserRegs) {
             unsafe {
                 *top = *regs;
                 let mut ctx = entered(top);
-                trap::exception(&mut ctx);
+                trap::exception::exception(&mut ctx);
                 leave(ctx);
                 entry::resume(top);
             }
@@ -93,7 +94,7 @@ pub unsafe extern "C" fn guest_trap(regs: *mut UserRegs) {
         _ => {
             // SAFETY: the caller's duty: these vectors use the CPU's stack.
             let mut ctx = unsafe { entered(regs) };
-            trap::exception(&mut ctx);
+            trap::exception::exception(&mut ctx);
             leave(ctx);
         }
     }
@@ -133,17 +134,25 @@ pub fn resume_failed(frame: &TrapFrame) -> ! {
     let segments = super::uaccess::segments();
     let vector = saved.vector as u8;
     let lazy_ldt = vector == vector::PAGE_FAULT
-        && trap::ldt_fault(&mut ctx, x86_64::registers::control::Cr2::read_raw());
+        && trap::page_fault::ldt_fault(&mut ctx, x86_64::registers::control::Cr2::read_raw());
     if !lazy_ldt {
         super::uaccess::load_ds(0);
         super::uaccess::load_es(0);
         super::uaccess::load_fs(0);
         super::uaccess::load_gs(0);
-        if let Err(stop) = trap::bounce::failsafe(&mut ctx, segments) {
-            exit::stopped(&mut ctx, stop);
+        if let Err(Stop::Crash(why)) = trap::bounce::failsafe(&mut ctx, segments) {
+            shutdown::crash(&mut ctx, why);
         }
     }
     leave(ctx);
     // SAFETY: 1. The frame is complete again. 2. The vCPU is still loaded.
     unsafe { entry::resume(top) }
+}
+
+/// Prints the loaded guest's registers, for the panic report.
+pub fn report() {
+    // SAFETY: 1. A panic never returns, so no other context is used any more.
+    if let Some(ctx) = unsafe { CpuInfo::this().ctx() } {
+        shutdown::report(&ctx);
+    }
 }

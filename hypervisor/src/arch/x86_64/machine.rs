@@ -13,10 +13,10 @@ use pv_abi::types::Mfn;
 use super::layout::{DIRECT_MAP, PAGE_SIZE};
 use super::percpu::CpuInfo;
 use super::window::{self, WindowPage};
-use super::{address_space, apic, clock, console, cpu, uaccess};
+use super::{address_space, apic, clock, console, cpu, end, uaccess};
 use crate::platform::{
     Bytes, Clock, Console, CpuRegisters, Cpus, FrameAccess, GuestAccess, GuestFault, HalfWords,
-    Mmu, Platform, PvClock, TablePage, Words,
+    Mmu, Platform, Power, PvClock, TablePage, Words,
 };
 
 /// The machine we run on.
@@ -246,6 +246,12 @@ impl Cpus for Machine {
     }
     fn kick(&self, cpu: u32) {
         apic::kick(cpu);
+    }
+}
+
+impl Power for Machine {
+    fn domain0_shut_down(&self, reason: u8) {
+        end::finish(end::code::DOMAIN_0 + reason)
     }
 }
 

@@ -35,8 +35,6 @@ pub struct Loaded {
 pub struct CpuInfo {
     /// Its number, from 0.
     pub cpu: u32,
-    /// Its local APIC's number.
-    pub apic_id: u32,
     /// Its pages of descriptors.
     pub reserved_gdt: ReservedPages,
     /// The machine; `None` while it boots.
@@ -49,10 +47,9 @@ const _: () = assert!(size_of::<CpuInfo>().is_multiple_of(16));
 
 impl CpuInfo {
     /// What a CPU starts with.
-    pub const fn new(cpu: u32, apic_id: u32, reserved_gdt: ReservedPages) -> CpuInfo {
+    pub const fn new(cpu: u32, reserved_gdt: ReservedPages) -> CpuInfo {
         CpuInfo {
             cpu,
-            apic_id,
             reserved_gdt,
             system: Cell::new(None),
             loaded: Cell::new(None),

@@ -14,17 +14,20 @@ const COMMAND: u16 = 0x43;
 const CHANNEL_2: u16 = 0x42;
 const GATE: u16 = 0x61;
 
+/// The counter starts again after so many ticks: 55 ms.
+pub const ROUND: u64 = 1 << 16;
+
 /// A reading of the counter and the TSC at the same moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     /// The TSC.
     pub tsc: u64,
-    /// The counter, which counts down from 65536 round and round (every 55 ms).
+    /// The counter, which counts down, round and round.
     count: u16,
 }
 
 impl Sample {
-    /// Timer ticks from `self` to `later`, less than one round after.
+    /// Timer ticks from `self` to `later`, whole rounds left out.
     pub fn ticks_until(&self, later: &Self) -> u64 {
         u64::from(self.count.wrapping_sub(later.count))
     }

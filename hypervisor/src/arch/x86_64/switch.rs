@@ -8,6 +8,8 @@
 // UNSAFETY: loads the processor's registers with a guest's state.
 #![allow(unsafe_code)]
 
+use spin::Once;
+
 use super::gdt::{self, GuestKind};
 use super::layout::DIRECT_MAP;
 use super::machine::Machine;
@@ -17,35 +19,58 @@ use crate::domain::Domain;
 use crate::domain::vcpu::{Vcpu, VcpuState};
 use crate::exit::{self, Next};
 use crate::guest::Ctx;
-use crate::mm::{descriptor, mmuext};
-use crate::platform::{Cpus, Platform};
+use crate::mm::mmuext;
+use crate::platform::{Cpus, Mmu, Platform};
 use crate::system::System;
 use crate::width::Width;
-use crate::{sched, time};
+use crate::sched;
+
+/// The machine, once it is ready for guests.
+static SYSTEM: Once<System<Machine>> = Once::new();
+
+/// Makes the machine known to all CPUs; those that wait in [`join`] are kicked.
+pub fn publish(system: System<Machine>) -> &'static System<Machine> {
+    let sys = SYSTEM.call_once(|| system);
+    for cpu in 1..sys.platform.count() {
+        sys.platform.kick(cpu);
+    }
+    sys
+}
+
+/// Waits for the machine to be ready, then takes part: what a CPU other than the first does.
+pub fn join() -> ! {
+    loop {
+        if let Some(sys) = SYSTEM.get() {
+            main_loop(sys)
+        }
+        idle();
+    }
+}
 
 /// The calling vCPU may not run on: finds this CPU something to do.
 ///
-/// Returns only if it turns out that the vCPU may run on after all.
+/// Returns only if it turns out that the vCPU runs on after all.
 #[inline(never)]
-pub fn away(ctx: Ctx<'static, Machine>) {
-    let (sys, previous) = (ctx.sys, core::ptr::from_ref(ctx.vcpu));
-    drop(ctx);
+pub fn away(mut ctx: Ctx<'static, Machine>) {
     let cpu = CpuInfo::this();
+    sched::stopped_running(&ctx);
     loop {
-        let Some((domain, vcpu)) = sched::next(sys, cpu.cpu) else {
-            idle(sys);
+        let Some((domain, vcpu)) = sched::next(ctx.sys, cpu.cpu) else {
+            idle();
             continue;
         };
-        if core::ptr::eq(previous, vcpu) {
-            // SAFETY: 1. Still loaded, and the caller's context is gone.
-            let Some(mut ctx) = (unsafe { cpu.ctx() }) else { continue };
-            time::publish(sys, vcpu, domain);
+        if core::ptr::eq(ctx.vcpu, vcpu) {
+            sched::resumed(&ctx);
             match exit::prepare(&mut ctx) {
                 Next::Resume => return,
-                Next::Switch => continue,
+                Next::Switch => sched::stopped_running(&ctx),
             }
+        } else {
+            let sys = ctx.sys;
+            drop(ctx);
+            run(sys, domain, vcpu);
+            main_loop(sys)
         }
-        run(sys, domain, vcpu);
     }
 }
 
@@ -56,14 +81,13 @@ pub fn main_loop(sys: &'static System<Machine>) -> ! {
     loop {
         match sched::next(sys, cpu.cpu) {
             Some((domain, vcpu)) => run(sys, domain, vcpu),
-            None => idle(sys),
+            None => idle(),
         }
     }
 }
 
-/// Waits for an interrupt; handlers run before this returns.
-fn idle(sys: &System<Machine>) {
-    time::arm(sys, sys.platform.this_cpu());
+/// Waits for an interrupt; its handler has run when this returns.
+fn idle() {
     x86_64::instructions::interrupts::enable_and_hlt();
     x86_64::instructions::interrupts::disable();
 }
@@ -76,15 +100,16 @@ fn run(sys: &'static System<Machine>, domain: &'static Domain, vcpu: &'static Vc
     {
         unload(cpu, old);
     }
-    if cpu.loaded.get().is_none() && !load(sys, cpu, domain, vcpu) {
-        return;
+    if cpu.loaded.get().is_none() {
+        load(sys, cpu, domain, vcpu);
     }
-    time::publish(sys, vcpu, domain);
     // SAFETY: 1. The vCPU is loaded on this CPU, and this is its only context.
     let Some(mut ctx) = (unsafe { cpu.ctx() }) else { return };
-    if let Next::Resume = exit::prepare(&mut ctx) {
+    sched::resumed(&ctx);
+    match exit::prepare(&mut ctx) {
         // SAFETY: 1. `load` filled the frame, or it is as the vCPU left it.
-        unsafe { entry::resume(cpu.regs()) }
+        Next::Resume => unsafe { entry::resume(cpu.regs()) },
+        Next::Switch => sched::stopped_running(&ctx),
     }
 }
 
@@ -101,18 +126,21 @@ fn unload(cpu: &CpuInfo, old: Loaded) {
     unsafe { old.vcpu.state.force_unlock() };
 }
 
-/// Moves a vCPU's state into the processor. Fails if another CPU still has it.
+/// Moves a vCPU's state into the processor.
+///
+/// The CPU that had it last may still be moving it out: a vCPU may be picked before its
+/// registers are back. That takes no lock and waits for nothing, so it is waited for.
 fn load(
     sys: &'static System<Machine>,
     cpu: &CpuInfo,
     domain: &'static Domain,
     vcpu: &'static Vcpu,
-) -> bool {
-    let Some(guard) = vcpu.state.try_lock() else { return false };
+) {
+    let guard = vcpu.state.lock();
     let state: *mut VcpuState = spin::MutexGuard::leak(guard);
     cpu.loaded.set(Some(Loaded { domain, vcpu, state }));
     // SAFETY: 1. Just locked. 2. The frame at the top of the stack belongs to nobody now.
-    let Some(ctx) = (unsafe { cpu.ctx() }) else { return false };
+    let Some(ctx) = (unsafe { cpu.ctx() }) else { return };
     *ctx.regs = ctx.state.regs;
     let kind = match domain.width {
         Width::Pv32 => GuestKind::Pv32,
@@ -121,23 +149,21 @@ fn load(
     // SAFETY: 1. The pages are this CPU's, which is about to run the window's vCPU.
     //         2. Pages 0 to 13 hold checked descriptors, or zeros (`map_table_page`).
     unsafe {
-        if window::set_reserved_page(vcpu.window, &cpu.reserved_gdt, kind).is_err() {
-            return false;
-        }
+        let mapped = window::set_reserved_page(vcpu.window, &cpu.reserved_gdt, kind);
+        debug_assert!(mapped.is_ok(), "the window was made with the vCPU");
         gdt::load(window::base(vcpu.window));
     }
     mmuext::load_root(&ctx);
-    descriptor::load_ldt(&ctx);
+    sys.platform.load_ldt(vcpu.window, ctx.state.ldt_entries);
     load_debug_registers(sys, ctx.state);
     restore_extended(ctx.state);
-    // A selector that went bad while the vCPU did not run reads as null; as on Xen the
-    // guest would be told by its failsafe callback, which needs another frame: see trap.
+    // Between unloading and loading nobody changes the vCPU's descriptors, so the selectors
+    // are as good as they were; one that is not reads as null.
     let [ds, es, fs, gs] = ctx.state.segments;
     uaccess::load_ds(ds);
     uaccess::load_es(es);
     uaccess::load_fs(fs);
     uaccess::load_gs(gs);
-    true
 }
 
 fn load_debug_registers<P: Platform>(sys: &System<P>, state: &VcpuState) {

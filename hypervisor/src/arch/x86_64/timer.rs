@@ -25,11 +25,10 @@ use crate::machine::time_scale::TimeScale;
 const IA32_TSC_DEADLINE: u32 = 0x6e0;
 const NS_PER_SECOND: u64 = 1_000_000_000;
 
-/// How long the measurement lasts, in PIT ticks: 8 ms, after a first guess of the APIC
-/// timer's rate.
+/// How long the measurement lasts, in PIT ticks: 8 ms.
 const MEASURE: u64 = pit::HZ * 8 / 1000;
-/// APIC timer ticks of the first guess: 0.1 ms at 1 GHz, 4 ms at 24 MHz.
-const GUESS: u32 = 100_000;
+/// How long each of three rough measurements lasts, in PIT ticks: 50 microseconds.
+const GUESS: u64 = 60;
 
 /// Whether deadlines are TSC values in an MSR.
 static USES_TSC_DEADLINE: AtomicBool = AtomicBool::new(false);
@@ -91,33 +90,70 @@ fn stop() {
     interrupts::disable();
 }
 
+/// `a * b / c`, without overflow in between.
+fn ratio(a: u64, b: u64, c: u64) -> u64 {
+    (u128::from(a) * u128::from(b) / u128::from(c.max(1))) as u64
+}
+
 /// Frequencies of the TSC, against the PIT, and of the APIC timer, against the TSC.
 fn measure() -> (u64, u64) {
     pit::start();
-    let start = pit::sample();
-    apic::start_periodic_timer(TIMER, GUESS);
-    sleep();
-    // Rather low, as the wake-up takes time: good enough to choose how long to sleep, and to
-    // tell how often the timer has started anew.
-    let guessed_ticks = start.ticks_until(&pit::sample()).max(1);
-    let per_measure = u64::from(GUESS) * MEASURE / guessed_ticks;
-    let period = u32::try_from(per_measure).unwrap_or(u32::MAX / 2).max(GUESS);
+    let guesses: [Guess; 3] = core::array::from_fn(|_| guess());
+    let mut tsc_rates = guesses.map(|guess| guess.tsc_hz);
+    tsc_rates.sort_unstable();
+    let (tsc_guess, apic_guess) = (tsc_rates[1], guesses[1].apic_hz);
 
-    stop();
+    let period = u32::try_from(ratio(apic_guess, MEASURE, pit::HZ)).unwrap_or(u32::MAX).max(1);
     apic::start_periodic_timer(TIMER, period);
     let (start, apic_start) = (pit::sample(), apic_sample());
     sleep();
     let (end, apic_end) = (pit::sample(), apic_sample());
     stop();
 
-    let ratio =
-        |a: u64, b: u64, c: u64| (u128::from(a) * u128::from(b) / u128::from(c.max(1))) as u64;
+    // Both counters may have gone round while we slept, more than once if the machine below
+    // us was slow to wake us; the guesses tell how often.
+    let tsc_ticks = end.tsc.wrapping_sub(start.tsc);
+    let expected = ratio(tsc_ticks, pit::HZ, tsc_guess);
+    let pit_ticks = nearest(start.ticks_until(&end), pit::ROUND, expected);
+    let tsc_hz = ratio(tsc_ticks, pit::HZ, pit_ticks);
+
+    let apic_window = apic_end.tsc.wrapping_sub(apic_start.tsc);
+    let expected = ratio(apic_window, apic_guess, tsc_guess);
+    let within_round = (u64::from(apic_start.remaining) + u64::from(period)
+        - u64::from(apic_end.remaining))
+        % u64::from(period);
+    let apic_ticks = nearest(within_round, period.into(), expected);
+    (tsc_hz, ratio(apic_ticks, tsc_hz, apic_window))
+}
+
+/// The number closest to `expected` that is `remainder` more than a multiple of `round`.
+fn nearest(remainder: u64, round: u64, expected: u64) -> u64 {
+    let rounds = (expected + round / 2).saturating_sub(remainder) / round;
+    remainder + rounds * round
+}
+
+/// Rough frequencies.
+#[derive(Clone, Copy)]
+struct Guess {
+    tsc_hz: u64,
+    apic_hz: u64,
+}
+
+/// Watches both counters for a moment that is short enough to stay awake.
+fn guess() -> Guess {
+    apic::init_timer(TIMER);
+    apic::set_timer(u32::MAX);
+    let (start, apic_start) = (pit::sample(), apic_sample());
+    let (end, apic_end) = loop {
+        let (end, apic_end) = (pit::sample(), apic_sample());
+        if start.ticks_until(&end) >= GUESS {
+            break (end, apic_end);
+        }
+    };
     let tsc_hz = ratio(end.tsc.wrapping_sub(start.tsc), pit::HZ, start.ticks_until(&end));
-    // Once round, as the wake-up shows, plus what has gone by since.
-    let apic_ticks =
-        u64::from(apic_start.remaining) + u64::from(period - apic_end.remaining.min(period));
-    let apic_hz = ratio(apic_ticks, tsc_hz, apic_end.tsc.wrapping_sub(apic_start.tsc));
-    (tsc_hz, apic_hz)
+    let apic_ticks = u64::from(apic_start.remaining.saturating_sub(apic_end.remaining));
+    let window = apic_end.tsc.wrapping_sub(apic_start.tsc);
+    Guess { tsc_hz: tsc_hz.max(1), apic_hz: ratio(apic_ticks, tsc_hz, window).max(1) }
 }
 
 /// A reading of the APIC timer and the TSC at the same moment.
