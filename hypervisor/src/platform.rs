@@ -144,7 +144,7 @@ pub trait Cpus {
     fn this_cpu(&self) -> u32;
     /// How many CPUs are up.
     fn count(&self) -> u32;
-    /// Makes `cpu` look at its run queue.
+    /// Makes `cpu` look at its run queue: it sees everything that was written before.
     fn kick(&self, cpu: u32);
 }
 

@@ -7,7 +7,7 @@
 //! 2. `Domain::paging`
 //! 3. `Domain::events`; of two domains', the lower number's first
 //! 4. a CPU's run queue
-//! 5. `Memory`'s heap
+//! 5. leaves: `Memory`'s heap, a CPU's list of residents, a vCPU's runstate
 //!
 //! No CPU waits for another's acknowledgement while it holds any of them: the other
 //! may be spinning on that very lock with interrupts closed.

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use hypervisor::exit::{self, Next};
-use hypervisor::platform::{FrameAccess, Mmu};
+use hypervisor::platform::{Cpus, FrameAccess, Mmu};
 use hypervisor::sched;
 use hypervisor::width::Width;
 use pv_abi::types::{Mfn, VcpuId};
@@ -106,13 +106,6 @@ impl Guest {
         self.info_words(vcpu)[0].load(Ordering::SeqCst) & 0xff00 != 0
     }
 
-    /// Masks or unmasks a vCPU's upcalls.
-    pub fn set_upcall_mask(&self, vcpu: u32, masked: bool) {
-        let word = &self.info_words(vcpu)[0];
-        word.fetch_and(!0xff00, Ordering::SeqCst);
-        word.fetch_or(u32::from(masked) << 8, Ordering::SeqCst);
-    }
-
     /// Forgets all events of a vCPU: what its handler does, in one stroke.
     pub fn forget_events(&self, vcpu: u32) {
         let words = self.info_words(vcpu);
@@ -125,30 +118,9 @@ impl Guest {
         }
     }
 
-    /// Starts vCPU `vcpu`; it waits for its CPU then.
-    pub fn start(&self, vcpu: u32) -> bool {
-        let domain = self.domain();
-        let vcpu = domain.vcpu(VcpuId::new(vcpu)).expect("the vCPU exists");
-        sched::start(&self.sys, domain, vcpu)
-    }
-
-    /// Starts all vCPUs and has each CPU pick one; goes on as vCPU 0.
-    pub fn start_all(&mut self) {
-        let count = self.domain().vcpus().count() as u32;
-        for vcpu in 0..count {
-            assert!(self.start(vcpu));
-        }
-        for vcpu in (0..count).rev() {
-            self.run_as(vcpu);
-            assert_eq!(self.pick(), Some((self.id.raw(), vcpu)));
-        }
-    }
-
     /// Has the CPU whose code runs pick who is to run: domain and vCPU.
     pub fn pick(&self) -> Option<(u16, u32)> {
-        use hypervisor::platform::Cpus;
-        let cpu = self.machine().this_cpu();
-        let (domain, vcpu) = sched::next(&self.sys, cpu)?;
+        let (domain, vcpu) = sched::next(&self.sys, self.machine().this_cpu())?;
         Some((domain.id.raw(), vcpu.id.raw()))
     }
 

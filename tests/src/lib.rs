@@ -16,6 +16,7 @@
 
 pub mod boot;
 pub mod check;
+pub mod elf;
 mod events;
 pub mod guest;
 pub mod machine;

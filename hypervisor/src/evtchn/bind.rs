@@ -114,11 +114,7 @@ pub fn bind_interdomain<P: Platform>(
         return Err(Errno::EINVAL);
     }
     let near = State::Interdomain { remote: remote.id, port: arg.remote_port };
-    let port = match allocate(ctx, local, locks.first(), Channel::new(near)) {
-        Ok(allocated) => allocated,
-        // The search above found one under the same lock.
-        Err(_) => port,
-    };
+    events.set(locks.first(), port, Channel::new(near));
     let far = State::Interdomain { remote: local.id, port };
     remote.events.set(locks.second(), arg.remote_port, Channel { state: far, notify });
     // The other side may have rung while nobody was connected: have the caller look.

@@ -93,8 +93,11 @@ impl Events {
         if let Some(slot) = self.slot(port) {
             slot.store(channel.to_word(), Ordering::Release);
         }
+        let number = port.raw();
         if channel.state == State::Free {
-            changes.lowest_free = changes.lowest_free.min(port.raw());
+            changes.lowest_free = changes.lowest_free.min(number);
+        } else if changes.lowest_free == number {
+            changes.lowest_free = number.saturating_add(1);
         }
     }
 
@@ -111,7 +114,6 @@ impl Events {
     ) -> Result<Port, Errno> {
         let port = self.find_free(changes, memory, access, width)?;
         self.set(changes, port, channel);
-        changes.lowest_free = port.raw().saturating_add(1);
         Ok(port)
     }
 

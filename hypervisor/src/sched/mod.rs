@@ -119,7 +119,7 @@ impl Cpu {
         queue.push(domains, vcpu, why);
         // Under the lock, as in `pop`: the count is the queue's length. Relaxed: who must
         // not miss the push gets a kick after it.
-        self.waiting.store(queue.len(), Ordering::Relaxed);
+        self.waiting.store(queue.waiting(), Ordering::Relaxed);
     }
 
     /// Takes who is to run next.
@@ -129,7 +129,7 @@ impl Cpu {
         }
         let mut queue = self.queue.lock();
         let popped = queue.pop(domains);
-        self.waiting.store(queue.len(), Ordering::Relaxed);
+        self.waiting.store(queue.waiting(), Ordering::Relaxed);
         popped
     }
 
@@ -181,6 +181,7 @@ impl Cpu {
         }
     }
 
+    /// Adds a vCPU that was settled here.
     fn settle(&self, vcpu: &Vcpu) {
         let mut head = self.home.lock();
         vcpu.run.home_next.store(*head);

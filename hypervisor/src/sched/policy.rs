@@ -27,7 +27,7 @@ pub trait Policy {
     /// Takes note that a vCPU ran for `ran_ns`.
     fn charge(&mut self, vcpu: VcpuRef, ran_ns: u64);
     /// How many wait.
-    fn len(&self) -> u32;
+    fn waiting(&self) -> u32;
     /// How long a vCPU may run while others wait, in ns.
     fn slice_ns(&self) -> u64;
 }
@@ -86,7 +86,7 @@ impl Policy for RoundRobin {
 
     fn charge(&mut self, _vcpu: VcpuRef, _ran_ns: u64) {}
 
-    fn len(&self) -> u32 {
+    fn waiting(&self) -> u32 {
         self.len
     }
 

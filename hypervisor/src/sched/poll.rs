@@ -56,7 +56,7 @@ pub(super) fn poll<P: Platform>(ctx: &Ctx<'_, P>, arg: u64) -> Result<(), Errno>
     if !ctx.width().range_ok(poll.ports, u64::from(poll.count) * 4) {
         return Err(Errno::EFAULT);
     }
-    announce(ctx, &poll)?;
+    announce(ctx, &poll);
     let run = &ctx.vcpu.run;
     if !run.block() {
         // Taken down meanwhile.
@@ -83,15 +83,11 @@ pub(super) fn poll<P: Platform>(ctx: &Ctx<'_, P>, arg: u64) -> Result<(), Errno>
 }
 
 /// Makes senders and the timer aware of the poll, before the vCPU sleeps.
-///
-/// Senders for one port alone spare pollers of another; the port is read again in
-/// [`look`], and if the guest has changed it meanwhile it waits for the wrong one.
-fn announce<P: Platform>(ctx: &Ctx<'_, P>, poll: &Poll) -> Result<(), Errno> {
+fn announce<P: Platform>(ctx: &Ctx<'_, P>, poll: &Poll) {
     ctx.vcpu.run.poll_port.store(POLL_ANY, Ordering::Relaxed);
     let timeout_ns = if poll.timeout_ns == 0 { NEVER } else { poll.timeout_ns };
     ctx.vcpu.time.set_poll(timeout_ns);
     ctx.domain.events.pollers.fetch_or(bit(ctx.vcpu), Ordering::SeqCst);
-    Ok(())
 }
 
 /// Whether there is a reason not to sleep.
@@ -110,6 +106,7 @@ fn look<P: Platform>(ctx: &Ctx<'_, P>, poll: &Poll) -> Result<bool, Errno> {
             return Ok(true);
         }
         if poll.count == 1 {
+            // Events on other ports need not wake it from now on.
             ctx.vcpu.run.poll_port.store(port.raw(), Ordering::Relaxed);
         }
     }

@@ -116,9 +116,9 @@ impl VcpuRun {
         Some(self.cpu.load(Ordering::Relaxed)).filter(|c| *c != NO_CPU)
     }
 
-    /// Settles it on a CPU.
-    pub(super) fn set_cpu(&self, cpu: u32) {
-        self.cpu.store(cpu, Ordering::Relaxed);
+    /// Settles it on a CPU, once and for all; returns whether it was this call that did.
+    pub(super) fn settle(&self, cpu: u32) -> bool {
+        self.cpu.compare_exchange(NO_CPU, cpu, Ordering::SeqCst, Ordering::Relaxed).is_ok()
     }
 
     /// Offline to runnable.

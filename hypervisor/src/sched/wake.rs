@@ -30,9 +30,10 @@ fn settle<P: Platform>(sys: &System<P>, vcpu: &Vcpu) {
         sys.scheduler.cpu(*cpu).map_or(u32::MAX, |cpu| cpu.homes.load(Ordering::Relaxed))
     };
     let cpu = (0..sys.platform.count()).min_by_key(homes).unwrap_or(0);
-    vcpu.run.set_cpu(cpu);
-    if let Some(cpu) = sys.scheduler.cpu(cpu) {
-        cpu.settle(vcpu);
+    if vcpu.run.settle(cpu)
+        && let Some(home) = sys.scheduler.cpu(cpu)
+    {
+        home.settle(vcpu);
     }
 }
 

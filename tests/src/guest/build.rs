@@ -17,7 +17,7 @@ use hypervisor::width::Width;
 use pv_abi::types::{DomId, Mfn, VcpuId};
 
 use super::{Guest, SCRATCH_PAGES, Spec};
-use crate::machine::FakeMachine;
+use crate::machine::{FakeMachine, HYPERVISOR_MARK};
 
 /// Present, writable, for Ring 3 as well, accessed, dirty.
 const TABLE: u64 = 0x67;
@@ -96,7 +96,11 @@ impl Guest {
                     let slot = &sys.platform.words(state.l4)[0];
                     slot.store(self.root.raw() << 12 | TABLE, Ordering::Relaxed);
                 }
-                Width::Pv64 => state.l4 = self.root,
+                Width::Pv64 => {
+                    // Nothing fills in the hypervisor's half of a guest's own L4 yet.
+                    state.l4 = self.root;
+                    sys.platform.words(self.root)[256].store(HYPERVISOR_MARK, Ordering::Relaxed);
+                }
             }
         }
         assert!(sched::start(&sys, domain, vcpu), "the vCPU was down");
