@@ -127,7 +127,7 @@ pub fn build(ws: &Workspace, toolchain: &Toolchain, what: BareMetal) -> Result<V
     let mut command = toolchain.cargo();
     command.args(["build", "--message-format=json-render-diagnostics"]);
     what.configure(ws, toolchain, &mut command)?;
-    let output = run_with_progress(command).with_context(|| format!("{}", what.package()))?;
+    let output = run_with_progress(command).context(what.package())?;
     let mut found = executables(&output);
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)

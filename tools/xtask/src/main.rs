@@ -5,6 +5,7 @@
 //! standard error. Exit codes: 0 done, 1 failed, 2 wrong usage; `run` has more,
 //! see its help.
 
+mod bench;
 mod bochs;
 mod build;
 mod cargo;
@@ -19,6 +20,7 @@ mod outcome;
 mod qemu;
 mod run;
 mod scratch;
+mod size;
 mod symbols;
 mod terminal;
 mod test;
@@ -56,6 +58,12 @@ enum Verb {
     Run(run::Args),
     /// Run every test: on the host, in QEMU and in Bochs
     Test(test::Args),
+    /// Measure the primitives of the PV ABI, beside Xen's figures
+    Bench(bench::Args),
+    /// Print image size, Ring 0's memory and boot figures
+    Size(size::Args),
+    /// Name the functions at addresses of a backtrace
+    Symbols(size::symbols::Args),
     /// Check formatting, clippy, the unsafe budget and the direction of imports
     Lint(lint::Args),
     /// Write the documentation, warnings as errors
@@ -70,6 +78,9 @@ fn main() -> ExitCode {
         Verb::Iso(args) => iso::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Run(args) => run::run(args),
         Verb::Test(args) => test::run(args),
+        Verb::Bench(args) => bench::run(args).map(|()| ExitCode::SUCCESS),
+        Verb::Size(args) => size::run(args).map(|()| ExitCode::SUCCESS),
+        Verb::Symbols(args) => size::symbols::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Lint(args) => lint::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Doc(args) => doc::run(args).map(|()| ExitCode::SUCCESS),
     };

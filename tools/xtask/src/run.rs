@@ -254,6 +254,10 @@ fn console(mut emulator: Emulator, limit: Option<Duration>) -> Result<ExitCode> 
     };
     drop(emulator);
     drop(raw);
+    if escaped.load(Ordering::Relaxed) {
+        eprintln!("\nrun: the emulator was killed");
+        return Ok(ExitCode::from(130));
+    }
     if outcome != Outcome::Shutdown(Reason::Poweroff) {
         eprintln!("run: {}", outcome.describe());
     }

@@ -93,8 +93,8 @@ impl Manifest {
 }
 
 fn parse_entry(mut words: impl Iterator<Item = String>) -> Result<Entry> {
-    let mut entry = Entry::default();
-    entry.expect = words.next().context("no expected verdict after the name")?;
+    let expect = words.next().context("no expected verdict after the name")?;
+    let mut entry = Entry { expect, ..Entry::default() };
     if !["SUCCESS", "SKIP", "ERROR", "FAILURE", "CRASH"].contains(&entry.expect.as_str()) {
         bail!("{} is no verdict", entry.expect);
     }

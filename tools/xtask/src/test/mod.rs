@@ -27,7 +27,7 @@ use crate::cargo::BareMetal;
 use crate::run::Kind;
 use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
-use crate::{doc, lint, terminal};
+use crate::{bench, doc, lint, terminal};
 use boot::Builds;
 use manifest::Manifest;
 
@@ -258,6 +258,8 @@ fn micro_guest_names(ws: &Workspace, toolchain: &Toolchain) -> Result<Vec<String
         .flat_map(|package| package.targets)
         .filter(|target| target.kind.iter().any(|kind| kind == "bin"))
         .map(|target| target.name)
+        // It measures; it has no verdict.
+        .filter(|name| name != bench::GUEST)
         .collect();
     names.sort();
     Ok(names)
