@@ -15,6 +15,8 @@ const LINE: usize = 512;
 struct Line {
     bytes: [u8; LINE],
     used: usize,
+    /// The last byte written.
+    last: u8,
 }
 
 struct Buffer(UnsafeCell<Line>);
@@ -22,7 +24,7 @@ struct Buffer(UnsafeCell<Line>);
 // user at a time. 2. A trap inside would be a bug that ends in a panic, which resets the line.
 unsafe impl Sync for Buffer {}
 
-static BUFFER: Buffer = Buffer(UnsafeCell::new(Line { bytes: [0; LINE], used: 0 }));
+static BUFFER: Buffer = Buffer(UnsafeCell::new(Line { bytes: [0; LINE], used: 0, last: b'\n' }));
 
 fn with_line(f: impl FnOnce(&mut Line)) {
     let _masked = Masked::new();
@@ -33,6 +35,7 @@ fn with_line(f: impl FnOnce(&mut Line)) {
 impl Line {
     fn push(&mut self, bytes: &[u8]) {
         for &byte in bytes {
+            self.last = byte;
             self.bytes[self.used] = byte;
             self.used += 1;
             if byte == b'\n' || self.used == LINE {
@@ -57,6 +60,13 @@ pub fn write_bytes(bytes: &[u8]) {
 /// Sends what is gathered of a line.
 pub fn flush() {
     with_line(Line::send);
+}
+
+/// Whether the last byte written, by anyone, ended a line.
+pub fn at_line_start() -> bool {
+    let mut ended = false;
+    with_line(|line| ended = line.last == b'\n');
+    ended
 }
 
 /// The console as a formatter's target.

@@ -19,12 +19,28 @@ pub mod arch;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod console;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod fs;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod heap;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod mm;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod panic;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod ports;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod sensitive;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod services;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod sync;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod syscall;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod task;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod time;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod traps;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod tty;

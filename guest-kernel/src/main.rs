@@ -1,15 +1,44 @@
-//! The Ring 1 kernel's image.
+//! The Ring 1 kernel's image: brings the parts up in order and becomes the shell.
 #![no_std]
 #![no_main]
 
-use guest_kernel::arch::{calls, probe};
-use guest_kernel::{arch::abi::StartInfo, entry, println};
+use guest_kernel::arch::abi::StartInfo;
+use guest_kernel::arch::{calls, events};
+use guest_kernel::services::{Serial, Services};
+use guest_kernel::task::{context, scheduler};
+use guest_kernel::{entry, fs, mm, ports, println, shell, time, traps, tty};
 
 entry!(main);
 
 fn main(start_info: &'static StartInfo) -> ! {
-    println!("{} pages", start_info.nr_pages);
-    println!("{:?}", probe::probe(|| probe::read_u32(0x1000)));
-    println!("Test result: SUCCESS");
+    time::init();
+    mm::init(start_info);
+    scheduler::init("shell");
+    traps::init();
+    context::init();
+    fs::init(start_info);
+    match calls::evtchn_bind_virq(pv_abi::virq::VIRQ_TIMER) {
+        Ok(port) => {
+            ports::set(port, scheduler::timer);
+            events::unmask_port(port);
+        }
+        Err(errno) => panic!("no timer: {errno:?}"),
+    }
+    tty::init();
+    events::unmask();
+
+    let megabytes = u64::from(start_info.nr_pages) * 4096 / (1 << 20);
+    println!("Ferrule guest kernel {} in ring 1, {megabytes} MiB", env!("CARGO_PKG_VERSION"));
+
+    let mut kernel = Services::new(start_info);
+    let line = start_info.cmd_line.split(|byte| *byte == 0).next().unwrap_or_default();
+    let line = core::str::from_utf8(line).unwrap_or_default();
+    match line.split_whitespace().find_map(|word| word.strip_prefix("exec=")) {
+        Some(lines) => {
+            shell::exec(&mut kernel, &mut Serial, lines);
+        }
+        None => shell::run(&mut kernel, &mut Serial),
+    }
+    guest_kernel::console::flush();
     calls::poweroff()
 }

@@ -93,3 +93,37 @@ pub unsafe fn raw(number: u32, a: u32, b: u32, c: u32, d: u32, e: u32) -> i32 {
     }
     result
 }
+
+/// The name of a hypercall, as the hypervisor's table spells it.
+pub fn name(number: u32) -> &'static str {
+    use pv_abi::hypercall as h;
+    match number {
+        h::SET_TRAP_TABLE => "set_trap_table",
+        h::MMU_UPDATE => "mmu_update",
+        h::SET_GDT => "set_gdt",
+        h::STACK_SWITCH => "stack_switch",
+        h::SET_CALLBACKS => "set_callbacks",
+        h::FPU_TASKSWITCH => "fpu_taskswitch",
+        h::PLATFORM_OP => "platform_op",
+        h::SET_DEBUGREG => "set_debugreg",
+        h::GET_DEBUGREG => "get_debugreg",
+        h::UPDATE_DESCRIPTOR => "update_descriptor",
+        h::MEMORY_OP => "memory_op",
+        h::MULTICALL => "multicall",
+        h::UPDATE_VA_MAPPING => "update_va_mapping",
+        h::SET_TIMER_OP => "set_timer_op",
+        h::XEN_VERSION => "xen_version",
+        h::CONSOLE_IO => "console_io",
+        h::GRANT_TABLE_OP => "grant_table_op",
+        h::VM_ASSIST => "vm_assist",
+        h::VCPU_OP => "vcpu_op",
+        h::MMUEXT_OP => "mmuext_op",
+        h::SCHED_OP => "sched_op",
+        h::CALLBACK_OP => "callback_op",
+        h::EVENT_CHANNEL_OP => "event_channel_op",
+        h::PHYSDEV_OP => "physdev_op",
+        h::SYSCTL => "sysctl",
+        h::DOMCTL => "domctl",
+        _ => "other",
+    }
+}

@@ -1,0 +1,287 @@
+//! What the shell asks of the kernel, done.
+#![allow(unsafe_code)] // UNSAFETY: crashes on purpose, in three ways.
+
+use crate::arch::events::{self, Masked};
+use crate::arch::{abi, calls, entry, hypercall};
+use crate::initrd::Member;
+use crate::mm::frames::{self, Use};
+use crate::mm::{fault, space};
+use crate::shell::kernel::{
+    Errno, ExitStatus, FileInfo, FileKind, HypercallStat, MemoryInfo, Pid, ProcessInfo,
+    ProcessState, Shutdown, Uptime,
+};
+use crate::shell::{Kernel, Terminal};
+use crate::syscall::errno::{EISDIR, ENOENT, ENOTDIR, EPERM};
+use crate::task::scheduler::{self, CHILDREN, Reaped};
+use crate::task::{State, process, signal};
+use crate::{console, fs, time, tty};
+use alloc::vec::Vec;
+use core::fmt;
+use core::sync::atomic::Ordering;
+use pv_abi::{sched, version};
+
+/// The kernel as the shell sees it.
+pub struct Services {
+    start_info: &'static abi::StartInfo,
+}
+
+impl Services {
+    /// For the shell's task.
+    pub fn new(start_info: &'static abi::StartInfo) -> Self {
+        Self { start_info }
+    }
+}
+
+fn info(member: &Member) -> FileInfo<'static> {
+    let kind = if member.is_directory() {
+        FileKind::Directory
+    } else if member.is_file() {
+        FileKind::File
+    } else {
+        FileKind::Other
+    };
+    let (name, size) = (member.name(), member.bytes.len() as u64);
+    FileInfo { name, kind, size, mode: member.mode & 0o7777 }
+}
+
+fn find(path: &str) -> Result<Member, Errno> {
+    fs::initrd().find(path).ok_or(ENOENT)
+}
+
+fn exit_status(status: u32) -> ExitStatus {
+    match status & 0x7f {
+        0 => ExitStatus::Exited((status >> 8) as u8),
+        signal => ExitStatus::Killed(signal as u8),
+    }
+}
+
+impl Kernel for Services {
+    fn list(&mut self, path: &str, entry: &mut dyn FnMut(&FileInfo<'_>)) -> Result<(), Errno> {
+        let directory = find(path)?;
+        if !directory.is_directory() {
+            return Err(ENOTDIR);
+        }
+        fs::initrd().list(directory.path).for_each(|member| entry(&info(&member)));
+        Ok(())
+    }
+
+    fn stat(&mut self, path: &str, found: &mut dyn FnMut(&FileInfo<'_>)) -> Result<(), Errno> {
+        found(&info(&find(path)?));
+        Ok(())
+    }
+
+    fn read(&mut self, path: &str, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let member = find(path)?;
+        if member.is_directory() {
+            return Err(EISDIR);
+        }
+        let from = usize::try_from(offset).unwrap_or(usize::MAX);
+        let rest = member.bytes.get(from..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+
+    fn spawn(&mut self, path: &str, args: &[&str]) -> Result<Pid, Errno> {
+        let arguments: Vec<&[u8]> = args.iter().map(|argument| argument.as_bytes()).collect();
+        process::spawn(scheduler::current().pid, path, &arguments).map(Pid)
+    }
+
+    fn wait(&mut self, pid: Pid) -> Result<ExitStatus, Errno> {
+        let me = scheduler::current().pid;
+        tty::set_foreground(pid.0);
+        let result = loop {
+            let _masked = Masked::new();
+            match scheduler::reap(me, Some(pid.0)) {
+                Reaped::Ended(_, status) => break Ok(exit_status(status)),
+                Reaped::NoChild => break Err(crate::syscall::errno::ECHILD),
+                Reaped::Running => scheduler::sleep(CHILDREN + me, 0),
+            }
+        };
+        tty::set_foreground(0);
+        result
+    }
+
+    fn reap(&mut self) -> Option<(Pid, ExitStatus)> {
+        scheduler::bury();
+        match scheduler::reap(scheduler::current().pid, None) {
+            Reaped::Ended(pid, status) => Some((Pid(pid), exit_status(status))),
+            _ => None,
+        }
+    }
+
+    fn kill(&mut self, pid: Pid, signal: u8) -> Result<(), Errno> {
+        if pid.0 == scheduler::current().pid {
+            return Err(EPERM);
+        }
+        signal::send(pid.0, u32::from(signal))
+    }
+
+    fn processes(&mut self, process: &mut dyn FnMut(&ProcessInfo<'_>)) {
+        scheduler::bury();
+        // Collected first: the callback prints, which must not happen with the scheduler taken.
+        let (_, _, _, running) = scheduler::statistics();
+        let mut list = Vec::new();
+        scheduler::for_each(|task| {
+            let state = match task.state() {
+                State::Running => ProcessState::Running,
+                State::Ready => ProcessState::Ready,
+                State::Sleeping => ProcessState::Sleeping,
+                State::Zombie => ProcessState::Zombie,
+            };
+            let now = if state == ProcessState::Running { running } else { 0 };
+            list.push((
+                task.pid,
+                task.parent.load(Ordering::Relaxed),
+                if task.process.is_some() { 3 } else { 1 },
+                state,
+                task.cpu_ns.load(Ordering::Relaxed) + now,
+                task.process.as_ref().map_or(0, process::Process::resident),
+                task.name(),
+            ));
+        });
+        for (pid, parent, ring, state, cpu_ns, frames, name) in &list {
+            process(&ProcessInfo {
+                pid: Pid(*pid),
+                parent: Pid(*parent),
+                ring: *ring,
+                state: *state,
+                cpu_ns: *cpu_ns,
+                frames: *frames,
+                name,
+            });
+        }
+    }
+
+    fn memory(&mut self) -> MemoryInfo {
+        scheduler::bury();
+        let counts = frames::counts();
+        MemoryInfo {
+            total: counts.total(),
+            free: counts.of(Use::Free),
+            kernel: counts.of(Use::Kernel),
+            boot: counts.of(Use::Boot),
+            heap: counts.of(Use::Heap),
+            user: counts.of(Use::User),
+            page_tables: [counts.of(Use::Table1), counts.of(Use::Table2), counts.of(Use::Table3)],
+            copy_on_write: counts.copy_on_write,
+            address_spaces: space::count(),
+            demand_zero_faults: u64::from(fault::DEMAND.load(Ordering::Relaxed)),
+            copy_faults: u64::from(fault::COPIES.load(Ordering::Relaxed)),
+        }
+    }
+
+    fn cpu(&mut self, fact: &mut dyn FnMut(&str, fmt::Arguments<'_>)) {
+        let leaf = core::arch::x86::__cpuid(0);
+        let vendor: Vec<u8> =
+            [leaf.ebx, leaf.edx, leaf.ecx].iter().flat_map(|word| word.to_le_bytes()).collect();
+        fact("vendor", format_args!("{}", core::str::from_utf8(&vendor).unwrap_or("?")));
+        let mut model = Vec::new();
+        if core::arch::x86::__cpuid(0x8000_0000).eax >= 0x8000_0004 {
+            for number in 0x8000_0002..=0x8000_0004 {
+                let leaf = core::arch::x86::__cpuid(number);
+                for word in [leaf.eax, leaf.ebx, leaf.ecx, leaf.edx] {
+                    model.extend(word.to_le_bytes());
+                }
+            }
+            let text = core::str::from_utf8(&model).unwrap_or("?");
+            fact("model", format_args!("{}", text.trim_matches(['\0', ' '])));
+        }
+        fact("ring", format_args!("1 (kernel), 3 (processes)"));
+        let mhz = time::tsc_hz() / 1_000_000;
+        fact("tsc", format_args!("{mhz} MHz"));
+        let mut buffer = [0; 1024];
+        if let Ok(number) = calls::xen_version() {
+            let text = calls::xen_version_text(version::XENVER_EXTRAVERSION, &mut buffer);
+            let (major, minor) = (number >> 16, number & 0xffff);
+            fact("interface", format_args!("Xen {major}.{minor}{}", text.unwrap_or("")));
+        }
+        if let Ok(text) = calls::xen_version_text(version::XENVER_CAPABILITIES, &mut buffer) {
+            fact("capabilities", format_args!("{}", text.trim()));
+        }
+        let mut vcpus = 0;
+        while vcpus < 128
+            && calls::vcpu_op(pv_abi::vcpu::VCPUOP_IS_UP, pv_abi::types::VcpuId::new(vcpus)).is_ok()
+        {
+            vcpus += 1;
+        }
+        fact("vcpus", format_args!("{vcpus} (this kernel runs on the first)"));
+        let magic = self.start_info.magic.split(|byte| *byte == 0).next().unwrap_or_default();
+        fact("guest", format_args!("{}", core::str::from_utf8(magic).unwrap_or("?")));
+    }
+
+    fn uptime(&mut self) -> Uptime {
+        let (idle_ns, timer_events, context_switches, _) = scheduler::statistics();
+        Uptime { up_ns: time::uptime(), idle_ns, timer_events, context_switches }
+    }
+
+    fn hypercalls(&mut self, stat: &mut dyn FnMut(&HypercallStat<'_>)) {
+        for number in 0..hypercall::SLOTS as u32 {
+            let cost = hypercall::cost(number);
+            if cost.calls > 0 {
+                stat(&HypercallStat {
+                    number,
+                    name: hypercall::name(number),
+                    calls: cost.calls,
+                    total_ns: time::ticks_to_ns(cost.ticks),
+                });
+            }
+        }
+    }
+
+    fn sensitive(&mut self, out: &mut dyn fmt::Write) -> bool {
+        crate::sensitive::report(out)
+    }
+
+    fn shutdown(&mut self, how: Shutdown) {
+        console::flush();
+        match how {
+            Shutdown::Poweroff => calls::shutdown(sched::SHUTDOWN_POWEROFF),
+            Shutdown::Reboot => calls::shutdown(sched::SHUTDOWN_REBOOT),
+            Shutdown::Panic => panic!("asked to crash"),
+            Shutdown::Fault => {
+                // Between the map of all frames and the heap, nothing is mapped.
+                let hole = crate::mm::stacks::STACKS;
+                let _ = crate::arch::probe::read_u32(hole);
+                panic!("reading {hole:#x} did not fault");
+            }
+            Shutdown::LoseStack => {
+                events::mask();
+                // SAFETY: 1. Nothing after this runs: the trap cannot be delivered, and the
+                // hypervisor ends the domain.
+                unsafe {
+                    core::arch::asm!("mov esp, {}", "ud2", in(reg) entry::VIRT_BASE - 0x1000,
+                        options(noreturn));
+                }
+            }
+        }
+    }
+}
+
+/// The serial terminal.
+pub struct Serial;
+
+impl fmt::Write for Serial {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        console::write_bytes(text.as_bytes());
+        Ok(())
+    }
+}
+
+impl Terminal for Serial {
+    fn read_byte(&mut self) -> Option<u8> {
+        Some(tty::read_byte())
+    }
+
+    fn has_input(&mut self) -> bool {
+        tty::has_input()
+    }
+
+    fn write_bytes(&mut self, bytes: &[u8]) {
+        console::write_bytes(bytes);
+    }
+
+    fn at_line_start(&self) -> bool {
+        console::at_line_start()
+    }
+}

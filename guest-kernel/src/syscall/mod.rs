@@ -1,0 +1,200 @@
+//! System calls: Linux's for i386.
+//!
+//! `int 0x80` with the number in eax and up to six arguments in ebx, ecx, edx, esi, edi, ebp; the
+//! result, or a negated errno, in eax; every other register is kept. One table below says which
+//! numbers exist; the rest return `ENOSYS`. User memory is reached through
+//! [`uaccess`](crate::arch::uaccess) alone, which fails with `EFAULT` and nothing else.
+
+pub mod errno;
+mod file;
+mod memory;
+mod process;
+mod time;
+
+use crate::arch::trap::TrapFrame;
+use crate::arch::uaccess::{BadAddress, copy_from_user};
+use crate::fs::Open;
+use crate::shell::kernel::Errno;
+use crate::task::process::Process;
+use crate::task::scheduler;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use errno::{EFAULT, EINVAL, ENAMETOOLONG, ENOSYS};
+
+/// What a system call returns in eax, or the error.
+pub type Result<T = u32> = core::result::Result<T, Errno>;
+
+impl From<BadAddress> for Errno {
+    fn from(_: BadAddress) -> Self {
+        EFAULT
+    }
+}
+
+/// A system call's arguments, and the process that makes it.
+struct Call<'a> {
+    frame: &'a mut TrapFrame,
+    process: &'static Process,
+}
+
+impl Call<'_> {
+    fn a(&self) -> u32 {
+        self.frame.ebx
+    }
+
+    fn b(&self) -> u32 {
+        self.frame.ecx
+    }
+
+    fn c(&self) -> u32 {
+        self.frame.edx
+    }
+
+    fn d(&self) -> u32 {
+        self.frame.esi
+    }
+
+    fn e(&self) -> u32 {
+        self.frame.edi
+    }
+
+    fn f(&self) -> u32 {
+        self.frame.ebp
+    }
+
+    fn open_file(&self, number: u32) -> Result<Arc<Open>> {
+        self.process.files.borrow().get(number)
+    }
+}
+
+/// The table: number, Linux's name (for readers), function.
+macro_rules! table {
+    ($($number:literal $name:ident => $function:path,)*) => {
+        /// The function of a system call.
+        fn function(number: u32) -> Option<fn(&mut Call<'_>) -> Result> {
+            match number {
+                $($number => Some($function),)*
+                _ => None,
+            }
+        }
+
+        /// Numbers and names of the system calls that there are.
+        pub const NAMES: &[(u32, &str)] = &[$(($number, stringify!($name)),)*];
+    };
+}
+
+table! {
+    1 exit => process::exit,
+    2 fork => process::fork,
+    3 read => file::read,
+    4 write => file::write,
+    5 open => file::open,
+    6 close => file::close,
+    7 waitpid => process::waitpid,
+    11 execve => process::execve,
+    13 time => time::time,
+    19 lseek => file::lseek,
+    20 getpid => process::getpid,
+    33 access => file::access,
+    37 kill => process::kill,
+    41 dup => file::dup,
+    42 pipe => file::pipe,
+    45 brk => memory::brk,
+    54 ioctl => file::ioctl,
+    63 dup2 => file::dup2,
+    64 getppid => process::getppid,
+    78 gettimeofday => time::gettimeofday,
+    91 munmap => memory::munmap,
+    114 wait4 => process::wait4,
+    122 uname => process::uname,
+    125 mprotect => memory::mprotect,
+    140 _llseek => file::llseek,
+    145 readv => file::readv,
+    146 writev => file::writev,
+    158 sched_yield => process::sched_yield,
+    162 nanosleep => time::nanosleep,
+    175 rt_sigprocmask => process::rt_sigprocmask,
+    180 pread64 => file::pread64,
+    183 getcwd => file::getcwd,
+    190 vfork => process::fork,
+    192 mmap2 => memory::mmap2,
+    195 stat64 => file::stat64,
+    196 lstat64 => file::stat64,
+    197 fstat64 => file::fstat64,
+    199 getuid32 => process::root_id,
+    200 getgid32 => process::root_id,
+    201 geteuid32 => process::root_id,
+    202 getegid32 => process::root_id,
+    220 getdents64 => file::getdents64,
+    221 fcntl64 => file::fcntl64,
+    224 gettid => process::getpid,
+    243 set_thread_area => process::set_thread_area,
+    252 exit_group => process::exit,
+    258 set_tid_address => process::getpid,
+    265 clock_gettime => time::clock_gettime,
+    295 openat => file::openat,
+    330 dup3 => file::dup3,
+    331 pipe2 => file::pipe2,
+    403 clock_gettime64 => time::clock_gettime64,
+}
+
+/// Serves the system call that `frame` asks for.
+pub fn dispatch(frame: &mut TrapFrame) {
+    let Some(process) = &scheduler::current().process else { return };
+    let result = match function(frame.eax) {
+        Some(function) => {
+            let mut call = Call { frame, process };
+            function(&mut call)
+        }
+        None => Err(ENOSYS),
+    };
+    match result {
+        // A program that begins has its own eax; `execve` returns it.
+        Ok(value) => frame.eax = value,
+        Err(errno) => frame.eax = errno.raw().wrapping_neg() as u32,
+    }
+}
+
+/// Longest path with its NUL.
+const PATH_MAX: usize = 4096;
+
+/// Reads a string that ends with NUL from a process: at most `limit` bytes with it.
+fn read_string(address: u32, limit: usize, too_long: Errno) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let mut at = address;
+    loop {
+        // Up to the end of the page, so that a string before an unmapped page can be read.
+        let room = (4096 - at % 4096) as usize;
+        let mut chunk = [0u8; 64];
+        let chunk = &mut chunk[..room.min(64)];
+        copy_from_user(chunk, at)?;
+        if let Some(end) = chunk.iter().position(|byte| *byte == 0) {
+            text.extend_from_slice(&chunk[..end]);
+            return if text.len() < limit { Ok(text) } else { Err(too_long) };
+        }
+        text.extend_from_slice(chunk);
+        if text.len() >= limit {
+            return Err(too_long);
+        }
+        at = at.checked_add(chunk.len() as u32).ok_or(EFAULT)?;
+    }
+}
+
+/// Reads a path from a process.
+fn read_path(address: u32) -> Result<String> {
+    let bytes = read_string(address, PATH_MAX, ENAMETOOLONG)?;
+    String::from_utf8(bytes).map_err(|_| errno::ENOENT)
+}
+
+/// A word of a process's memory as a signed number.
+fn signed(value: u32) -> i32 {
+    value.cast_signed()
+}
+
+/// Seconds and nanoseconds of a process as nanoseconds.
+fn duration(seconds: u32, nanoseconds: u32) -> Result<u64> {
+    if signed(seconds) < 0 || nanoseconds >= 1_000_000_000 {
+        return Err(EINVAL);
+    }
+    Ok(u64::from(seconds) * 1_000_000_000 + u64::from(nanoseconds))
+}

@@ -1,0 +1,75 @@
+//! System calls about time.
+
+use super::errno::{EINTR, EINVAL};
+use super::{Call, Result, duration};
+use crate::arch::events::Masked;
+use crate::arch::uaccess::{read_user, write_user};
+use crate::task::{scheduler, signal};
+use crate::time as clock;
+
+/// `time(*seconds)`.
+pub fn time(call: &mut Call<'_>) -> Result {
+    let (seconds, _) = clock::time_of_day();
+    if call.a() != 0 {
+        write_user(call.a(), &(seconds as u32))?;
+    }
+    Ok(seconds as u32)
+}
+
+/// `gettimeofday(*time, *zone)`.
+pub fn gettimeofday(call: &mut Call<'_>) -> Result {
+    let (seconds, nanoseconds) = clock::time_of_day();
+    if call.a() != 0 {
+        write_user(call.a(), &[seconds as u32, nanoseconds / 1000])?;
+    }
+    if call.b() != 0 {
+        write_user(call.b(), &[0u32; 2])?;
+    }
+    Ok(0)
+}
+
+/// Seconds and nanoseconds of a Linux clock.
+fn read(id: u32) -> Result<(u64, u32)> {
+    let split = |ns: u64| (ns / 1_000_000_000, (ns % 1_000_000_000) as u32);
+    match id {
+        // CLOCK_REALTIME, _REALTIME_COARSE.
+        0 | 5 => Ok(clock::time_of_day()),
+        // CLOCK_MONOTONIC, _MONOTONIC_RAW, _MONOTONIC_COARSE, _BOOTTIME.
+        1 | 4 | 6 | 7 => Ok(split(clock::uptime())),
+        // CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID.
+        2 | 3 => {
+            let (_, _, _, running) = scheduler::statistics();
+            let before = &scheduler::current().cpu_ns;
+            Ok(split(before.load(core::sync::atomic::Ordering::Relaxed) + running))
+        }
+        _ => Err(EINVAL),
+    }
+}
+
+/// `clock_gettime(clock, *timespec)`, 32 bits.
+pub fn clock_gettime(call: &mut Call<'_>) -> Result {
+    let (seconds, nanoseconds) = read(call.a())?;
+    write_user(call.b(), &[seconds as u32, nanoseconds])?;
+    Ok(0)
+}
+
+/// `clock_gettime64(clock, *timespec)`.
+pub fn clock_gettime64(call: &mut Call<'_>) -> Result {
+    let (seconds, nanoseconds) = read(call.a())?;
+    write_user(call.b(), &[seconds as u32, (seconds >> 32) as u32, nanoseconds, 0])?;
+    Ok(0)
+}
+
+/// `nanosleep(*timespec, *rest)`. Nothing interrupts it but death, so there is never a rest.
+pub fn nanosleep(call: &mut Call<'_>) -> Result {
+    let [seconds, nanoseconds]: [u32; 2] = read_user(call.a())?;
+    let deadline = clock::now().saturating_add(duration(seconds, nanoseconds)?);
+    let _masked = Masked::new();
+    while clock::now() < deadline {
+        if signal::is_pending() {
+            return Err(EINTR);
+        }
+        scheduler::sleep(0, deadline);
+    }
+    Ok(0)
+}

@@ -1,0 +1,394 @@
+//! Who runs: round robin with a time slice, and what wakes first runs first.
+//!
+//! All of it happens with upcalls masked. The vCPU blocks in the hypervisor when nobody can run, on
+//! the stack of the task that ran last; an upcall there wakes somebody and the search goes on. The
+//! timer is set to the first thing that time will bring: a sleeper's deadline, or the end of the
+//! slice when others wait for the CPU.
+#![allow(unsafe_code)] // UNSAFETY: switches stacks; lends the running task without a count.
+
+use super::switch::{self, Saved};
+use super::{State, Task};
+use crate::arch::trap::WORK;
+use crate::arch::{calls, events};
+use crate::mm::space;
+use crate::mm::stacks::Stack;
+use crate::sync::Guarded;
+use crate::time;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+
+/// Nanoseconds that a task may run while others wait.
+const SLICE_NS: u64 = 10_000_000;
+/// Most tasks at a time.
+const TASKS: usize = 512;
+
+/// Channel of the console's input.
+pub const CONSOLE: u32 = 1;
+/// Channel of the children of a process: this plus its number.
+pub const CHILDREN: u32 = 0x8000_0000;
+
+struct Scheduler {
+    /// In order of their numbers.
+    tasks: Vec<Arc<Task>>,
+    ready: VecDeque<Arc<Task>>,
+    current: Option<Arc<Task>>,
+    next_pid: u32,
+    /// When the current task got the CPU.
+    since: u64,
+    idle: bool,
+    idle_ns: u64,
+    switches: u64,
+    timer_events: u64,
+}
+
+static SCHEDULER: Guarded<Scheduler> = Guarded::new(Scheduler {
+    tasks: Vec::new(),
+    ready: VecDeque::new(),
+    current: None,
+    next_pid: 1,
+    since: 0,
+    idle: false,
+    idle_ns: 0,
+    switches: 0,
+    timer_events: 0,
+});
+
+/// The running task, for [`current`].
+static CURRENT: AtomicPtr<Task> = AtomicPtr::new(core::ptr::null_mut());
+/// The running task should give way at the next opportunity.
+static GIVE_WAY: AtomicBool = AtomicBool::new(false);
+
+/// Makes what runs now the first task.
+pub fn init(name: &str) {
+    SCHEDULER.with(|scheduler| {
+        let task = Arc::new(Task::new(1, 0, name, None, Saved::running(), None));
+        task.set_state(State::Running);
+        CURRENT.store(Arc::as_ptr(&task).cast_mut(), Ordering::Relaxed);
+        scheduler.tasks.push(Arc::clone(&task));
+        scheduler.current = Some(task);
+        scheduler.next_pid = 2;
+        scheduler.since = time::now();
+    });
+}
+
+/// The running task. Only for use by the task itself: it lives as long as it runs.
+pub fn current() -> &'static Task {
+    // SAFETY: 1. Set by `init` before anything runs, and by `schedule` to a task that the list
+    // keeps until it is a zombie and another task runs.
+    unsafe { &*CURRENT.load(Ordering::Relaxed) }
+}
+
+/// The running task, if tasks exist yet.
+pub fn try_current() -> Option<&'static Task> {
+    (!CURRENT.load(Ordering::Relaxed).is_null()).then(current)
+}
+
+/// Adds a task that `make` builds for a number of its own, ready to run. None: no memory.
+fn add(make: impl FnOnce(u32) -> Task) -> Option<u32> {
+    let pid = SCHEDULER.with(|scheduler| {
+        let pid = scheduler.next_pid;
+        (scheduler.tasks.len() < TASKS).then(|| {
+            scheduler.next_pid += 1;
+            pid
+        })
+    })?;
+    let task = Arc::new(make(pid));
+    SCHEDULER.with(|scheduler| {
+        scheduler.tasks.push(Arc::clone(&task));
+        scheduler.ready.push_back(task);
+        scheduler.arm();
+    });
+    Some(pid)
+}
+
+/// Starts a kernel task. None: no memory.
+pub fn start_kernel(name: &str, function: extern "C" fn(u32) -> !, argument: u32) -> Option<u32> {
+    let stack = Stack::new()?;
+    let saved = Saved::kernel(stack.top(), function, argument);
+    add(|pid| Task::new(pid, 0, name, Some(stack), saved, None))
+}
+
+/// Starts a process with these registers. None: no memory.
+pub fn start_process(
+    name: &str,
+    parent: u32,
+    process: super::process::Process,
+    registers: &crate::arch::trap::TrapFrame,
+) -> Option<u32> {
+    let stack = Stack::new()?;
+    let saved = Saved::user(stack.top(), registers);
+    add(|pid| Task::new(pid, parent, name, Some(stack), saved, Some(process)))
+}
+
+impl Scheduler {
+    /// Sets the timer to what time will bring first.
+    fn arm(&self) {
+        let sleeper = self
+            .tasks
+            .iter()
+            .filter(|task| task.state() == State::Sleeping)
+            .map(|task| task.wake_at.load(Ordering::Relaxed))
+            .filter(|at| *at != 0)
+            .min();
+        // A slice that is over already gets a little more: a deadline in the past would fire before
+        // anything could give way.
+        let slice = (!self.ready.is_empty() && !self.idle)
+            .then(|| (self.since + SLICE_NS).max(time::now() + SLICE_NS / 10));
+        let first = match (sleeper, slice) {
+            (Some(a), Some(b)) => a.min(b),
+            (a, b) => a.or(b).unwrap_or(0),
+        };
+        time::set_timer(first);
+    }
+
+    fn make_ready(&mut self, index: usize) {
+        let task = Arc::clone(&self.tasks[index]);
+        task.set_state(State::Ready);
+        task.channel.store(0, Ordering::Relaxed);
+        task.wake_at.store(0, Ordering::Relaxed);
+        self.ready.push_front(task);
+        GIVE_WAY.store(true, Ordering::Relaxed);
+    }
+
+    fn wake_where(&mut self, condition: impl Fn(&Task) -> bool) {
+        for index in 0..self.tasks.len() {
+            let task = &self.tasks[index];
+            if task.state() == State::Sleeping && condition(task) {
+                self.make_ready(index);
+            }
+        }
+    }
+}
+
+/// Wakes every task that sleeps on the channel.
+pub fn wake(channel: u32) {
+    SCHEDULER.with(|scheduler| {
+        scheduler.wake_where(|task| task.channel.load(Ordering::Relaxed) == channel);
+    });
+}
+
+/// Wakes a task from whatever sleep it is in.
+pub fn interrupt(pid: u32) {
+    SCHEDULER.with(|scheduler| scheduler.wake_where(|task| task.pid == pid));
+}
+
+/// The timer fired: wakes whose time has come.
+pub fn timer() {
+    let now = time::now();
+    time::timer_fired();
+    SCHEDULER.with(|scheduler| {
+        scheduler.timer_events += 1;
+        scheduler.wake_where(|task| {
+            let at = task.wake_at.load(Ordering::Relaxed);
+            at != 0 && at <= now
+        });
+        if !scheduler.ready.is_empty() && now >= scheduler.since + SLICE_NS {
+            GIVE_WAY.store(true, Ordering::Relaxed);
+        }
+        scheduler.arm();
+    });
+}
+
+/// Puts the running task to sleep on a channel (0: none) until it is woken, or until `deadline` of
+/// system time (0: none). Upcalls masked, since the caller looked before; they are masked again when
+/// it returns, and the caller looks again.
+pub fn sleep(channel: u32, deadline: u64) {
+    assert!(events::is_masked(), "sleep without the mask");
+    let task = current();
+    task.channel.store(channel, Ordering::Relaxed);
+    task.wake_at.store(deadline, Ordering::Relaxed);
+    task.set_state(State::Sleeping);
+    schedule();
+}
+
+/// Gives the CPU to the others that wait for it, if any.
+pub fn give_way() {
+    let _masked = events::Masked::new();
+    GIVE_WAY.store(false, Ordering::Relaxed);
+    let others = SCHEDULER.with(|scheduler| {
+        let Some(task) = scheduler.current.as_ref().filter(|_| !scheduler.ready.is_empty()) else {
+            return false;
+        };
+        task.set_state(State::Ready);
+        let task = Arc::clone(task);
+        scheduler.ready.push_back(task);
+        true
+    });
+    if others {
+        schedule();
+    }
+}
+
+/// After an upcall, masked: preempts the running task if it should give way.
+pub fn preempt() {
+    let wanted = GIVE_WAY.load(Ordering::Relaxed);
+    if wanted && !SCHEDULER.with(|scheduler| scheduler.idle) {
+        give_way();
+    }
+}
+
+/// Ends the running task: a zombie with this status. The caller has released what it had.
+pub fn end(status: u32) -> ! {
+    events::mask();
+    let task = current();
+    task.status.store(status, Ordering::Relaxed);
+    task.set_state(State::Zombie);
+    let parent = task.parent.load(Ordering::Relaxed);
+    SCHEDULER.with(|scheduler| {
+        for child in &scheduler.tasks {
+            if child.parent.load(Ordering::Relaxed) == task.pid {
+                child.parent.store(0, Ordering::Relaxed);
+            }
+        }
+    });
+    if parent != 0 {
+        wake(CHILDREN + parent);
+    }
+    schedule();
+    unreachable!("a zombie runs")
+}
+
+/// Forgets zombies that nobody will ask for.
+pub fn bury() {
+    let mut dead = Vec::new();
+    SCHEDULER.with(|scheduler| {
+        let current = current().pid;
+        scheduler.tasks.retain(|task| {
+            let gone = task.state() == State::Zombie
+                && task.parent.load(Ordering::Relaxed) == 0
+                && task.pid != current;
+            if gone {
+                dead.push(Arc::clone(task));
+            }
+            !gone
+        });
+    });
+}
+
+/// What [`reap`] found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reaped {
+    /// A zombie, forgotten now: its number and wait status.
+    Ended(u32, u32),
+    /// Children that all still run.
+    Running,
+    /// No such child.
+    NoChild,
+}
+
+/// Looks for an ended child of `parent`: the one with this number, or any.
+pub fn reap(parent: u32, pid: Option<u32>) -> Reaped {
+    let mut dead = None;
+    let found = SCHEDULER.with(|scheduler| {
+        let mut found = Reaped::NoChild;
+        let is_child = |task: &Task| {
+            task.parent.load(Ordering::Relaxed) == parent && pid.is_none_or(|pid| pid == task.pid)
+        };
+        for index in 0..scheduler.tasks.len() {
+            let task = &scheduler.tasks[index];
+            if !is_child(task) {
+                continue;
+            }
+            if task.state() == State::Zombie {
+                found = Reaped::Ended(task.pid, task.status.load(Ordering::Relaxed));
+                dead = Some(scheduler.tasks.remove(index));
+                break;
+            }
+            found = Reaped::Running;
+        }
+        found
+    });
+    drop(dead);
+    found
+}
+
+/// Calls `f` with each task in order of numbers, upcalls masked.
+pub fn for_each(mut f: impl FnMut(&Task)) {
+    SCHEDULER.with(|scheduler| scheduler.tasks.iter().for_each(|task| f(task)));
+}
+
+/// Calls `f` with a task.
+pub fn with_task<R>(pid: u32, f: impl FnOnce(&Task) -> R) -> Option<R> {
+    SCHEDULER.with(|scheduler| scheduler.tasks.iter().find(|task| task.pid == pid).map(|t| f(t)))
+}
+
+/// Nanoseconds idle, timer events, switches; the running task's nanoseconds since it got the CPU.
+pub fn statistics() -> (u64, u64, u64, u64) {
+    SCHEDULER.with(|s| (s.idle_ns, s.timer_events, s.switches, time::now() - s.since))
+}
+
+/// Blocks the vCPU until an event, on behalf of nobody.
+fn idle() {
+    let start = time::now();
+    SCHEDULER.with(|scheduler| {
+        scheduler.idle = true;
+        scheduler.arm();
+    });
+    crate::console::flush();
+    calls::block();
+    events::mask();
+    SCHEDULER.with(|scheduler| {
+        scheduler.idle = false;
+        scheduler.idle_ns += time::now() - start;
+    });
+}
+
+/// Switches to the next task that can run, which may be the same. Upcalls masked; the running task's
+/// state says whether it can run.
+fn schedule() {
+    let mut slept = 0;
+    loop {
+        let started = time::now();
+        let ready = SCHEDULER.with(|scheduler| scheduler.ready.pop_front());
+        if let Some(next) = ready {
+            return switch_to(next, slept);
+        }
+        idle();
+        slept += time::now() - started;
+    }
+}
+
+fn switch_to(next: Arc<Task>, slept: u64) {
+    let previous = current();
+    GIVE_WAY.store(false, Ordering::Relaxed);
+    next.set_state(State::Running);
+    WORK.store(u32::from(next.signals.load(Ordering::Relaxed) != 0), Ordering::Relaxed);
+    let next: *const Task = SCHEDULER.with(|scheduler| {
+        let now = time::now();
+        let ran = (now - scheduler.since).saturating_sub(slept);
+        previous.cpu_ns.fetch_add(ran, Ordering::Relaxed);
+        scheduler.since = now;
+        let pointer = Arc::as_ptr(&next);
+        scheduler.current = Some(next);
+        scheduler.arm();
+        if !core::ptr::eq(pointer, previous) {
+            scheduler.switches += 1;
+        }
+        pointer
+    });
+    if core::ptr::eq(next, previous) {
+        return;
+    }
+    CURRENT.store(next.cast_mut(), Ordering::Relaxed);
+    let next = current();
+    if let Some(process) = &previous.process {
+        process.context.save();
+    }
+    if let Some(process) = &next.process {
+        space::activate(process.root());
+        if let Some(stack) = &next.stack {
+            let _ = calls::stack_switch(stack.top());
+        }
+        process.context.load();
+    }
+    // SAFETY: 1. `previous` runs and `next` does not; the list of tasks keeps both. 2. Address
+    // space, kernel stack and context were switched. A kernel task runs in any address space.
+    unsafe { switch::switch(&previous.saved, &next.saved) }
+}
+
+/// First thing of a new task, upcalls masked.
+pub extern "C" fn begin() {
+    events::unmask();
+}
