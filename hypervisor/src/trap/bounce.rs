@@ -86,6 +86,10 @@ pub fn failsafe<P: Platform>(ctx: &mut Ctx<'_, P>, segments: [u16; 4]) -> Result
             "its registers cannot be loaded, and it has no failsafe callback",
         )));
     }
+    // It was to be entered, and that failed, too.
+    if ctx.regs.cs == target.cs && ctx.regs.rip == target.address {
+        return Err(Stop::Crash(Crash::Because("its failsafe callback cannot be entered")));
+    }
     enter(ctx, target, ctx.state.callbacks.failsafe_masks, None)?;
     let words = segments.map(u32::from);
     let esp = (ctx.regs.rsp as u32).wrapping_sub(size_of_val(&words) as u32);

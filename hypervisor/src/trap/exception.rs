@@ -4,6 +4,7 @@ use pv_abi::vectors;
 
 use super::{bounce, control, emulate, page_fault};
 use crate::error::Stop;
+use crate::exit;
 use crate::guest::Ctx;
 use crate::platform::Platform;
 
@@ -26,11 +27,8 @@ pub fn exception<P: Platform>(ctx: &mut Ctx<'_, P>) {
         SYSTEM_CALL => system_call(ctx),
         _ => other(ctx, vector),
     };
-    match outcome {
-        Ok(()) => {}
-        Err(Stop::Crash(why)) => crate::sched::shutdown::crash(ctx, why),
-        // The guest's instruction runs again, and does the rest.
-        Err(Stop::Preempted | Stop::Errno(_)) => {}
+    if let Err(stop) = outcome {
+        exit::stopped(ctx, stop);
     }
 }
 
