@@ -17,14 +17,23 @@ pub mod nr {
     pub const EXECVE: usize = 11;
     pub const LSEEK: usize = 19;
     pub const GETPID: usize = 20;
+    pub const ACCESS: usize = 33;
     pub const KILL: usize = 37;
+    pub const DUP: usize = 41;
+    pub const PIPE: usize = 42;
     pub const BRK: usize = 45;
+    pub const DUP2: usize = 63;
     pub const GETPPID: usize = 64;
     pub const MUNMAP: usize = 91;
     pub const UNAME: usize = 122;
     pub const SCHED_YIELD: usize = 158;
     pub const NANOSLEEP: usize = 162;
+    pub const PREAD64: usize = 180;
+    pub const GETCWD: usize = 183;
     pub const MMAP2: usize = 192;
+    pub const STAT64: usize = 195;
+    pub const FSTAT64: usize = 197;
+    pub const GETDENTS64: usize = 220;
     pub const EXIT_GROUP: usize = 252;
     pub const CLOCK_GETTIME: usize = 265;
 }
@@ -47,7 +56,10 @@ impl Errno {
     pub const EISDIR: Self = Self(21);
     pub const EINVAL: Self = Self(22);
     pub const EMFILE: Self = Self(24);
+    pub const ESPIPE: Self = Self(29);
     pub const EROFS: Self = Self(30);
+    pub const EPIPE: Self = Self(32);
+    pub const ERANGE: Self = Self(34);
     pub const ENAMETOOLONG: Self = Self(36);
     pub const ENOSYS: Self = Self(38);
 }
