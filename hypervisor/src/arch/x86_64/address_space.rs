@@ -74,8 +74,8 @@ fn map_ram(root: Root, ram: &RamRanges, page: &mut dyn FnMut() -> u64) {
 /// Maps `size` bytes of device registers at physical `physical`, uncached; returns where.
 ///
 /// # Safety
-/// 1. Before other CPUs run, and while `early` is the one allocator. 2. There are device
-/// registers there.
+/// 1. Before other CPUs run, and while `early` is the one allocator.
+/// 2. There are device registers there.
 pub unsafe fn map_mmio(root: Root, early: &mut EarlyMemory, physical: u64, size: u64) -> u64 {
     let offset = physical % PAGE_SIZE;
     let pages = (offset + size).next_multiple_of(PAGE_SIZE);

@@ -6,6 +6,8 @@
 
 // UNSAFETY: clearing memory by its physical address.
 #![allow(unsafe_code)]
+// Without memory for the hypervisor itself nothing can run: a panic is the report.
+#![allow(clippy::panic)]
 
 use super::layout::{DIRECT_MAP, PAGE_SIZE};
 use crate::machine::ranges::RamRanges;

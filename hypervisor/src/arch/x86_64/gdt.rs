@@ -88,6 +88,8 @@ const fn flat_segments(kind: GuestKind) -> [u64; 8] {
 
 const L_BIT: u64 = 1 << 53;
 
+// Evaluated when it is compiled, where an index out of range is an error.
+#[allow(clippy::indexing_slicing)]
 const _: () = {
     // Nothing 64-bit above Ring 0 in the pv32 page; the table above, checked.
     let pv32 = flat_segments(GuestKind::Pv32);
@@ -160,8 +162,8 @@ impl ReservedPages {
     /// With no entries the LDT register is made empty: every LDT selector is refused.
     ///
     /// # Safety
-    /// 1. These are this CPU's pages, and the loaded GDT has one of them. 2. The window's LDT
-    /// pages hold checked descriptors of the running vCPU, or are absent.
+    /// 1. These are this CPU's pages, and the loaded GDT has one of them.
+    /// 2. The window's LDT pages hold checked descriptors of the running vCPU, or are absent.
     pub unsafe fn load_ldt(&self, window: u32, entries: u32) {
         let selector = match entries.min(8192) {
             0 => SegmentSelector(0),

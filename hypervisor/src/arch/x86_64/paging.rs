@@ -147,8 +147,9 @@ impl Root {
     /// where both allow.
     ///
     /// # Safety
-    /// 1. As for [`Root::new`]. 2. The rights break no promise that Rust code relies on: what
-    /// is there now under this address, if anything, keeps its meaning.
+    /// 1. As for [`Root::new`].
+    /// 2. The rights break no promise that Rust code relies on: what is there now under this
+    ///    address, if anything, keeps its meaning.
     pub unsafe fn map(
         self,
         address: u64,
@@ -216,11 +217,11 @@ impl Root {
         let large = self.entry(address, 2, Pte::empty(), None)?.load(Ordering::Relaxed);
         let both = Pte::PRESENT.union(Pte::LARGE).bits();
         if large & both == both {
-            return Some((large & ADDRESS_MASK & !(LARGE_PAGE - 1)) | address % LARGE_PAGE);
+            return Some((large & ADDRESS_MASK & !(LARGE_PAGE - 1)) | (address % LARGE_PAGE));
         }
         let entry = self.entry(address, 1, Pte::empty(), None)?.load(Ordering::Relaxed);
         let present = entry & Pte::PRESENT.bits() != 0;
-        present.then_some((entry & ADDRESS_MASK) | address % PAGE_SIZE)
+        present.then_some((entry & ADDRESS_MASK) | (address % PAGE_SIZE))
     }
 
     /// Makes it the CPU's address space.

@@ -78,9 +78,10 @@ pub unsafe fn create(window: u32, take: &mut dyn FnMut() -> Option<u64>) -> Resu
         spare.push(take().ok_or(NoWindow)?).map_err(|_| NoWindow)?;
     }
     if missing > 0 {
+        let mut next = || spare.pop().unwrap_or(0);
         // SAFETY: 1. The pages are zeroed and ours (caller). 2. There is one for each missing
         // table, so the zero, which is no table's address, is never taken.
-        unsafe { root.prepare(base(window), &mut || spare.pop().unwrap_or(0)) };
+        unsafe { root.prepare(base(window), &mut next) };
     }
     Ok(())
 }
@@ -91,7 +92,8 @@ pub unsafe fn create(window: u32, take: &mut dyn FnMut() -> Option<u64>) -> Resu
 ///
 /// # Safety
 /// 1. The frame, for guest pages, holds checked descriptors and cannot be written by a guest;
-/// for the reserved page, it is a CPU's own. 2. No other CPU runs the window's vCPU.
+///    for the reserved page, it is a CPU's own.
+/// 2. No other CPU runs the window's vCPU.
 pub unsafe fn set_page(
     window: u32,
     page: WindowPage,
