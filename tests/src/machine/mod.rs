@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use hypervisor::platform::{Bytes, FrameAccess, HalfWords, Platform, Words};
 use pv_abi::types::Mfn;
 
-pub use cpu::{Cpu, HYPERVISOR_MARK, TableSlot};
+pub use cpu::{Cpu, HYPERVISOR_MARK, TableSlot, window_address};
 pub use devices::Devices;
 use ram::Ram;
 pub use walk::{Tlb, Translation};
