@@ -53,6 +53,7 @@ fn run(hardware: &'static Hardware) -> ! {
 }
 
 /// The machine as the library sees it, with all free memory in the heap.
+#[inline(never)]
 fn system(hardware: &Hardware) -> System<Machine> {
     let tables = &hardware.tables;
     let memory = Memory::new(tables.frames, tables.m2p32, tables.m2p64);
@@ -76,6 +77,7 @@ fn system(hardware: &Hardware) -> System<Machine> {
 }
 
 /// Builds domain 0 of what the boot loader brought, and starts it.
+#[inline(never)]
 fn start_domain0(sys: &'static System<Machine>, hardware: &'static Hardware) {
     let refuse = |why: &dyn core::fmt::Display| -> ! {
         log::error!("{why}");

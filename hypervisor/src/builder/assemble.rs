@@ -23,6 +23,8 @@ use crate::width::Width;
 const OWNER: Owner = Owner::Domain(DOMAIN_0);
 
 /// Takes memory, fills it, and adds the domain to the machine.
+// Not inlined, here and below: large values on a small stack, one after the other.
+#[inline(never)]
 pub(super) fn assemble<'s, P: Platform>(
     sys: &'s System<P>,
     kernel: &Kernel<'_>,
@@ -60,6 +62,7 @@ pub(super) fn assemble<'s, P: Platform>(
 }
 
 /// Writes everything that the domain finds in its memory; returns its root page table.
+#[inline(never)]
 fn fill<P: Platform>(
     sys: &System<P>,
     memory: &DomainMemory,
@@ -134,6 +137,7 @@ fn write_p2m<P: Platform>(
 }
 
 /// Makes the domain over its filled memory, and adds it to the machine.
+#[inline(never)]
 fn make_domain<'s, P: Platform>(
     sys: &'s System<P>,
     kernel: &Kernel<'_>,

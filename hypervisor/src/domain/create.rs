@@ -53,6 +53,7 @@ impl<P: Platform> System<P> {
         domain.free(&self.memory);
     }
 
+    #[inline(never)]
     fn vcpu_in(
         &self,
         domain: &Domain,

@@ -31,6 +31,8 @@ impl<T> FrameBox<T> {
     /// Allocates frames and lets `init` make the object in them from zeroed memory.
     ///
     /// `ENOMEM` without memory.
+    // Not inlined: the object passes through the stack, which is small.
+    #[inline(never)]
     pub fn new(
         memory: &Memory,
         access: &impl FrameAccess,

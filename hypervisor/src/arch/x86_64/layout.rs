@@ -23,16 +23,17 @@
 //! The 4-byte M2P has a second, read-only window below 4 GiB in pv32 address spaces; `mm`
 //! places it, from the same frames.
 //!
-//! One CPU area is 128 KiB, 64 KiB-aligned stack first:
+//! One CPU area is 256 KiB, 128 KiB-aligned stacks first:
 //!
 //! ```text
 //! +0x00000  guard (unmapped)
 //! +0x01000  #DF stack (8 KiB)    +0x03000  NMI stack (8 KiB)
 //! +0x05000  #MC stack (8 KiB)    +0x07000  #DB stack (8 KiB)
 //! +0x09000  guard (unmapped)
-//! +0x0a000  the CPU's stack (24 KiB), `CpuInfo` at its very top, ending at
-//! +0x10000  idle GDT window: only page 14 (+0x1e000) is mapped
-//! +0x1f000  TSS
+//! +0x0a000  unmapped
+//! +0x14000  the CPU's stack (48 KiB), `CpuInfo` at its very top, ending at
+//! +0x20000  idle GDT window: only page 14 (+0x2e000) is mapped
+//! +0x2f000  TSS
 //! ```
 //!
 //! All stacks of a CPU lie in one aligned `STACK_SIZE` block, so masking any stack pointer
@@ -75,19 +76,19 @@ pub const DIRECT_MAP: u64 = 0xffff_8300_0000_0000;
 pub const DIRECT_MAP_SIZE: u64 = 10 * L4_SLOT_SIZE;
 
 /// Distance of two CPUs' areas.
-pub const CPU_AREA_STRIDE: u64 = 0x2_0000;
+pub const CPU_AREA_STRIDE: u64 = 0x4_0000;
 /// Size and alignment of a CPU's block of stacks: `rsp & !(STACK_SIZE - 1)` is its start.
-pub const STACK_SIZE: u64 = 0x1_0000;
+pub const STACK_SIZE: u64 = 0x2_0000;
 /// Where the CPU's ordinary stack begins in its block; a guard page lies below.
-pub const STACK_BOTTOM: u64 = 0xa000;
+pub const STACK_BOTTOM: u64 = 0x1_4000;
 /// First mapped byte of the interrupt stacks; a guard page lies below.
 pub const IST_BOTTOM: u64 = 0x1000;
 /// Bytes of each interrupt stack.
 pub const IST_SIZE: u64 = 0x2000;
 /// Where the idle GDT window begins in a CPU area.
-pub const IDLE_GDT_OFFSET: u64 = 0x1_0000;
+pub const IDLE_GDT_OFFSET: u64 = 0x2_0000;
 /// Where the TSS lies in a CPU area.
-pub const TSS_OFFSET: u64 = 0x1_f000;
+pub const TSS_OFFSET: u64 = 0x2_f000;
 /// First byte of the GDT that is the hypervisor's (`FIRST_RESERVED_GDT_BYTE`): page 14.
 pub const RESERVED_GDT_BYTE: u64 = 0xe000;
 /// Limit of every GDT: pages 0 to 14.
@@ -103,7 +104,7 @@ pub const fn cpu_area(cpu: usize) -> u64 {
 
 const _: () = {
     assert!(CPU_AREAS.is_multiple_of(STACK_SIZE) && CPU_AREA_STRIDE.is_multiple_of(STACK_SIZE));
-    assert!(IST_BOTTOM + 4 * IST_SIZE + PAGE_SIZE == STACK_BOTTOM);
+    assert!(IST_BOTTOM + 4 * IST_SIZE + PAGE_SIZE <= STACK_BOTTOM);
     assert!(slot(M2P64) == *HYPERVISOR_SLOTS.start());
     assert!(slot(DIRECT_MAP + DIRECT_MAP_SIZE - 1) == *HYPERVISOR_SLOTS.end());
 };
