@@ -101,11 +101,6 @@ impl Guest {
         self.info_words(vcpu)[0].load(Ordering::SeqCst) & 0xff != 0
     }
 
-    /// Whether a vCPU's upcalls are masked.
-    pub fn upcall_masked(&self, vcpu: u32) -> bool {
-        self.info_words(vcpu)[0].load(Ordering::SeqCst) & 0xff00 != 0
-    }
-
     /// Forgets all events of a vCPU: what its handler does, in one stroke.
     pub fn forget_events(&self, vcpu: u32) {
         let words = self.info_words(vcpu);
