@@ -118,16 +118,14 @@ pub(super) fn register_runstate<P: Platform>(
     Ok(())
 }
 
-/// `VCPUOP_register_vcpu_time_memory_area`; a null handle ends it. Errors as above.
-pub(super) fn register_time<P: Platform>(
-    ctx: &Ctx<'_, P>,
-    vcpu: &Vcpu,
-    arg: u64,
-) -> Result<(), Errno> {
+/// `VCPUOP_register_vcpu_time_memory_area`. Errors as above.
+///
+/// The clock is the same for all vCPUs and does not change, so it is written here and now,
+/// and nothing needs to be remembered.
+pub(super) fn register_time<P: Platform>(ctx: &Ctx<'_, P>, arg: u64) -> Result<(), Errno> {
     let at = handle(ctx, arg, size_of::<pv_abi::time::VcpuTimeInfo>())?;
-    vcpu.time.clock_area.store(at, Ordering::Relaxed);
-    if vcpu.id == ctx.vcpu.id {
-        clock::update_area(ctx);
+    if at != 0 {
+        clock::write_area(ctx, at);
     }
     Ok(())
 }

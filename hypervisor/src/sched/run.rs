@@ -230,4 +230,35 @@ mod tests {
         assert!(!run.block() && !run.stopped() && !run.cancel_block() && !run.unblock());
         assert!(run.start(), "it can be started again");
     }
+
+    /// One sleeps, then looks; the other rings, then wakes: nobody sleeps through the bell.
+    #[test]
+    fn no_wake_up_is_lost() {
+        use std::sync::atomic::AtomicBool;
+        const ROUNDS: usize = 20_000;
+        let (run, bell) = (running(), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..ROUNDS {
+                    assert!(run.block());
+                    let awake = bell.load(Ordering::SeqCst) && run.cancel_block();
+                    // Blocked until the other has woken us; then our turn comes.
+                    while !awake && !run.pick() {
+                        std::hint::spin_loop();
+                    }
+                    while !bell.swap(false, Ordering::SeqCst) {
+                        std::hint::spin_loop();
+                    }
+                }
+            });
+            scope.spawn(|| {
+                for _ in 0..ROUNDS {
+                    while bell.swap(true, Ordering::SeqCst) {
+                        std::hint::spin_loop();
+                    }
+                    run.unblock();
+                }
+            });
+        });
+    }
 }

@@ -30,7 +30,7 @@ pub fn vcpu_op<P: Platform>(ctx: &mut Ctx<'_, P>, args: &mut Args) -> HypercallR
         }
         abi::VCPUOP_REGISTER_RUNSTATE_MEMORY_AREA => areas::register_runstate(ctx, vcpu, arg)?,
         abi::VCPUOP_REGISTER_VCPU_INFO => vcpu_info::register(ctx, vcpu, arg)?,
-        abi::VCPUOP_REGISTER_VCPU_TIME_MEMORY_AREA => areas::register_time(ctx, vcpu, arg)?,
+        abi::VCPUOP_REGISTER_VCPU_TIME_MEMORY_AREA => areas::register_time(ctx, arg)?,
         _ => return Err(Errno::ENOSYS.into()),
     }
     Ok(0)

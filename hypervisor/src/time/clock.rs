@@ -112,14 +112,11 @@ pub fn publish_wallclock<P: Platform>(sys: &System<P>, domain: &Domain) {
     }
 }
 
-/// Copies the clock to the memory that the caller registered for it, if it did.
+/// Copies the clock to address `at` of the caller's, where users of it look. Once is enough,
+/// as for [`publish`].
 ///
-/// What cannot be written is not: the guest has unmapped it.
-pub(crate) fn update_area<P: Platform>(ctx: &Ctx<'_, P>) {
-    let at = ctx.vcpu.time.clock_area.load(Ordering::Relaxed);
-    if at == 0 {
-        return;
-    }
+/// What cannot be written is not: the guest has not mapped it.
+pub(crate) fn write_area<P: Platform>(ctx: &Ctx<'_, P>, at: u64) {
     // The version of its own: even before and after, odd in between.
     let Ok(version) = ctx.read::<u32>(at) else { return };
     let odd = version | 1;

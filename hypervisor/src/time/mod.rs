@@ -42,8 +42,6 @@ pub struct VcpuTime {
     periodic_ns: AtomicU64,
     /// Its period; 0: stopped.
     period_ns: AtomicU64,
-    /// Guest address of the registered copy of the clock; 0: none.
-    pub(crate) clock_area: AtomicU64,
 }
 
 impl VcpuTime {
@@ -54,7 +52,6 @@ impl VcpuTime {
             poll_ns: AtomicU64::new(NEVER),
             periodic_ns: AtomicU64::new(NEVER),
             period_ns: AtomicU64::new(0),
-            clock_area: AtomicU64::new(0),
         }
     }
 

@@ -74,15 +74,16 @@ pub(crate) fn vcpu_set_single_shot<P: Platform>(
     vcpu: &Vcpu,
     at: u64,
 ) -> Result<(), Errno> {
-    if vcpu.id != ctx.vcpu.id {
-        return Err(Errno::EINVAL);
-    }
+    // Xen reads a 32-bit guest's argument before it looks at the vCPU; so it decides which
+    // errno comes first.
     let (deadline_ns, flags) = match ctx.width() {
         Width::Pv32 => {
             let arg: x86_32::VcpuSetSingleshotTimer = ctx.read(at)?;
+            must_be_caller(ctx, vcpu)?;
             (arg.timeout_abs_ns.get(), arg.flags)
         }
         Width::Pv64 => {
+            must_be_caller(ctx, vcpu)?;
             let arg: x86_64::VcpuSetSingleshotTimer = ctx.read(at)?;
             (arg.timeout_abs_ns, arg.flags)
         }
@@ -100,11 +101,13 @@ pub(crate) fn vcpu_stop_single_shot<P: Platform>(
     ctx: &Ctx<'_, P>,
     vcpu: &Vcpu,
 ) -> Result<(), Errno> {
-    if vcpu.id != ctx.vcpu.id {
-        return Err(Errno::EINVAL);
-    }
+    must_be_caller(ctx, vcpu)?;
     stop_single_shot(vcpu);
     Ok(())
+}
+
+fn must_be_caller<P: Platform>(ctx: &Ctx<'_, P>, vcpu: &Vcpu) -> Result<(), Errno> {
+    if vcpu.id == ctx.vcpu.id { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
 /// `VCPUOP_set_periodic_timer`, of any vCPU of the caller's domain.
