@@ -7,7 +7,7 @@
 use guest_programs::print::Stdout;
 use guest_programs::sys::{self, Ended};
 use guest_programs::{Args, println};
-use sensitive::{Catch, Ring, Seen};
+use sensitive::{Catch, ROWS, Ring, Seen};
 
 guest_programs::entry!(main);
 
@@ -36,7 +36,16 @@ impl Catch for Children {
 }
 
 fn main(_args: Args) -> u8 {
-    let run = &mut |act| sensitive::execute(&mut Children, act);
+    // All of them first: the kernel reports each child that dies, and not in the middle of a table.
+    let mut seen = ROWS.iter().map(|row| {
+        let wanted = row.expected(Ring::Three).is_some();
+        wanted.then(|| (row.act, sensitive::execute(&mut Children, row.act)))
+    });
+    let seen: [_; ROWS.len()] = core::array::from_fn(|_| seen.next().flatten());
+    let run = &mut |act| {
+        let known = seen.iter().flatten().find(|(other, _)| *other == act);
+        known.map_or(Seen::Signal(0), |&(_, seen)| seen)
+    };
     match sensitive::report(Ring::Three, &mut Stdout, run) {
         Ok(0) => 0,
         _ => 1,
