@@ -4,7 +4,7 @@
 //! taking apart lowers it, and either can stop at any entry with the frame *partial*.
 //! Every table costs one unit of the budget, whatever is in it.
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use pv_abi::errno::Errno;
 use pv_abi::types::Mfn;
@@ -14,7 +14,7 @@ use super::m2p_window::WINDOW_SLOTS;
 use super::pte;
 use super::types::PageTypes;
 use crate::error::Stop;
-use crate::platform::Platform;
+use crate::platform::{Platform, Words};
 use crate::width::Width;
 
 /// Entries of a pv32 root: one per GiB of 4 GiB.
@@ -25,6 +25,15 @@ pub const WINDOW_FIRST: u16 = 512 - WINDOW_SLOTS as u16;
 
 /// The L4 entries that are the hypervisor's in a 64-bit guest's tables.
 pub const HYPERVISOR_L4: core::ops::Range<u16> = 256..272;
+
+/// Entries that are looked at together for whether any maps something.
+const CHUNK: usize = 8;
+
+/// Whether no entry of a level-1 table's piece is present.
+#[inline(always)]
+fn maps_nothing(chunk: &[AtomicU64]) -> bool {
+    chunk.iter().fold(0, |any, word| any | word.load(Ordering::Relaxed)) & pte::P == 0
+}
 
 /// What an entry of a table holds a reference to.
 pub(super) enum Child {
@@ -102,6 +111,9 @@ impl<P: Platform> PageTypes<'_, P> {
         if let Err(refused) = self.prepare(mfn, kind) {
             return (from, Err(refused));
         }
+        if kind == Type::L1 {
+            return self.take_pages(words, from);
+        }
         let (width, hv_start) = (self.domain.width, self.domain.hv_start);
         for (index, word) in (from..).zip(words.iter().skip(usize::from(from))) {
             let entry = word.load(Ordering::Relaxed);
@@ -123,6 +135,40 @@ impl<P: Platform> PageTypes<'_, P> {
             }
         }
         (pte::ENTRIES, Ok(()))
+    }
+
+    /// [`PageTypes::take_entries`] for level 1, most entries of which map nothing.
+    fn take_pages(&mut self, words: &Words, from: u16) -> (u16, Result<(), Stop>) {
+        for (chunk, first) in words.chunks_exact(CHUNK).zip((0..).step_by(CHUNK)) {
+            if first + (CHUNK as u16) <= from || maps_nothing(chunk) {
+                continue;
+            }
+            for (index, word) in (first..).zip(chunk) {
+                let entry = word.load(Ordering::Relaxed);
+                if entry & pte::P == 0 || index < from {
+                    continue;
+                }
+                if let Err(stop) = self.get_page(entry) {
+                    return (index, Err(stop));
+                }
+            }
+        }
+        (pte::ENTRIES, Ok(()))
+    }
+
+    /// Drops the references of the level-1 entries below `upto`.
+    fn put_pages(&mut self, words: &Words, upto: u16) {
+        for (chunk, first) in words.chunks_exact(CHUNK).zip((0..).step_by(CHUNK)) {
+            if first >= upto || maps_nothing(chunk) {
+                continue;
+            }
+            for (index, word) in (first..).zip(chunk) {
+                let entry = word.load(Ordering::Relaxed);
+                if entry & pte::P != 0 && index < upto {
+                    self.put_entry_page(entry);
+                }
+            }
+        }
     }
 
     /// Puts the entries that are the hypervisor's in place, before any of the guest's can be used.
@@ -171,6 +217,11 @@ impl<P: Platform> PageTypes<'_, P> {
             return self.defer(mfn);
         }
         let words = self.words(mfn);
+        if kind == Type::L1 {
+            // One unit of the budget: never stopped half-way.
+            self.put_pages(words, upto);
+            return self.end_type(mfn, frame);
+        }
         let (width, hv_start) = (self.domain.width, self.domain.hv_start);
         let mut index = upto;
         while index > 0 {

@@ -22,12 +22,29 @@ const INT_LEN: u64 = 2;
 #[inline(always)]
 pub fn exception<P: Platform>(ctx: &mut Ctx<'_, P>) {
     let vector = ctx.regs.entry_vector as u8;
-    let outcome = match vector {
-        vectors::PAGE_FAULT => page_fault::page_fault(ctx),
-        SYSTEM_CALL => system_call(ctx),
-        _ => other(ctx, vector),
-    };
-    if let Err(stop) = outcome {
+    match vector {
+        vectors::PAGE_FAULT => page_fault(ctx),
+        SYSTEM_CALL => int80(ctx),
+        _ => {
+            if let Err(stop) = other(ctx, vector) {
+                exit::stopped(ctx, stop);
+            }
+        }
+    }
+}
+
+/// [`exception`] for a page fault, which has an entry of its own.
+#[inline(always)]
+pub fn page_fault<P: Platform>(ctx: &mut Ctx<'_, P>) {
+    if let Err(stop) = page_fault::page_fault(ctx) {
+        exit::stopped(ctx, stop);
+    }
+}
+
+/// [`exception`] for `int $0x80`, which has an entry of its own.
+#[inline(always)]
+pub fn int80<P: Platform>(ctx: &mut Ctx<'_, P>) {
+    if let Err(stop) = system_call(ctx) {
         exit::stopped(ctx, stop);
     }
 }

@@ -12,8 +12,9 @@
 //!   (8 bytes, for alignment)        <- rsp at the call
 //! ```
 //!
-//! A pv32 guest's hypercall takes the short way: compatibility mode cannot see r8 to r15,
-//! so their slots are left as they were, and are not restored.
+//! Hypercalls, `int $0x80` and page faults of a pv32 guest take the short way: compatibility
+//! mode cannot see r8 to r15, so their slots are left as they were, and are not restored.
+//! A guest of another kind gets gates of its own, in an IDT of its own.
 //!
 //! Nothing touches CR3, CR4 or a segment register on these paths.
 
@@ -96,14 +97,9 @@ resume_iretq:
     iretq
     .size any_entry, . - any_entry
 
-    .globl hypercall_entry
-    .type hypercall_entry, @function
-/* int $0x82 from Ring 1. In: interrupt frame at rsp; eax = number, ebx ecx edx esi edi (ebp)
-   = arguments; IF=0. Out: in the guest; every register but eax as it was, bar continuations. */
-hypercall_entry:
-    cld
-    pushq   $0
-    movl    $0x82, 4(%rsp)
+/* Saves what a pv32 guest can see, calls \handler(rdi = regs), goes to resume_short.
+   In: error code and vector on top of an interrupt frame of a pv32 guest; IF=0. */
+    .macro short_entry handler
     pushq   %rdi
     pushq   %rsi
     pushq   %rdx
@@ -113,30 +109,41 @@ hypercall_entry:
     pushq   %rbx
     pushq   %rbp
     subq    $40, %rsp
+    cld
     leaq    8(%rsp), %rdi
     xorl    %ebp, %ebp
-    call    {guest_hypercall}
+    call    \handler
+    .endm
+
+    .globl page_fault_entry
+    .type page_fault_entry, @function
+/* #PF. In: error code on top of an interrupt frame; any ring. Out: as any_entry. */
+page_fault_entry:
+    movl    $14, 4(%rsp)
+    testb   $3, 16(%rsp)
+    jz      ring0_common
+    short_entry {guest_page_fault}
     jmp     resume_short
+    .size page_fault_entry, . - page_fault_entry
 
     .globl int80_entry
     .type int80_entry, @function
 /* int $0x80 from any guest ring: most often a system call. As hypercall_entry. */
 int80_entry:
-    cld
     pushq   $0
     movl    $0x80, 4(%rsp)
-    pushq   %rdi
-    pushq   %rsi
-    pushq   %rdx
-    pushq   %rcx
-    pushq   %rax
-    subq    $32, %rsp
-    pushq   %rbx
-    pushq   %rbp
-    subq    $40, %rsp
-    leaq    8(%rsp), %rdi
-    xorl    %ebp, %ebp
-    call    {guest_int80}
+    short_entry {guest_int80}
+    jmp     resume_short
+    .size int80_entry, . - int80_entry
+
+    .globl hypercall_entry
+    .type hypercall_entry, @function
+/* int $0x82 from Ring 1. In: interrupt frame at rsp; eax = number, ebx ecx edx esi edi (ebp)
+   = arguments; IF=0. Out: in the guest; every register but eax as it was, bar continuations. */
+hypercall_entry:
+    pushq   $0
+    movl    $0x82, 4(%rsp)
+    short_entry {guest_hypercall}
 
 /* In: rsp = UserRegs - 8, of a pv32 guest; r12 to r15 are dead. Out: in the guest. */
 resume_short:
@@ -158,6 +165,7 @@ resume_short_iretq:
     guest_trap = sym guest_entry::guest_trap,
     guest_hypercall = sym guest_entry::guest_hypercall,
     guest_int80 = sym guest_entry::guest_int80,
+    guest_page_fault = sym guest_entry::guest_page_fault,
     options(att_syntax)
 );
 
@@ -165,6 +173,7 @@ unsafe extern "C" {
     safe static entry_stubs: u8;
     safe static hypercall_entry: u8;
     safe static int80_entry: u8;
+    safe static page_fault_entry: u8;
     safe static resume_guest: u8;
     safe static resume_iretq: u8;
     safe static resume_short_iretq: u8;
@@ -174,6 +183,7 @@ unsafe extern "C" {
 pub fn addresses() -> [u64; 256] {
     let first = &raw const entry_stubs as u64;
     let mut stubs: [u64; 256] = core::array::from_fn(|vector| first + 16 * vector as u64);
+    stubs[14] = &raw const page_fault_entry as u64;
     stubs[0x80] = &raw const int80_entry as u64;
     stubs[0x82] = &raw const hypercall_entry as u64;
     stubs

@@ -58,7 +58,18 @@ pub unsafe extern "C" fn guest_hypercall(regs: *mut UserRegs) {
 pub unsafe extern "C" fn guest_int80(regs: *mut UserRegs) {
     // SAFETY: the caller's duty.
     let mut ctx = unsafe { entered(regs) };
-    trap::exception::exception(&mut ctx);
+    trap::exception::int80(&mut ctx);
+    leave(ctx);
+}
+
+/// A page fault of a guest's.
+///
+/// # Safety
+/// As [`entered`].
+pub unsafe extern "C" fn guest_page_fault(regs: *mut UserRegs) {
+    // SAFETY: the caller's duty.
+    let mut ctx = unsafe { entered(regs) };
+    trap::exception::page_fault(&mut ctx);
     leave(ctx);
 }
 

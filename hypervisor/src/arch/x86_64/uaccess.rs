@@ -12,20 +12,29 @@ use core::arch::asm;
 
 use crate::platform::GuestFault;
 
-/// One load or store with an exception-table entry: `$fail` is 1 before and 0 after success.
+/// An instruction with an exception-table entry that leads to label 3.
+macro_rules! guarded {
+    ($($instruction:expr),+) => {
+        concat!($(
+            "2: ", $instruction, "\n",
+            ".pushsection .ex_table, \"a\"\n",
+            ".long 2b - ., 3f - .\n",
+            ".popsection\n",
+        )+)
+    };
+}
+
+/// Loads or stores of fixed sizes. `fail` is 1 before, and 0 if all of them succeeded.
 macro_rules! access {
-    ($instruction:literal, $($operands:tt)*) => {{
+    ([$($instruction:expr),+], $($operands:tt)*) => {{
         let mut fail: u32 = 1;
-        // SAFETY: 1. The table's entry catches a fault of the one access to guest memory.
-        //         2. The other operand is a register or our own memory of the right size.
+        // SAFETY: 1. The table's entries catch a fault of each access to guest memory.
+        //         2. The other operands are registers.
         unsafe {
             asm!(
-                concat!("2: ", $instruction),
+                guarded!($($instruction),+),
                 "xor {fail:e}, {fail:e}",
                 "3:",
-                ".pushsection .ex_table, \"a\"",
-                ".long 2b - ., 3b - .",
-                ".popsection",
                 fail = inout(reg) fail,
                 $($operands)*
                 options(nostack),
@@ -37,44 +46,109 @@ macro_rules! access {
 
 /// Copies `to.len()` bytes from guest address `from`.
 ///
-/// The caller has checked that the range is the guest's part of the address space.
+/// The caller has checked that the range is the guest's part of the address space. Lengths
+/// that the ABI's small structures have are single instructions where they are constant.
 #[inline(always)]
 pub fn copy_from(from: u64, to: &mut [u8]) -> Result<(), GuestFault> {
     match to.len() {
         4 => {
-            let value: u32;
-            let mut out = 0u32;
-            access!("mov {out:e}, dword ptr [{at}]", out = inout(reg) out, at = in(reg) from,)?;
-            value = out;
-            to.copy_from_slice(&value.to_le_bytes());
+            let mut a = 0u32;
+            access!(["mov {a:e}, dword ptr [{at}]"], a = inout(reg) a, at = in(reg) from,)?;
+            to.copy_from_slice(&a.to_le_bytes());
             Ok(())
         }
         8 => {
-            let mut out = 0u64;
-            access!("mov {out}, qword ptr [{at}]", out = inout(reg) out, at = in(reg) from,)?;
-            to.copy_from_slice(&out.to_le_bytes());
+            let mut a = 0u64;
+            access!(["mov {a}, qword ptr [{at}]"], a = inout(reg) a, at = in(reg) from,)?;
+            to.copy_from_slice(&a.to_le_bytes());
+            Ok(())
+        }
+        12 => {
+            let (mut a, mut b) = (0u64, 0u32);
+            access!(
+                ["mov {a}, qword ptr [{at}]", "mov {b:e}, dword ptr [{at} + 8]"],
+                a = inout(reg) a, b = inout(reg) b, at = in(reg) from,
+            )?;
+            let (low, high) = to.split_at_mut(8);
+            low.copy_from_slice(&a.to_le_bytes());
+            high.copy_from_slice(&b.to_le_bytes());
+            Ok(())
+        }
+        16 => {
+            let (mut a, mut b) = (0u64, 0u64);
+            access!(
+                ["mov {a}, qword ptr [{at}]", "mov {b}, qword ptr [{at} + 8]"],
+                a = inout(reg) a, b = inout(reg) b, at = in(reg) from,
+            )?;
+            let (low, high) = to.split_at_mut(8);
+            low.copy_from_slice(&a.to_le_bytes());
+            high.copy_from_slice(&b.to_le_bytes());
             Ok(())
         }
         len => copy(from, to.as_mut_ptr() as u64, len),
     }
 }
 
-/// Copies bytes to guest address `to`; as [`copy_from`].
+/// Word `index` of `bytes`.
+#[inline(always)]
+fn word(bytes: &[u8], index: usize) -> u32 {
+    match bytes.get(4 * index..4 * index + 4) {
+        Some(&[a, b, c, d]) => u32::from_le_bytes([a, b, c, d]),
+        _ => 0,
+    }
+}
+
+/// Copies bytes to guest address `to`; as [`copy_from`]. Trap frames have 3 to 6 words.
 #[inline(always)]
 pub fn copy_to(to: u64, from: &[u8]) -> Result<(), GuestFault> {
+    let w = |index| word(from, index);
     match from.len() {
-        4 => {
-            let mut bytes = [0; 4];
-            bytes.copy_from_slice(from);
-            let value = u32::from_le_bytes(bytes);
-            access!("mov dword ptr [{at}], {value:e}", value = in(reg) value, at = in(reg) to,)
-        }
-        8 => {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(from);
-            let value = u64::from_le_bytes(bytes);
-            access!("mov qword ptr [{at}], {value}", value = in(reg) value, at = in(reg) to,)
-        }
+        4 => access!(["mov dword ptr [{at}], {a:e}"], a = in(reg) w(0), at = in(reg) to,),
+        8 => access!(
+            ["mov dword ptr [{at}], {a:e}", "mov dword ptr [{at} + 4], {b:e}"],
+            a = in(reg) w(0), b = in(reg) w(1), at = in(reg) to,
+        ),
+        12 => access!(
+            [
+                "mov dword ptr [{at}], {a:e}",
+                "mov dword ptr [{at} + 4], {b:e}",
+                "mov dword ptr [{at} + 8], {c:e}"
+            ],
+            a = in(reg) w(0), b = in(reg) w(1), c = in(reg) w(2), at = in(reg) to,
+        ),
+        16 => access!(
+            [
+                "mov dword ptr [{at}], {a:e}",
+                "mov dword ptr [{at} + 4], {b:e}",
+                "mov dword ptr [{at} + 8], {c:e}",
+                "mov dword ptr [{at} + 12], {d:e}"
+            ],
+            a = in(reg) w(0), b = in(reg) w(1), c = in(reg) w(2), d = in(reg) w(3),
+            at = in(reg) to,
+        ),
+        20 => access!(
+            [
+                "mov dword ptr [{at}], {a:e}",
+                "mov dword ptr [{at} + 4], {b:e}",
+                "mov dword ptr [{at} + 8], {c:e}",
+                "mov dword ptr [{at} + 12], {d:e}",
+                "mov dword ptr [{at} + 16], {e:e}"
+            ],
+            a = in(reg) w(0), b = in(reg) w(1), c = in(reg) w(2), d = in(reg) w(3),
+            e = in(reg) w(4), at = in(reg) to,
+        ),
+        24 => access!(
+            [
+                "mov dword ptr [{at}], {a:e}",
+                "mov dword ptr [{at} + 4], {b:e}",
+                "mov dword ptr [{at} + 8], {c:e}",
+                "mov dword ptr [{at} + 12], {d:e}",
+                "mov dword ptr [{at} + 16], {e:e}",
+                "mov dword ptr [{at} + 20], {f:e}"
+            ],
+            a = in(reg) w(0), b = in(reg) w(1), c = in(reg) w(2), d = in(reg) w(3),
+            e = in(reg) w(4), f = in(reg) w(5), at = in(reg) to,
+        ),
         len => copy(from.as_ptr() as u64, to, len),
     }
 }
