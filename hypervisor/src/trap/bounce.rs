@@ -182,5 +182,9 @@ fn write_stack<P: Platform>(ctx: &Ctx<'_, P>, ss: u16, esp: u32, bytes: &[u8]) -
         return Err(Stop::Crash(Crash::Because("its kernel stack segment does not exist")));
     };
     let address = u64::from(base.wrapping_add(esp));
-    ctx.write_bytes(address, bytes).map_err(|_| Stop::Crash(Crash::BadKernelStack { address }))
+    let bad = Stop::Crash(Crash::BadKernelStack { address });
+    if !Width::Pv32.range_ok(address, bytes.len() as u64) {
+        return Err(bad);
+    }
+    ctx.sys.platform.copy_to_guest(address, bytes).map_err(|_| bad)
 }
