@@ -6,6 +6,7 @@
 pub mod acpi;
 pub mod frequency;
 pub mod multiboot;
+pub mod multiboot2;
 pub mod ranges;
 pub mod rtc;
 pub mod symbols;

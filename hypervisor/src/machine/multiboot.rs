@@ -25,6 +25,8 @@ pub struct BootInfo {
     pub modules: Vec<Module, MAX_MODULES>,
     /// The firmware's memory map, as it came: unsorted, perhaps overlapping.
     pub memory: MemoryMap,
+    /// Where ACPI's root pointer is, if the boot loader says so.
+    pub root_pointer: Option<u64>,
 }
 
 /// A file that the boot loader put into memory.
@@ -89,11 +91,11 @@ pub fn parse(address: u32, read: ReadPhysical<'_>) -> Result<BootInfo, BootInfoE
     }
     let word = |offset: usize| u32_at(&block, offset);
     let flags = word(0);
-    let named = flags & FLAG_LOADER_NAME == 0 || !loader_omits_names(word(64), read);
+    let named = flags & FLAG_LOADER_NAME == 0 || !loader_omits_names(word(64).into(), read);
 
     let mut info = BootInfo::default();
     if flags & FLAG_COMMAND_LINE != 0 {
-        info.command_line = command_line(word(16), "hypervisor's", named, read)?;
+        info.command_line = command_line(word(16).into(), "hypervisor's", named, read)?;
     }
     if flags & FLAG_MODULES != 0 {
         for index in 0..word(20).min(MAX_MODULES as u32) {
@@ -107,7 +109,7 @@ pub fn parse(address: u32, read: ReadPhysical<'_>) -> Result<BootInfo, BootInfoE
             }
             let command_line = match u32_at(&entry, 8) {
                 0 => CommandLine::new(),
-                text => command_line(text, "module's", named, read)?,
+                text => command_line(text.into(), "module's", named, read)?,
             };
             let module = Module { start: start.into(), end: end.into(), command_line };
             // The loop ends at the capacity.
@@ -131,9 +133,9 @@ pub fn parse(address: u32, read: ReadPhysical<'_>) -> Result<BootInfo, BootInfoE
 ///
 /// Multiboot says nothing on that. GRUB 0.97 and QEMU put the name there; GRUB 2, which
 /// names itself `GRUB 2…`, does not.
-fn loader_omits_names(name: u32, read: ReadPhysical<'_>) -> bool {
+pub(super) fn loader_omits_names(name: u64, read: ReadPhysical<'_>) -> bool {
     let mut start = [0; 6];
-    read(u64::from(name), &mut start) && start.starts_with(b"GRUB ") && start[5] != b'0'
+    read(name, &mut start) && start.starts_with(b"GRUB ") && start[5] != b'0'
 }
 
 fn memory_map(
@@ -157,8 +159,8 @@ fn memory_map(
     Ok(())
 }
 
-fn command_line(
-    address: u32,
+pub(super) fn command_line(
+    address: u64,
     whose: &'static str,
     named: bool,
     read: ReadPhysical<'_>,
@@ -166,7 +168,7 @@ fn command_line(
     let mut bytes: Vec<u8, MAX_COMMAND_LINE> = Vec::new();
     // The name does not count: a deep folder must not eat the guest's arguments.
     let mut in_name = named;
-    let mut at = u64::from(address);
+    let mut at = address;
     loop {
         let mut byte = [0];
         if !read(at, &mut byte) {
@@ -187,7 +189,7 @@ fn command_line(
     CommandLine::try_from(text.trim()).map_err(|_| BootInfoError::CommandLineTooLong(whose))
 }
 
-fn u32_at(bytes: &[u8], offset: usize) -> u32 {
+pub(super) fn u32_at(bytes: &[u8], offset: usize) -> u32 {
     let mut word = [0; 4];
     if let Some(source) = bytes.get(offset..offset + 4) {
         word.copy_from_slice(source);
@@ -195,7 +197,7 @@ fn u32_at(bytes: &[u8], offset: usize) -> u32 {
     u32::from_le_bytes(word)
 }
 
-fn u64_at(bytes: &[u8], offset: usize) -> u64 {
+pub(super) fn u64_at(bytes: &[u8], offset: usize) -> u64 {
     u64::from(u32_at(bytes, offset)) | u64::from(u32_at(bytes, offset + 4)) << 32
 }
 

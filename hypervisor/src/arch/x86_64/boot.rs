@@ -1,8 +1,10 @@
 //! The first instructions: from the boot loader's 32-bit protected mode to Rust in long mode.
 //!
-//! A Multiboot1 loader leaves the CPU with paging off, flat 32-bit segments, `eax` holding
+//! A Multiboot loader leaves the CPU with paging off, flat 32-bit segments, `eax` holding
 //! its magic number and `ebx` the physical address of its information block (Multiboot
-//! Specification 0.6.96, section 3.2). The code here checks that the CPU can do what the
+//! Specification 0.6.96, section 3.2; Multiboot2 Specification 2.0, section 3.3). Both
+//! versions' headers stand here and both lead to the same entry: QEMU and BIOS loaders speak
+//! version 1, but only version 2 tells where a UEFI machine has its ACPI tables. The code here checks that the CPU can do what the
 //! hypervisor stands on, builds page tables that map the low 4 GiB three times over
 //! (identity, for itself and for the first Rust code; at `IMAGE_VIRT`, where the image is
 //! linked; at `DIRECT_MAP`), enters long mode and calls `ferrule_main(magic, information)`.
@@ -21,6 +23,8 @@ use super::layout::{DIRECT_MAP, IMAGE_VIRT, slot};
 
 /// What a Multiboot1 loader leaves in `eax`.
 pub const MULTIBOOT_MAGIC: u32 = 0x2bad_b002;
+/// What a Multiboot2 loader leaves in `eax`.
+pub const MULTIBOOT2_MAGIC: u32 = 0x36d7_6289;
 
 /// Bytes of the stack that the boot CPU uses until it has an area of its own. The machine's
 /// description is built on it, by value; afterwards its pages are free memory.
@@ -33,6 +37,18 @@ global_asm!(
     .long 0x1badb002
     .long 0x00000003                    /* modules on page boundaries, memory map wanted */
     .long -(0x1badb002 + 0x00000003)
+
+    .balign 8
+multiboot2_header:
+    .long 0xe85250d6
+    .long 0                             /* i386 */
+    .long multiboot2_header_end - multiboot2_header
+    .long -(0xe85250d6 + (multiboot2_header_end - multiboot2_header))
+    .word 6, 0                          /* modules on page boundaries */
+    .long 8
+    .word 0, 0                          /* end */
+    .long 8
+multiboot2_header_end:
 
     .section .text.boot, "ax", @progbits
     .code32
@@ -48,7 +64,10 @@ multiboot_entry:
 
     movl    $(no_multiboot - {virt}), %esi
     cmpl    ${magic}, %edi
+    je      1f
+    cmpl    ${magic2}, %edi
     jne     boot_refuse
+1:
 
     /* CPUID clobbers ebx. */
     movl    %ebx, %ebp
@@ -191,7 +210,7 @@ uart_setup:                             /* port, value; ends with port 0 */
     .word 0x3fc; .byte 0x03
     .word 0
 no_multiboot:
-    .asciz "(FR) [0.000] PANIC: not started by a Multiboot1 loader\r\n"
+    .asciz "(FR) [0.000] PANIC: not started by a Multiboot loader\r\n"
 no_long_mode:
     .asciz "(FR) [0.000] PANIC: this CPU has no 64-bit mode\r\n"
 no_nx:
@@ -215,6 +234,7 @@ boot_stack_top:
     "#,
     virt = const IMAGE_VIRT,
     magic = const MULTIBOOT_MAGIC,
+    magic2 = const MULTIBOOT2_MAGIC,
     image_slot = const slot(IMAGE_VIRT),
     direct_slot = const slot(DIRECT_MAP),
     stack = const BOOT_STACK_SIZE,

@@ -22,11 +22,10 @@ use spin::Once;
 use super::early::EarlyMemory;
 use super::layout::{MAX_CPUS, PAGE_SIZE};
 use super::paging::Root;
-use super::percpu::CpuInfo;
 use super::tables::FrameTables;
 use super::{
-    address_space, apic, backtrace, boot, clock, cpu, cpu_area, cpus, end, firmware, gdt, idt,
-    image, interrupts, io_apic, logger, pic, rtc, serial, smp, stubs, tables, timer,
+    address_space, apic, backtrace, clock, cpu, cpu_area, cpus, end, firmware, gdt, idt, image,
+    interrupts, io_apic, logger, pic, rtc, serial, smp, stubs, tables, timer,
 };
 use crate::cmdline::{self, ConsoleTarget, Options};
 use crate::machine::acpi::Madt;
@@ -73,10 +72,7 @@ pub fn start(magic: u32, information: u32, next: fn(&'static Hardware) -> !) -> 
         idt::load();
     }
     log::info!("Ferrule {}: a Ring 0 hypervisor for Xen PV guests", env!("CARGO_PKG_VERSION"));
-    if magic != boot::MULTIBOOT_MAGIC {
-        panic!("not started by a Multiboot1 loader");
-    }
-    let boot_info = match firmware::boot_info(information) {
+    let boot_info = match firmware::boot_info(magic, information) {
         Ok(info) => info,
         Err(error) => refuse(&error),
     };
@@ -96,7 +92,7 @@ pub fn start(magic: u32, information: u32, next: fn(&'static Hardware) -> !) -> 
             "xor ebp, ebp",
             "call {next}",
             "ud2",
-            top = in(reg) CpuInfo::address(0),
+            top = in(reg) cpu_area::first_stack(0),
             next = sym own_stack,
             options(noreturn)
         );
@@ -127,7 +123,7 @@ fn read_options(boot_info: &BootInfo) -> Options {
 
 /// Builds the final address space, and the description of the machine.
 fn describe(options: Options, boot_info: BootInfo) -> Hardware {
-    let mut madt = firmware::interrupt_controllers();
+    let mut madt = firmware::interrupt_controllers(boot_info.root_pointer);
     order_cpus(&mut madt, &options);
     let ram = boot_info.memory.usable_ram();
     let mut free = ram.clone();

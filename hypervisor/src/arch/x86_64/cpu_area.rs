@@ -11,10 +11,18 @@ use super::layout::{
 };
 use super::paging::{Pte, Root};
 use super::percpu::CpuInfo;
+use super::trap_frame::TrapFrame;
 use super::tss;
 
 /// Bytes of memory that one area takes.
 pub const SIZE: u64 = 4 * IST_SIZE + (STACK_SIZE - STACK_BOTTOM) + 3 * PAGE_SIZE;
+
+/// Where the stack of CPU `cpu` begins when it starts: below the place of a guest's registers,
+/// which are put there while the CPU's first functions are still running.
+pub const fn first_stack(cpu: usize) -> u64 {
+    const GUEST_REGISTERS: u64 = (size_of::<TrapFrame>() as u64).next_multiple_of(16);
+    CpuInfo::address(cpu) - GUEST_REGISTERS
+}
 
 /// Allocates, maps and fills the area of CPU `cpu`.
 ///

@@ -6,9 +6,11 @@
 // UNSAFETY: reading physical memory that no Rust object describes.
 #![allow(unsafe_code)]
 
+use super::boot::MULTIBOOT2_MAGIC;
 use super::layout::DIRECT_MAP;
 use crate::machine::acpi::{self, Madt};
 use crate::machine::multiboot::{self, BootInfo, BootInfoError};
+use crate::machine::multiboot2;
 
 /// End of what [`read_physical`] reaches.
 const FOUR_GIB: u64 = 1 << 32;
@@ -29,15 +31,21 @@ fn read_physical(address: u64, buffer: &mut [u8]) -> bool {
     true
 }
 
-/// The boot loader's information, from the physical address it left in `ebx`.
-pub fn boot_info(information: u32) -> Result<BootInfo, BootInfoError> {
-    multiboot::parse(information, &read_physical)
+/// The boot loader's information, from what it left in `eax` and `ebx`.
+pub fn boot_info(magic: u32, information: u32) -> Result<BootInfo, BootInfoError> {
+    match magic {
+        // The entry code lets nobody else in.
+        MULTIBOOT2_MAGIC => multiboot2::parse(information, &read_physical),
+        _ => multiboot::parse(information, &read_physical),
+    }
 }
 
 /// Processors and interrupt controllers, as ACPI has them; without ACPI, one processor and
-/// the PC's usual I/O APIC.
-pub fn interrupt_controllers() -> Madt {
-    let found = acpi::find_root_pointer(&read_physical)
+/// the PC's usual I/O APIC. `root_pointer` is where the boot loader says they begin; else they
+/// are looked for where a BIOS has them.
+pub fn interrupt_controllers(root_pointer: Option<u64>) -> Madt {
+    let found = root_pointer
+        .or_else(|| acpi::find_root_pointer(&read_physical))
         .ok_or(acpi::AcpiError::NoRootPointer)
         .and_then(|root| acpi::read_madt(root, &read_physical));
     match found {

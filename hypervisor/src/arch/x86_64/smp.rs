@@ -1,4 +1,4 @@
-//! The other CPUs: from reset to the idle loop.
+//! The other CPUs: from reset to the scheduler.
 //!
 //! A CPU that gets INIT and STARTUP begins in real mode at a page below 1 MiB (SDM volume 3,
 //! section 9.4.4.1). The trampoline is copied there; it goes through protected mode straight
@@ -15,7 +15,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use super::layout::{DIRECT_MAP, IMAGE_VIRT};
 use super::paging::Root;
 use super::percpu::CpuInfo;
-use super::{address_space, apic, clock, cpu, cpus, gdt, idt, timer};
+use super::{address_space, apic, clock, cpu, cpu_area, cpus, gdt, idt, switch, timer};
 use crate::machine::acpi::Madt;
 
 /// Where the trampoline runs: RAM on every PC, kept from everybody else.
@@ -93,16 +93,6 @@ unsafe extern "C" {
 
 /// The CPU that was started last has said that it runs.
 static ARRIVED: AtomicBool = AtomicBool::new(false);
-/// What idle CPUs do; the library's loop once it is there.
-static IDLE: spin::Once<fn() -> !> = spin::Once::new();
-
-/// Hands the other CPUs to `idle`: each calls it, on its own stack, with interrupts off.
-pub fn release(idle: fn() -> !) {
-    IDLE.call_once(|| idle);
-    for cpu in 1..cpus::online() {
-        apic::kick(cpu);
-    }
-}
 
 /// Starts every processor of `madt` but the first, which is this one.
 pub fn start_others(madt: &Madt) {
@@ -132,7 +122,7 @@ pub fn start_others(madt: &Madt) {
 /// Starts one CPU; whether it arrived.
 fn start(number: usize, apic_id: u32) -> bool {
     let offset = &raw const trampoline_stack as u64 - &raw const trampoline_start as u64;
-    let stack = CpuInfo::address(number);
+    let stack = cpu_area::first_stack(number);
     // SAFETY: within the copied trampoline, 8-byte aligned as its original, and no CPU runs
     // it now.
     unsafe { ((DIRECT_MAP + ADDRESS + offset) as *mut u64).write_volatile(stack) };
@@ -179,12 +169,5 @@ extern "C" fn ap_main() -> ! {
     timer::init_this_cpu();
     cpus::set_online();
     ARRIVED.store(true, Ordering::Release);
-    loop {
-        if let Some(idle) = IDLE.get() {
-            idle();
-        }
-        // `release` kicks after it has set `IDLE`, and `sti; hlt` lets no interrupt in between.
-        x86_64::instructions::interrupts::enable_and_hlt();
-        x86_64::instructions::interrupts::disable();
-    }
+    switch::join()
 }

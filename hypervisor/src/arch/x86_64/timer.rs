@@ -1,7 +1,7 @@
 //! Time and deadlines: how fast the TSC runs, and an interrupt when a moment comes.
 //!
 //! Where the CPU or a hypervisor below states its frequencies they are taken. Else both the
-//! TSC and the local APIC's timer are measured against the PIT, over about ten milliseconds.
+//! TSC and the local APIC's timer are measured against the PIT, over about three milliseconds.
 //! The CPU sleeps meanwhile (`hlt`, woken by the very timer that is being measured), so the
 //! measurement costs time but hardly any instructions, and what counts is how far the PIT
 //! got, not how punctual the wake-up was.
@@ -25,8 +25,8 @@ use crate::machine::time_scale::TimeScale;
 const IA32_TSC_DEADLINE: u32 = 0x6e0;
 const NS_PER_SECOND: u64 = 1_000_000_000;
 
-/// How long the measurement lasts, in PIT ticks: 8 ms.
-const MEASURE: u64 = pit::HZ * 8 / 1000;
+/// How long the measurement lasts, in PIT ticks: 3 ms, for an error of one in ten thousand.
+const MEASURE: u64 = pit::HZ * 3 / 1000;
 /// How long each of three rough measurements lasts, in PIT ticks: 50 microseconds.
 const GUESS: u64 = 60;
 
