@@ -2,8 +2,8 @@
 //!
 //! On BIOS, GRUB loads the image by Multiboot1 as QEMU's `-kernel` does. On UEFI
 //! it does so by Multiboot2, because Multiboot1 cannot pass on where the ACPI
-//! tables are. The first word of every command line is a name, as with QEMU, so
-//! the hypervisor parses one form.
+//! tables are. GRUB passes command lines without the name of the file, which the
+//! hypervisor knows of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -119,12 +119,12 @@ fn menu(machine: &Machine, seconds: u32) -> String {
     let kernel = quote(&machine.kernel_args);
     let entry = |version: &str| {
         let initrd = match machine.initrd {
-            Some(_) => format!("    module{version} /boot/initrd initrd\n"),
+            Some(_) => format!("    module{version} /boot/initrd\n"),
             None => String::new(),
         };
         format!(
-            "    multiboot{version} /boot/ferrule ferrule{hypervisor}\n    \
-             module{version} /boot/kernel kernel{kernel}\n{initrd}"
+            "    multiboot{version} /boot/ferrule{hypervisor}\n    \
+             module{version} /boot/kernel{kernel}\n{initrd}"
         )
     };
     format!(
@@ -158,12 +158,12 @@ mod tests {
             gdb: false,
         };
         let menu = menu(&machine, 0);
-        assert!(menu.contains("    multiboot /boot/ferrule ferrule 'console=com1' 'debug-exit'\n"));
+        assert!(menu.contains("    multiboot /boot/ferrule 'console=com1' 'debug-exit'\n"));
         assert!(
-            menu.contains("    multiboot2 /boot/ferrule ferrule 'console=com1' 'debug-exit'\n")
+            menu.contains("    multiboot2 /boot/ferrule 'console=com1' 'debug-exit'\n")
         );
-        assert!(menu.contains(r"    module /boot/kernel kernel 'exec=a%0Ab' 'it'\''s;$x'"));
-        assert!(menu.contains("    module2 /boot/initrd initrd\n"));
+        assert!(menu.contains(r"    module /boot/kernel 'exec=a%0Ab' 'it'\''s;$x'"));
+        assert!(menu.contains("    module2 /boot/initrd\n"));
         assert!(menu.starts_with("set timeout=0\n"));
         assert!(!super::menu(&Machine { initrd: None, ..machine }, 0).contains("initrd"));
     }
