@@ -7,7 +7,9 @@ use pv_abi::types::Port;
 /// Ports that can have a function: the first ones, which is what a domain is given.
 const PORTS: usize = 64;
 
-static FUNCTIONS: Guarded<[Option<fn()>; PORTS]> = Guarded::new([None; PORTS]);
+type Functions = [Option<fn()>; PORTS];
+
+static FUNCTIONS: Guarded<Functions> = Guarded::new([None; PORTS]);
 
 /// Names the function that an event on `port` calls, upcalls masked.
 pub fn set(port: Port, function: fn()) {

@@ -9,6 +9,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 /// System time when the kernel started.
 static START: AtomicU64 = AtomicU64::new(0);
+/// The latest system time that was told.
+static LATEST: AtomicU64 = AtomicU64::new(0);
 /// What the timer is set to; 0: off.
 static DEADLINE: AtomicU64 = AtomicU64::new(0);
 
@@ -22,11 +24,12 @@ fn scale(ticks: u64, shift: i8, multiplier: u32) -> u64 {
     ((low * multiplier) >> 32).wrapping_add(high.wrapping_mul(multiplier))
 }
 
-/// System time, nanoseconds.
+/// System time, nanoseconds. Never less than before, though the hypervisor may correct its clock.
 pub fn now() -> u64 {
     let time = shared::vcpu_time();
     let ticks = hypercall::rdtsc().saturating_sub(time.tsc_timestamp);
-    time.system_time.wrapping_add(scale(ticks, time.tsc_shift, time.tsc_to_system_mul))
+    let now = time.system_time.wrapping_add(scale(ticks, time.tsc_shift, time.tsc_to_system_mul));
+    LATEST.fetch_max(now, Ordering::Relaxed).max(now)
 }
 
 /// A difference of TSC values in nanoseconds.

@@ -75,10 +75,7 @@ _start:
     movl %esp, {builder_stack}
     movl $boot_stack_top, %esp
     xorl %ebp, %ebp
-    pushl $0
-    pushl $0
-    pushl $0
-    pushl %esi
+    movl %esi, {start_info}
     call guest_main
     ud2
     .size _start, . - _start
@@ -88,11 +85,14 @@ _start:
     hv_start_low = const HV_START_LOW,
     stack_bytes = const BOOT_STACK_BYTES,
     builder_stack = sym BUILDER_STACK,
+    start_info = sym START_INFO,
     options(att_syntax)
 );
 
 /// Stack pointer at `_start`: the top of the boot stack that the builder laid out.
 static BUILDER_STACK: AtomicU32 = AtomicU32::new(0);
+/// Address of the start info page, as `_start` received it.
+static START_INFO: AtomicU32 = AtomicU32::new(0);
 
 unsafe extern "C" {
     static hypercall_page: [u8; 4096];
@@ -134,13 +134,14 @@ pub fn image() -> [core::ops::Range<u32>; 3] {
     [start..rodata, rodata..data, data..end]
 }
 
-/// The start info page, given what `_start` received; for [`entry!`](crate::entry) alone.
-#[doc(hidden)]
-pub fn start_info(address: *const StartInfo) -> &'static StartInfo {
-    // SAFETY: 1. The builder passes the address of a filled start info page, mapped at start.
+/// The start info page.
+pub fn start_info() -> &'static StartInfo {
+    let address = START_INFO.load(Ordering::Relaxed) as usize;
+    assert!(address != 0, "no start info");
+    // SAFETY: 1. `_start` stored the address of the page that the builder filled and mapped.
     // 2. The page is the domain's own; this program never writes to it or gives it back.
     // 3. `StartInfo` is valid for any bytes and aligned to at most 4.
-    unsafe { &*address }
+    unsafe { &*core::ptr::with_exposed_provenance::<StartInfo>(address) }
 }
 
 /// Makes `$main`, a `fn(&'static StartInfo) -> !`, the main function of a Ring 1 program.
@@ -150,12 +151,11 @@ pub fn start_info(address: *const StartInfo) -> &'static StartInfo {
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {
-        /// Called by `_start` with the address of the start info page.
+        /// Called by `_start`.
         #[unsafe(no_mangle)]
-        extern "C" fn guest_main(start_info: *const $crate::arch::abi::StartInfo) -> ! {
+        extern "C" fn guest_main() -> ! {
             let main: fn(&'static $crate::arch::abi::StartInfo) -> ! = $main;
-            $crate::arch::init(start_info);
-            main($crate::arch::entry::start_info(start_info))
+            main($crate::arch::init())
         }
     };
 }

@@ -50,10 +50,11 @@ pub use pv_abi::x86_32 as abi;
 /// First thing after `_start`: maps the shared info page and registers the trap stubs. For
 /// [`entry!`](crate::entry) alone.
 #[doc(hidden)]
-pub fn init(start_info: *const abi::StartInfo) {
-    let start_info = entry::start_info(start_info);
+pub fn init() -> &'static abi::StartInfo {
+    let start_info = entry::start_info();
     shared::map(start_info.shared_info);
     if let Err(errno) = trap::install() {
         panic!("cannot register the trap table: {errno:?}");
     }
+    start_info
 }

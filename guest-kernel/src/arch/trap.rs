@@ -115,8 +115,7 @@ pub fn install() -> Result<(), Errno> {
         let open = matches!(u32::from(vector), 3 | 4 | SYSCALL);
         // SAFETY: 1. The stubs' table has one address for each vector of the list, in its order.
         let address = unsafe { trap_stubs[index] };
-        *entry =
-            TrapInfo { vector, flags: if open { 3 } else { 0 }, cs: FLAT_RING1_CS as u16, address };
+        *entry = TrapInfo { vector, flags: if open { 3 } else { 0 }, cs: FLAT_RING1_CS, address };
     }
     super::calls::set_trap_table(&table)?;
     super::calls::set_callbacks(

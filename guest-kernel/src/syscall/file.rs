@@ -428,6 +428,26 @@ pub fn fstat64(call: &mut Call<'_>) -> Result {
     Ok(0)
 }
 
+/// `fstatat64(directory, path, *status, flags)`: absolute paths, `AT_FDCWD`, `AT_EMPTY_PATH`.
+pub fn fstatat64(call: &mut Call<'_>) -> Result {
+    const AT_EMPTY_PATH: u32 = 0x1000;
+    let path = read_path(call.b())?;
+    let status = if path.is_empty() {
+        if call.d() & AT_EMPTY_PATH == 0 {
+            return Err(ENOENT);
+        }
+        status(&*call.open_file(call.a())?)
+    } else {
+        if !path.starts_with('/') && signed(call.a()) != -100 {
+            call.open_file(call.a())?;
+            return Err(ENOTDIR);
+        }
+        status(&fs::open(&path, false).map_err(|_| missing(&path))?)
+    };
+    copy_to_user(call.c(), &status)?;
+    Ok(0)
+}
+
 /// `getdents64(fd, buffer, size)`.
 pub fn getdents64(call: &mut Call<'_>) -> Result {
     let open = call.open_file(call.a())?;

@@ -106,6 +106,7 @@ table! {
     78 gettimeofday => time::gettimeofday,
     91 munmap => memory::munmap,
     114 wait4 => process::wait4,
+    120 clone => process::clone,
     122 uname => process::uname,
     125 mprotect => memory::mprotect,
     140 _llseek => file::llseek,
@@ -133,8 +134,10 @@ table! {
     258 set_tid_address => process::getpid,
     265 clock_gettime => time::clock_gettime,
     295 openat => file::openat,
+    300 fstatat64 => file::fstatat64,
     330 dup3 => file::dup3,
     331 pipe2 => file::pipe2,
+    355 getrandom => process::getrandom,
     403 clock_gettime64 => time::clock_gettime64,
 }
 

@@ -3,7 +3,8 @@
 use super::errno::{E2BIG, ECHILD, EFAULT, EINTR, EINVAL, ESRCH};
 use super::{Call, Result, read_path, read_string, signed};
 use crate::arch::events::Masked;
-use crate::arch::uaccess::{read_user, write_user};
+use crate::arch::trap::TrapFrame;
+use crate::arch::uaccess::{copy_to_user, read_user, write_user};
 use crate::program::STACK_MAX;
 use crate::task::context::{TLS_COUNT, TLS_FIRST};
 use crate::task::scheduler::{self, CHILDREN, Reaped};
@@ -18,7 +19,50 @@ pub fn exit(call: &mut Call<'_>) -> Result {
 
 /// `fork()`, `vfork()`.
 pub fn fork(call: &mut Call<'_>) -> Result {
-    process::fork(call.frame)
+    process::fork(call.frame, 0)
+}
+
+const CLONE_VM: u32 = 0x100;
+const CLONE_VFORK: u32 = 0x4000;
+const CLONE_SETTLS: u32 = 0x8_0000;
+const CLONE_PARENT_SETTID: u32 = 0x10_0000;
+const CLONE_CHILD_CLEARTID: u32 = 0x20_0000;
+const CLONE_CHILD_SETTID: u32 = 0x100_0000;
+const SIGCHLD: u32 = 17;
+
+/// `clone(flags, stack, *parent tid, tls, *child tid)`, where it is a fork: no threads. A `vfork`
+/// shares no memory here, which its child must not rely on.
+pub fn clone(call: &mut Call<'_>) -> Result {
+    const KNOWN: u32 = CLONE_VM
+        | CLONE_VFORK
+        | CLONE_PARENT_SETTID
+        | CLONE_CHILD_CLEARTID
+        | CLONE_CHILD_SETTID
+        | SIGCHLD;
+    let flags = call.a();
+    let vfork = flags & (CLONE_VM | CLONE_VFORK);
+    if flags & (!KNOWN | CLONE_SETTLS) != 0 || (vfork != 0 && vfork & CLONE_VFORK == 0) {
+        return Err(EINVAL);
+    }
+    let esp = if call.b() != 0 { call.b() } else { call.frame.esp };
+    let registers = TrapFrame { esp, ..*call.frame };
+    let tid_at = if flags & CLONE_CHILD_SETTID != 0 { call.e() } else { 0 };
+    let pid = process::fork(&registers, tid_at)?;
+    if flags & CLONE_PARENT_SETTID != 0 {
+        write_user(call.c(), &pid)?;
+    }
+    Ok(pid)
+}
+
+/// `getrandom(buffer, length, flags)`: enough to tell runs apart, no secret.
+pub fn getrandom(call: &mut Call<'_>) -> Result {
+    let length = call.b().min(256);
+    for at in (0..length).step_by(16) {
+        let bytes = process::random();
+        let count = (length - at).min(16) as usize;
+        copy_to_user(call.a().checked_add(at).ok_or(EFAULT)?, &bytes[..count])?;
+    }
+    Ok(length)
 }
 
 /// `getpid()`, `gettid()`, `set_tid_address(address)`: a process has one thread.

@@ -52,6 +52,8 @@ pub struct Task {
     pub cpu_ns: AtomicU64,
     /// Signals that it has not died of yet, bit n - 1 for signal n.
     pub signals: AtomicU32,
+    /// Where it is to write its number before it continues in Ring 3; 0: nowhere.
+    pub tid_at: AtomicU32,
     state: AtomicU8,
     /// What it sleeps on; 0: only time.
     channel: AtomicU32,
@@ -79,6 +81,7 @@ impl Task {
             status: AtomicU32::new(0),
             cpu_ns: AtomicU64::new(0),
             signals: AtomicU32::new(0),
+            tid_at: AtomicU32::new(0),
             state: AtomicU8::new(State::Ready as u8),
             channel: AtomicU32::new(0),
             wake_at: AtomicU64::new(0),
@@ -99,6 +102,11 @@ impl Task {
 
     fn set_state(&self, state: State) {
         self.state.store(state as u8, Ordering::Relaxed);
+    }
+
+    /// Whether something is to be done before it continues in Ring 3.
+    fn has_work(&self) -> bool {
+        self.signals.load(Ordering::Relaxed) != 0 || self.tid_at.load(Ordering::Relaxed) != 0
     }
 
     /// Its name, as far as it is kept.

@@ -89,7 +89,7 @@ fn load(path: &str) -> Result<Program, Errno> {
 }
 
 /// Bytes for `AT_RANDOM`: enough to tell processes apart, no secret.
-fn random() -> [u8; 16] {
+pub fn random() -> [u8; 16] {
     let mut state = arch::hypercall::rdtsc() ^ time::now().rotate_left(32);
     let mut bytes = [0; 16];
     for half in bytes.chunks_mut(8) {
@@ -156,7 +156,7 @@ pub fn spawn(parent: u32, path: &str, arguments: &[&[u8]]) -> Result<u32, Errno>
     let (memory, registers) = build(path, arguments, &environment)?;
     let process = Process::new(memory, Files::console(), Context::new());
     let name = name_of(path, arguments);
-    scheduler::start_process(&name, parent, process, &registers).ok_or(ENOMEM)
+    scheduler::start_process(&name, parent, process, &registers, 0).ok_or(ENOMEM)
 }
 
 /// A task's name: the file's, and the arguments.
@@ -171,8 +171,9 @@ fn name_of(path: &str, arguments: &[&[u8]]) -> heapless::String<{ super::NAME }>
     name
 }
 
-/// Forks the running process; `frame` holds its registers. The child's number.
-pub fn fork(frame: &TrapFrame) -> Result<u32, Errno> {
+/// Forks the running process; `frame` holds its registers. The child writes its number to `tid_at`
+/// in its memory when it begins, unless that is 0. The child's number.
+pub fn fork(frame: &TrapFrame, tid_at: u32) -> Result<u32, Errno> {
     scheduler::bury();
     let task = scheduler::current();
     let Some(process) = &task.process else { return Err(ENOMEM) };
@@ -186,7 +187,7 @@ pub fn fork(frame: &TrapFrame) -> Result<u32, Errno> {
     let files = process.files.borrow().clone();
     let child = Process::new(memory, files, process.context.fork());
     let registers = TrapFrame { eax: 0, ..*frame };
-    scheduler::start_process(&task.name(), task.pid, child, &registers).ok_or(ENOMEM)
+    scheduler::start_process(&task.name(), task.pid, child, &registers, tid_at).ok_or(ENOMEM)
 }
 
 /// Replaces the running process's program; on success `frame` holds its first registers.

@@ -8,7 +8,7 @@
 
 use super::switch::{self, Saved};
 use super::{State, Task};
-use crate::arch::trap::WORK;
+use crate::arch::trap::{TrapFrame, WORK};
 use crate::arch::{calls, events};
 use crate::mm::space;
 use crate::mm::stacks::Stack;
@@ -110,16 +110,22 @@ pub fn start_kernel(name: &str, function: extern "C" fn(u32) -> !, argument: u32
     add(|pid| Task::new(pid, 0, name, Some(stack), saved, None))
 }
 
-/// Starts a process with these registers. None: no memory.
+/// Starts a process with these registers. It writes its number to `tid_at`, unless that is 0, before
+/// it begins. None: no memory.
 pub fn start_process(
     name: &str,
     parent: u32,
     process: super::process::Process,
-    registers: &crate::arch::trap::TrapFrame,
+    registers: &TrapFrame,
+    tid_at: u32,
 ) -> Option<u32> {
     let stack = Stack::new()?;
     let saved = Saved::user(stack.top(), registers);
-    add(|pid| Task::new(pid, parent, name, Some(stack), saved, Some(process)))
+    add(|pid| {
+        let task = Task::new(pid, parent, name, Some(stack), saved, Some(process));
+        task.tid_at.store(tid_at, Ordering::Relaxed);
+        task
+    })
 }
 
 impl Scheduler {
@@ -354,7 +360,7 @@ fn switch_to(next: Arc<Task>, slept: u64) {
     let previous = current();
     GIVE_WAY.store(false, Ordering::Relaxed);
     next.set_state(State::Running);
-    WORK.store(u32::from(next.signals.load(Ordering::Relaxed) != 0), Ordering::Relaxed);
+    WORK.store(u32::from(next.has_work()), Ordering::Relaxed);
     let next: *const Task = SCHEDULER.with(|scheduler| {
         let now = time::now();
         let ran = (now - scheduler.since).saturating_sub(slept);

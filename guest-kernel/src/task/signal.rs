@@ -5,6 +5,7 @@
 
 use super::scheduler;
 use crate::arch::trap::{TrapFrame, WORK};
+use crate::arch::uaccess;
 use crate::shell::kernel::Errno;
 use crate::syscall::errno::{EINVAL, EPERM, ESRCH};
 use core::sync::atomic::Ordering;
@@ -61,10 +62,16 @@ pub fn is_pending() -> bool {
     scheduler::current().signals.load(Ordering::Relaxed) != 0
 }
 
-/// What is to be done before Ring 3 continues: dying, or giving way.
+/// What is to be done before Ring 3 continues: a number to be written, or dying.
 pub fn user_work(_frame: &mut TrapFrame) {
     WORK.store(0, Ordering::Relaxed);
-    let signals = scheduler::current().signals.load(Ordering::Relaxed);
+    let task = scheduler::current();
+    let tid_at = task.tid_at.swap(0, Ordering::Relaxed);
+    if tid_at != 0 {
+        // As Linux: an address that cannot be written is the program's loss.
+        let _ = uaccess::write_user(tid_at, &task.pid);
+    }
+    let signals = task.signals.load(Ordering::Relaxed);
     if signals != 0 {
         // SIGKILL first; else the lowest.
         let kill = signals & (1 << (SIGKILL - 1));
