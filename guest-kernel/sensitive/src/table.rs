@@ -81,7 +81,7 @@ fn print(cells: [&str; 4], out: &mut dyn Write) -> fmt::Result {
 pub fn head(ring: Ring, out: &mut dyn Write) -> fmt::Result {
     let (title, here) = match ring {
         Ring::One => ("Sensitive but unprivileged instructions in Ring 1", "HERE, IN RING 1"),
-        Ring::Three => ("The same in Ring 3, where it differs", "HERE, IN RING 3"),
+        Ring::Three => ("\nThe same in Ring 3, where it differs", "HERE, IN RING 3"),
     };
     writeln!(out, "{title}\n")?;
     print(["INSTRUCTION", here, "NATIVE RING 0", "THE PV ABI INSTEAD"], out)
@@ -108,7 +108,7 @@ pub fn row(
 pub fn foot(ring: Ring, differences: u32, out: &mut dyn Write) -> fmt::Result {
     let rows = ROWS.iter().filter(|row| row.expected(ring).is_some()).count();
     match differences {
-        0 => writeln!(out, "{rows} rows, all as expected\n"),
-        _ => writeln!(out, "{rows} rows, {differences} DIFFER\n"),
+        0 => writeln!(out, "{rows} rows, all as expected"),
+        _ => writeln!(out, "{rows} rows, {differences} DIFFER"),
     }
 }

@@ -14,7 +14,7 @@ use heapless::{String, Vec};
 pub const TEXT_MAX: usize = 1024;
 
 /// The most words of one command.
-pub const WORDS_MAX: usize = 32;
+pub const WORDS_MAX: usize = 64;
 
 /// What ended a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
