@@ -31,6 +31,18 @@ pub trait FrameAccess {
     fn half_words(&self, mfn: Mfn) -> &HalfWords;
     /// The frame as bytes.
     fn bytes(&self, mfn: Mfn) -> &Bytes;
+    /// The byte at machine address `maddr`.
+    #[inline(always)]
+    #[allow(clippy::indexing_slicing)] // The index is masked to the array's length.
+    fn byte_at(&self, maddr: u64) -> &AtomicU8 {
+        &self.bytes(Mfn::new(maddr >> 12))[(maddr & 0xfff) as usize]
+    }
+    /// The 32-bit word that machine address `maddr` lies in.
+    #[inline(always)]
+    #[allow(clippy::indexing_slicing)] // As above.
+    fn half_word_at(&self, maddr: u64) -> &AtomicU32 {
+        &self.half_words(Mfn::new(maddr >> 12))[(maddr >> 2 & 0x3ff) as usize]
+    }
     /// Fills the frame with zeros.
     fn zero(&self, mfn: Mfn);
     /// Copies a whole frame.

@@ -4,7 +4,7 @@
 //! picked it holds the lock until it switches away, and reaches the state without
 //! further ado. [`Vcpu`] around it is what other CPUs may look at and poke: atomics.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use pv_abi::types::{DomId, Mfn, VcpuId};
 use spin::Mutex;
@@ -128,51 +128,41 @@ impl Vcpu {
 
     /// A byte of the `vcpu_info`.
     #[inline(always)]
-    fn info_byte<'a>(
-        &self,
-        access: &'a impl FrameAccess,
-        offset: u64,
-    ) -> Option<&'a core::sync::atomic::AtomicU8> {
-        let at = self.info_address() + offset;
-        access.bytes(Mfn::new(at >> 12)).get((at & 0xfff) as usize)
+    fn info_byte<'a>(&self, access: &'a impl FrameAccess, offset: u64) -> &'a AtomicU8 {
+        access.byte_at(self.info_address() + offset)
     }
 
     /// `evtchn_upcall_pending`.
     #[inline(always)]
     pub fn upcall_pending(&self, access: &impl FrameAccess) -> bool {
         // Sequentially consistent, as is setting it: see `sched::run::VcpuRun::block`.
-        self.info_byte(access, 0).is_some_and(|b| b.load(Ordering::SeqCst) != 0)
+        self.info_byte(access, 0).load(Ordering::SeqCst) != 0
     }
 
     /// Sets `evtchn_upcall_pending`; returns whether it was set before.
     #[inline(always)]
     pub fn set_upcall_pending(&self, access: &impl FrameAccess) -> bool {
-        self.info_byte(access, 0).is_some_and(|b| b.swap(1, Ordering::SeqCst) != 0)
+        self.info_byte(access, 0).swap(1, Ordering::SeqCst) != 0
     }
 
     /// Whether an upcall is pending and not masked.
     #[inline(always)]
     pub fn upcall_due(&self, access: &impl FrameAccess) -> bool {
         // Both bytes at once: the structure begins on a word.
-        let at = self.info_address();
-        let word = access.half_words(Mfn::new(at >> 12)).get((at & 0xfff) as usize / 4);
-        word.is_some_and(|word| {
-            let [pending, mask, ..] = word.load(Ordering::Relaxed).to_le_bytes();
-            pending != 0 && mask == 0
-        })
+        let word = access.half_word_at(self.info_address());
+        let [pending, mask, ..] = word.load(Ordering::Relaxed).to_le_bytes();
+        pending != 0 && mask == 0
     }
 
     /// `evtchn_upcall_mask`: the guest's virtual interrupt flag, inverted.
     #[inline(always)]
     pub fn upcall_masked(&self, access: &impl FrameAccess) -> bool {
-        self.info_byte(access, 1).is_some_and(|b| b.load(Ordering::Relaxed) != 0)
+        self.info_byte(access, 1).load(Ordering::Relaxed) != 0
     }
 
     /// Writes `evtchn_upcall_mask`.
     #[inline(always)]
     pub fn set_upcall_mask(&self, access: &impl FrameAccess, masked: bool) {
-        if let Some(byte) = self.info_byte(access, 1) {
-            byte.store(u8::from(masked), Ordering::Relaxed);
-        }
+        self.info_byte(access, 1).store(u8::from(masked), Ordering::Relaxed);
     }
 }

@@ -22,7 +22,7 @@
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use pv_abi::types::{Mfn, Port, VcpuId};
+use pv_abi::types::{Port, VcpuId};
 use pv_abi::{x86_32, x86_64};
 
 use crate::domain::Domain;
@@ -96,9 +96,8 @@ impl<'a> Bit<'a> {
     ) -> Option<Bit<'a>> {
         let number = port.raw() >> layout.word_shift;
         // The structure starts on a word and does not cross its frame's end.
-        let info = vcpu.info_address();
-        let index = ((info & 0xfff) >> 2) as usize + layout.selector + (number >> 5) as usize;
-        let word = access.half_words(Mfn::new(info >> 12)).get(index)?;
+        let at = layout.selector as u64 + u64::from(number >> 5);
+        let word = access.half_word_at(vcpu.info_address() + at * 4);
         Some(Bit { word, bit: 1 << (number & 31) })
     }
 

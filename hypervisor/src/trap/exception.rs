@@ -7,6 +7,7 @@ use crate::error::Stop;
 use crate::exit;
 use crate::guest::Ctx;
 use crate::platform::Platform;
+use crate::width::Width;
 
 /// The vector of the traditional system call, `int $0x80`: the one software interrupt with a
 /// gate of its own.
@@ -63,7 +64,11 @@ fn system_call<P: Platform>(ctx: &mut Ctx<'_, P>) -> Result<(), Stop> {
 /// Whether `int $vector` is allowed where the guest runs. A kernel counts as ring 1.
 #[inline(always)]
 pub(super) fn may_raise<P: Platform>(ctx: &Ctx<'_, P>, vector: u8) -> bool {
-    let ring = if bounce::in_kernel(ctx) { 1 } else { 3 };
+    let ring = match ctx.width() {
+        Width::Pv32 => ctx.regs.cs as u8 & 3,
+        Width::Pv64 if bounce::in_kernel(ctx) => 1,
+        Width::Pv64 => 3,
+    };
     let trap = ctx.state.traps.get(vector);
     trap.dpl >= ring && trap.target.is_set()
 }

@@ -115,6 +115,13 @@ resume_iretq:
     call    \handler
     .endm
 
+    .balign 8
+/* What stands for error code (none) and vector in the frames of the two. */
+int80_slot:
+    .long   0, 0x80
+hypercall_slot:
+    .long   0, 0x82
+
     .globl page_fault_entry
     .type page_fault_entry, @function
 /* #PF. In: error code on top of an interrupt frame; any ring. Out: as any_entry. */
@@ -130,8 +137,7 @@ page_fault_entry:
     .type int80_entry, @function
 /* int $0x80 from any guest ring: most often a system call. As hypercall_entry. */
 int80_entry:
-    pushq   $0
-    movl    $0x80, 4(%rsp)
+    pushq   int80_slot(%rip)
     short_entry {guest_int80}
     jmp     resume_short
     .size int80_entry, . - int80_entry
@@ -141,8 +147,7 @@ int80_entry:
 /* int $0x82 from Ring 1. In: interrupt frame at rsp; eax = number, ebx ecx edx esi edi (ebp)
    = arguments; IF=0. Out: in the guest; every register but eax as it was, bar continuations. */
 hypercall_entry:
-    pushq   $0
-    movl    $0x82, 4(%rsp)
+    pushq   hypercall_slot(%rip)
     short_entry {guest_hypercall}
 
 /* In: rsp = UserRegs - 8, of a pv32 guest; r12 to r15 are dead. Out: in the guest. */

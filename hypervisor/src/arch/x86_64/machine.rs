@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use core::arch::asm;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use pv_abi::errno::Errno;
 use pv_abi::types::Mfn;
@@ -50,6 +50,16 @@ impl FrameAccess for Machine {
     fn bytes(&self, mfn: Mfn) -> &Bytes {
         // SAFETY: as in `words`.
         unsafe { &*(direct(mfn) as *const Bytes) }
+    }
+    #[inline(always)]
+    fn byte_at(&self, maddr: u64) -> &AtomicU8 {
+        // SAFETY: as in `words`.
+        unsafe { &*((DIRECT_MAP + maddr) as *const AtomicU8) }
+    }
+    #[inline(always)]
+    fn half_word_at(&self, maddr: u64) -> &AtomicU32 {
+        // SAFETY: as in `words`; aligned by the mask.
+        unsafe { &*((DIRECT_MAP + (maddr & !3)) as *const AtomicU32) }
     }
     fn zero(&self, mfn: Mfn) {
         // SAFETY: 1. As in `words`. 2. Plain stores race with a guest's at worst, whose loss it is.

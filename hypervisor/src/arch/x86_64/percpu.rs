@@ -22,6 +22,8 @@ use crate::system::System;
 /// idles, until another one is to run.
 #[derive(Clone, Copy)]
 pub struct Loaded {
+    /// The machine.
+    pub sys: &'static System<Machine>,
     /// Its domain.
     pub domain: &'static Domain,
     /// Its shared half.
@@ -88,11 +90,10 @@ impl CpuInfo {
     /// 1. The CPU entered from the loaded vCPU and has not left it. 2. No other `Ctx` is alive.
     #[inline(always)]
     pub unsafe fn ctx(&self) -> Option<Ctx<'static, Machine>> {
-        let sys = self.system.get()?;
         let loaded = self.loaded.get()?;
         // SAFETY: 1. `loaded.state` is locked by this CPU, and `regs` is the frame at the top
         //            of its stack; caller: nobody else has references to either.
         let (state, regs) = unsafe { (&mut *loaded.state, &mut *self.regs()) };
-        Some(Ctx { sys, domain: loaded.domain, vcpu: loaded.vcpu, state, regs })
+        Some(Ctx { sys: loaded.sys, domain: loaded.domain, vcpu: loaded.vcpu, state, regs })
     }
 }

@@ -138,7 +138,7 @@ fn load(
 ) {
     let guard = vcpu.state.lock();
     let state: *mut VcpuState = spin::MutexGuard::leak(guard);
-    cpu.loaded.set(Some(Loaded { domain, vcpu, state }));
+    cpu.loaded.set(Some(Loaded { sys, domain, vcpu, state }));
     // SAFETY: 1. Just locked. 2. The frame at the top of the stack belongs to nobody now.
     let Some(ctx) = (unsafe { cpu.ctx() }) else { return };
     *ctx.regs = ctx.state.regs;
