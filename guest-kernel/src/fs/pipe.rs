@@ -76,6 +76,7 @@ impl Writer {
                 (count, state.readers)
             });
             if !readers {
+                let _ = signal::send(scheduler::current().pid, signal::SIGPIPE);
                 return Err(EPIPE);
             }
             if count > 0 || bytes.is_empty() {

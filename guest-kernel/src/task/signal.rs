@@ -22,6 +22,8 @@ pub const SIGFPE: u32 = 8;
 pub const SIGKILL: u32 = 9;
 /// Memory that is not there.
 pub const SIGSEGV: u32 = 11;
+/// Wrote to a pipe that nobody reads.
+pub const SIGPIPE: u32 = 13;
 /// Interrupted from the terminal.
 pub const SIGINT: u32 = 2;
 
