@@ -19,8 +19,9 @@ use crate::emulator::{Emulator, Machine};
 use crate::iso;
 use crate::scratch::Scratch;
 
-/// A model with SMEP, SMAP, PCID and invariant TSC.
-const CPU: &str = "corei7_icelake_u";
+/// A model with SMEP, SMAP, PCID and invariant TSC. Later ones state a TSC frequency by CPUID,
+/// which is not that of [`INSTRUCTIONS_PER_SECOND`].
+const CPU: &str = "broadwell_ult";
 /// Instructions per second of virtual time: near to what a desktop does in real time.
 const INSTRUCTIONS_PER_SECOND: u32 = 50_000_000;
 /// How long Bochs may take to open its serial port.
@@ -29,7 +30,10 @@ const CONNECT: Duration = Duration::from_secs(20);
 /// Boots a machine.
 pub fn start(machine: &Machine) -> Result<Emulator> {
     let scratch = Scratch::new()?;
-    iso::write(&scratch.path().join("disc"), machine, 0)?;
+    // Without an exit device, "end" would mean to restart the machine.
+    let hypervisor_args = format!("{} noreboot", machine.hypervisor_args);
+    let on_disc = Machine { hypervisor_args, ..machine.clone() };
+    iso::write(&scratch.path().join("disc"), &on_disc, 0)?;
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("no loopback interface")?;
     let port = listener.local_addr()?.port();
     fs::write(scratch.path().join("bochsrc"), configuration(machine, port))?;

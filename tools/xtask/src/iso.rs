@@ -159,9 +159,7 @@ mod tests {
         };
         let menu = menu(&machine, 0);
         assert!(menu.contains("    multiboot /boot/ferrule 'console=com1' 'debug-exit'\n"));
-        assert!(
-            menu.contains("    multiboot2 /boot/ferrule 'console=com1' 'debug-exit'\n")
-        );
+        assert!(menu.contains("    multiboot2 /boot/ferrule 'console=com1' 'debug-exit'\n"));
         assert!(menu.contains(r"    module /boot/kernel 'exec=a%0Ab' 'it'\''s;$x'"));
         assert!(menu.contains("    module2 /boot/initrd\n"));
         assert!(menu.starts_with("set timeout=0\n"));

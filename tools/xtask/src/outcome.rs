@@ -6,7 +6,8 @@
 //! panic, 0x21 a refused domain 0 or command line, 0x22 the debug key `Q`.
 //!
 //! Bochs has no such device; there the hypervisor's last log line says the same:
-//! `domain 0 shutdown: REASON`, `PANIC`, `refused`, `quit`.
+//! `d0 shut down: REASON`, `PANIC: …`, an error about the command line or domain 0,
+//! and the debug key's `quitting`.
 
 /// The text of `run --help` on exit codes.
 pub const EXIT_CODES: &str = "Exit codes:
@@ -91,16 +92,17 @@ impl Outcome {
     /// What a line of the console says, for emulators without an exit device.
     pub fn from_line(line: &str) -> Option<Self> {
         let text = hypervisor_text(line)?;
-        if let Some((_, reason)) = text.split_once("domain 0 shutdown: ") {
+        if let Some(reason) = text.strip_prefix("d0 shut down: ") {
             let word = reason.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or("");
             let found = Reason::ALL.iter().find(|(_, name)| *name == word);
             return found.map(|(reason, _)| Self::Shutdown(*reason));
         }
-        let text = text.strip_prefix("error: ").unwrap_or(text);
+        if let Some(error) = text.strip_prefix("error: ") {
+            let fatal = error.starts_with("command line") || error.contains("domain 0");
+            return fatal.then_some(Self::Refused);
+        }
         if text.starts_with("PANIC") {
             Some(Self::Panic)
-        } else if text.contains("refused") {
-            Some(Self::Refused)
         } else if text.starts_with("quit") {
             Some(Self::Quit)
         } else {
@@ -168,14 +170,16 @@ mod tests {
     #[test]
     fn lines_say_the_same() {
         let seen = |line| Outcome::from_line(line);
-        let shut = "(FR) [1.234] d0 domain 0 shutdown: crash\r";
+        let shut = "(FR) [1.234] d0 shut down: crash\r";
         assert_eq!(seen(shut), Some(Outcome::Shutdown(Reason::Crash)));
-        let soft = "(FR) [1.234] domain 0 shutdown: soft_reset";
+        let soft = "(FR) [1.234] d0 shut down: soft_reset";
         assert_eq!(seen(soft), Some(Outcome::Shutdown(Reason::SoftReset)));
         assert_eq!(seen("(FR) [0.500] PANIC at src/main.rs:1:2"), Some(Outcome::Panic));
-        let refused = "(FR) [0.500] error: domain 0 refused: not an ELF file";
+        let refused = "(FR) [0.500] error: domain 0: not an ELF file";
         assert_eq!(seen(refused), Some(Outcome::Refused));
+        let option = "(FR) [0.000] error: command line: unknown option 'x'";
+        assert_eq!(seen(option), Some(Outcome::Refused));
         assert_eq!(seen("(FR) [0.500] warning: PANICs are rare"), None);
-        assert_eq!(seen("domain 0 shutdown: poweroff"), None); // a guest's line
+        assert_eq!(seen("d0 shut down: poweroff"), None); // a guest's line
     }
 }

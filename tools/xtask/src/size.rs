@@ -113,7 +113,7 @@ fn boot(ws: &Workspace, memory_mib: u32) -> Result<()> {
         hypervisor: ws.image(),
         hypervisor_args: "console=com1 debug-exit".into(),
         kernel: ws.guest_kernel(),
-        kernel_args: exec_word("uname"),
+        kernel_args: exec_word("cat /etc/motd"),
         initrd: Some(ws.initrd()),
         memory_mib,
         cpus: 1,

@@ -196,7 +196,7 @@ pub fn disc<'a>(builds: &'a Builds<'a>, name: &str, uefi: bool) -> Test<'a> {
         if uefi && firmware.is_none() {
             return Ended::failed("no UEFI firmware (Debian's package ovmf)".into());
         }
-        let commands = "uname";
+        let commands = "cat /etc/motd";
         let booted = Scratch::new().and_then(|scratch| {
             let disc = scratch.path().join("ferrule.iso");
             iso::write(&disc, &machine(builds.ws, commands, Kind::Qemu), 0)?;
