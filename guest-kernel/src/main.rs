@@ -29,6 +29,9 @@ fn main(start_info: &'static StartInfo) -> ! {
 
     let megabytes = u64::from(start_info.nr_pages) * 4096 / (1 << 20);
     println!("Ferrule guest kernel {} in ring 1, {megabytes} MiB", env!("CARGO_PKG_VERSION"));
+    if start_info.nr_pages > mm::direct::LIMIT {
+        println!("only the first {} MiB are used", mm::direct::LIMIT / 256);
+    }
 
     let mut kernel = Services::new(start_info);
     let line = start_info.cmd_line.split(|byte| *byte == 0).next().unwrap_or_default();

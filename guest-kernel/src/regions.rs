@@ -10,6 +10,9 @@ use alloc::vec::Vec;
 /// Bytes of a page.
 const PAGE: u32 = 4096;
 
+/// Most regions of an address space: their list is the kernel's memory.
+const REGIONS: usize = 1024;
+
 /// What a page shows when it is first touched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Source {
@@ -105,6 +108,11 @@ impl Regions {
     /// None yet.
     pub const fn new() -> Self {
         Self { list: Vec::new() }
+    }
+
+    /// Whether there are as many as there may be; a change can add two.
+    pub fn is_full(&self) -> bool {
+        self.list.len() + 2 > REGIONS
     }
 
     /// In order of addresses.
@@ -264,6 +272,18 @@ mod tests {
         assert_eq!(regions.find_free(0x5000, 0x1000, 0x9000), None);
         regions.insert(zero(0x0000, 0x2000));
         assert_eq!(regions.find_free(0x4000, 0x1000, 0x9000), None);
+    }
+
+    #[test]
+    fn there_are_only_so_many() {
+        let mut regions = Regions::new();
+        let mut at = 0x1000;
+        while !regions.is_full() {
+            regions.insert(zero(at, at + 0x1000));
+            at += 0x2000;
+        }
+        regions.remove(0, u32::MAX);
+        assert!(!regions.is_full() && regions.iter().count() == 0);
     }
 
     #[test]

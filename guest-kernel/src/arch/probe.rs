@@ -50,6 +50,7 @@ impl Fault {
 core::arch::global_asm!(
     r#"
     .pushsection .text, "ax", @progbits
+    .globl probe_call
     .type probe_call, @function
     /* u32 probe_call(f, argument, *stack): calls f(argument) and returns 0, or 1 when probe_end was
        called meanwhile. Leaves its stack pointer in *stack. cdecl. */
@@ -68,6 +69,7 @@ probe_call:
     jmp 1f
 
     /* probe_end(stack): makes the probe_call with that stack pointer return 1. */
+    .globl probe_end
     .type probe_end, @function
 probe_end:
     movl 4(%esp), %esp
@@ -81,6 +83,7 @@ probe_end:
 
     /* user_start(*TrapFrame): loads all of it but vector and error, and goes there. Upcall mask
        unchanged. Never returns. */
+    .globl user_start
     .type user_start, @function
 user_start:
     movl 4(%esp), %eax

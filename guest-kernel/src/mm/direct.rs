@@ -6,8 +6,8 @@
 
 use super::frames::{self, Use};
 use super::table::{self, ENTRIES, KERNEL_RW};
-use super::{PAGE, window};
-use crate::arch::entry::VIRT_BASE;
+use super::{PAGE, p2m, window};
+use crate::arch::entry::{self, VIRT_BASE};
 use crate::sync::Guarded;
 use pv_abi::types::Pfn;
 
@@ -60,7 +60,8 @@ pub(super) fn init(unused: u32, table_pages: u32, total: u32) -> u32 {
 /// became a table for it.
 fn extend(end: u32, total: u32, spare: Pfn) -> (u32, bool) {
     let new_end = (end + 1).next_multiple_of(ENTRIES).min(total);
-    let entry_of = |frame: u32| table::entry(Pfn::new(u64::from(frame)), KERNEL_RW);
+    let flags = table::kernel_data();
+    let entry_of = |frame: u32| table::entry(Pfn::new(u64::from(frame)), flags);
     if let Some(l1) = l1_of(end) {
         let mut batch = table::Batch::new();
         for frame in end..new_end {
@@ -133,6 +134,29 @@ pub(super) fn count_boot_tables() {
     if let Some(spare) = frames::allocate(Use::Table1) {
         set_spare(spare);
     }
+}
+
+/// Gives the image the permissions that its parts are to have: code is not written, data not
+/// executed. The builder maps everything writable and executable.
+pub(super) fn protect_image() {
+    let [code, rodata, data] = entry::image();
+    let read_only = table::KERNEL_RO;
+    let parts = [
+        (code, read_only),
+        (rodata, read_only | table::no_execute()),
+        (data, table::kernel_data()),
+    ];
+    let mut batch = table::Batch::new();
+    for (range, flags) in parts {
+        for address in range.step_by(PAGE as usize) {
+            // Data pages that lead elsewhere by now stay: the window on the shared info page.
+            if address != entry::shared_info_address() {
+                set_entry(&mut batch, p2m::frame_at(address), flags);
+            }
+        }
+    }
+    batch.send();
+    super::space::flush();
 }
 
 /// Adds to a batch: the frame's own mapping gets these flags.

@@ -178,8 +178,25 @@ pub(super) fn mark_boot(pfn: Pfn, used_for: Use) {
     FRAMES.with(|frames| frames.mark(pfn.raw() as u32, used_for));
 }
 
+/// Frames that only the kernel's heap and its tables may take, so that a process that takes all memory
+/// dies of it and not the kernel.
+const RESERVE: u32 = 128;
+
+/// Whether only the reserve is left.
+pub fn is_short() -> bool {
+    FRAMES.with(|frames| frames.counts[Use::Free as usize] <= RESERVE)
+}
+
 /// A frame for `used_for`, with one reference and any contents. None: out of memory.
 pub fn allocate(used_for: Use) -> Option<Pfn> {
+    if used_for != Use::Heap && is_short() {
+        return None;
+    }
+    allocate_from_reserve(used_for)
+}
+
+/// As [`allocate`], when the kernel cannot go on without.
+pub fn allocate_from_reserve(used_for: Use) -> Option<Pfn> {
     let fresh = FRAMES.with(|frames| match frames.take() {
         Some(frame) => {
             frames.mark(frame, used_for);
@@ -205,7 +222,7 @@ pub fn allocate(used_for: Use) -> Option<Pfn> {
                 frames.take_fresh(used_for)
             });
             match fresh {
-                None if reach == Reach::Extended => allocate(used_for),
+                None if reach == Reach::Extended => allocate_from_reserve(used_for),
                 fresh => fresh,
             }
         }

@@ -49,6 +49,7 @@ pub fn init(start_info: &'static StartInfo) {
     p2m::init(start_info);
     table::init(start_info);
     frames::init(start_info);
+    direct::protect_image();
     window::init();
 }
 

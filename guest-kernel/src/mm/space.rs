@@ -8,8 +8,9 @@
 
 use super::frames::{self, Use};
 use super::table::{self, Batch, COPY_ON_WRITE, ENTRIES, L1_SPAN, PRESENT, ROOT_ENTRY, USER_TABLE};
-use super::table::{ACCESSED_DIRTY, KERNEL_RO, KERNEL_RW, USER, WRITE};
+use super::table::{ACCESSED_DIRTY, KERNEL_RO, USER, WRITE};
 use super::{PAGE, direct, p2m};
+use crate::arch::abi::MmuextOp;
 use crate::arch::calls;
 use crate::regions::Access;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -73,20 +74,23 @@ pub fn flush() {
     mmuext(mmu::MMUEXT_TLB_FLUSH_LOCAL, 0);
 }
 
-fn load(root: Pfn) {
-    if CURRENT.swap(root.raw() as u32, Ordering::Relaxed) != root.raw() as u32 {
-        mmuext(mmu::MMUEXT_NEW_BASEPTR, p2m::mfn(root).raw() as u32);
-    }
+/// The operation that loads the space with this L3, to be made at once; none when it is loaded.
+pub fn activation(root: Pfn) -> Option<MmuextOp> {
+    let new = root.raw() as u32;
+    (CURRENT.swap(new, Ordering::Relaxed) != new)
+        .then(|| calls::mmuext(mmu::MMUEXT_NEW_BASEPTR, p2m::mfn(root).raw() as u32, 0))
 }
 
 /// Loads the space with this L3.
 pub fn activate(root: Pfn) {
-    load(root);
+    if let Some(operation) = activation(root) {
+        mmuext(operation.cmd, operation.arg1);
+    }
 }
 
 /// Loads the kernel's own space, so that the current one may go.
 pub fn leave() {
-    load(table::boot_root());
+    activate(table::boot_root());
 }
 
 impl Space {
@@ -285,7 +289,8 @@ impl Space {
     /// Makes the tables the hypervisor's to check, and live.
     pub fn pin(&mut self) {
         let mut batch = Batch::new();
-        self.for_each_table(|pfn| direct::set_entry(&mut batch, pfn, KERNEL_RO));
+        let flags = KERNEL_RO | table::no_execute();
+        self.for_each_table(|pfn| direct::set_entry(&mut batch, pfn, flags));
         batch.send();
         // No flush: the hypervisor drops writable translations of what becomes a table.
         mmuext(mmu::MMUEXT_PIN_L3_TABLE, p2m::mfn(self.root).raw() as u32);
@@ -315,7 +320,8 @@ impl Drop for Space {
         let free = |some: &mut Vec<Pfn, 64>| {
             if pinned {
                 let mut batch = Batch::new();
-                some.iter().for_each(|pfn| direct::set_entry(&mut batch, *pfn, KERNEL_RW));
+                let flags = table::kernel_data();
+                some.iter().for_each(|pfn| direct::set_entry(&mut batch, *pfn, flags));
                 batch.send();
                 flush();
             }

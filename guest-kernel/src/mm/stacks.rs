@@ -34,6 +34,9 @@ pub struct Stack {
 impl Stack {
     /// A stack. None: out of memory or of addresses.
     pub fn new() -> Option<Self> {
+        if super::frames::is_short() {
+            return None;
+        }
         let fresh = POOL.with(|pool| match pool.free.pop() {
             Some(bottom) => Ok(bottom),
             None => {
@@ -50,6 +53,7 @@ impl Stack {
             Err(Some(bottom)) if window::map(bottom, BYTES / PAGE, Use::Kernel) => {
                 Some(Self { bottom })
             }
+            // Of the addresses there are more than of the frames.
             Err(_) => None,
         }
     }

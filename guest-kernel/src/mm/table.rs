@@ -25,7 +25,7 @@ pub const COPY_ON_WRITE: u64 = 1 << 9;
 /// Entry bit: not executable.
 const NO_EXECUTE: u64 = 1 << 63;
 
-/// A kernel page that may be written.
+/// A kernel page that may be written (and an L2 entry of the kernel's gigabyte).
 pub const KERNEL_RW: u64 = PRESENT | WRITE | ACCESSED_DIRTY;
 /// A kernel page that may only be read: page tables, descriptor tables.
 pub const KERNEL_RO: u64 = PRESENT | ACCESSED_DIRTY;
@@ -87,6 +87,11 @@ pub fn target(entry: u64) -> Option<Pfn> {
         return None;
     }
     p2m::pfn(Mfn::new((entry & 0x000f_ffff_ffff_f000) >> 12))
+}
+
+/// The flags of kernel pages that hold data: written, never executed.
+pub fn kernel_data() -> u64 {
+    KERNEL_RW | no_execute()
 }
 
 /// Reads entry `index` of the table in `pfn`.
@@ -169,12 +174,12 @@ pub fn set_va(va: u32, entry: u64) {
 
 /// Makes a frame's own mapping read-only, so that it may become a table.
 pub fn protect(pfn: Pfn) {
-    set_va(p2m::address(pfn), entry(pfn, KERNEL_RO));
+    set_va(p2m::address(pfn), entry(pfn, KERNEL_RO | no_execute()));
 }
 
 /// Makes the mapping of a frame that is a table no longer writable again.
 pub fn unprotect(pfn: Pfn) {
-    set_va(p2m::address(pfn), entry(pfn, KERNEL_RW));
+    set_va(p2m::address(pfn), entry(pfn, kernel_data()));
 }
 
 /// The L1 that maps kernel address `va`, made where it is missing. None: out of memory.
@@ -183,7 +188,7 @@ pub fn kernel_l1(va: u32) -> Option<Pfn> {
     if let Some(l1) = target(read(kernel_l2(), index)) {
         return Some(l1);
     }
-    let l1 = frames::allocate(frames::Use::Table1)?;
+    let l1 = frames::allocate_from_reserve(frames::Use::Table1)?;
     frames::clear(l1);
     protect(l1);
     set(kernel_l2(), index, entry(l1, KERNEL_RW));

@@ -110,6 +110,9 @@ pub fn mmap2(call: &mut Call<'_>) -> Result {
     }
     let size = pages(length).filter(|size| *size <= USER_END).ok_or(ENOMEM)?;
     with(call, |memory| {
+        if memory.regions.is_full() {
+            return Err(ENOMEM);
+        }
         let start = if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 {
             if !address.is_multiple_of(PAGE) {
                 return Err(EINVAL);
@@ -156,6 +159,9 @@ pub fn munmap(call: &mut Call<'_>) -> Result {
         return Err(EINVAL);
     }
     with(call, |memory| {
+        if memory.regions.is_full() {
+            return Err(ENOMEM);
+        }
         memory.regions.remove(start, end);
         memory.space.unmap(start, end);
         Ok(0)
@@ -170,7 +176,7 @@ pub fn mprotect(call: &mut Call<'_>) -> Result {
     let access = access(call.c())?;
     let (start, end) = range(call.a(), call.b()).ok_or(ENOMEM)?;
     with(call, |memory| {
-        if !memory.regions.covers(start, end) {
+        if memory.regions.is_full() || !memory.regions.covers(start, end) {
             return Err(ENOMEM);
         }
         memory.regions.protect(start, end, access);

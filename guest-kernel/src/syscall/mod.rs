@@ -95,6 +95,7 @@ table! {
     13 time => time::time,
     19 lseek => file::lseek,
     20 getpid => process::getpid,
+    29 pause => time::pause,
     33 access => file::access,
     37 kill => process::kill,
     41 dup => file::dup,
@@ -133,12 +134,14 @@ table! {
     252 exit_group => process::exit,
     258 set_tid_address => process::getpid,
     265 clock_gettime => time::clock_gettime,
+    267 clock_nanosleep => time::clock_nanosleep,
     295 openat => file::openat,
     300 fstatat64 => file::fstatat64,
     330 dup3 => file::dup3,
     331 pipe2 => file::pipe2,
     355 getrandom => process::getrandom,
     403 clock_gettime64 => time::clock_gettime64,
+    407 clock_nanosleep_time64 => time::clock_nanosleep_time64,
 }
 
 /// Serves the system call that `frame` asks for.

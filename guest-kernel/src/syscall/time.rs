@@ -63,7 +63,10 @@ pub fn clock_gettime64(call: &mut Call<'_>) -> Result {
 /// `nanosleep(*timespec, *rest)`. Nothing interrupts it but death, so there is never a rest.
 pub fn nanosleep(call: &mut Call<'_>) -> Result {
     let [seconds, nanoseconds]: [u32; 2] = read_user(call.a())?;
-    let deadline = clock::now().saturating_add(duration(seconds, nanoseconds)?);
+    sleep_until(clock::now().saturating_add(duration(seconds, nanoseconds)?))
+}
+
+fn sleep_until(deadline: u64) -> Result {
     let _masked = Masked::new();
     while clock::now() < deadline {
         if signal::is_pending() {
@@ -72,4 +75,40 @@ pub fn nanosleep(call: &mut Call<'_>) -> Result {
         scheduler::sleep(0, deadline);
     }
     Ok(0)
+}
+
+/// Sleeps by a clock: for a while, or (`TIMER_ABSTIME`) until it shows a time.
+fn clock_sleep(id: u32, flags: u32, seconds: u32, nanoseconds: u32) -> Result {
+    let (now_s, now_ns) = read(id)?;
+    let time = duration(seconds, nanoseconds)?;
+    let wait = match flags {
+        0 => time,
+        1 => time.saturating_sub(now_s.saturating_mul(1_000_000_000) + u64::from(now_ns)),
+        _ => return Err(EINVAL),
+    };
+    sleep_until(clock::now().saturating_add(wait))
+}
+
+/// `clock_nanosleep(clock, flags, *timespec, *rest)`, 32 bits.
+pub fn clock_nanosleep(call: &mut Call<'_>) -> Result {
+    let [seconds, nanoseconds]: [u32; 2] = read_user(call.c())?;
+    clock_sleep(call.a(), call.b(), seconds, nanoseconds)
+}
+
+/// `clock_nanosleep_time64(clock, flags, *timespec, *rest)`. More than 68 years are too many.
+pub fn clock_nanosleep_time64(call: &mut Call<'_>) -> Result {
+    let [seconds, high, nanoseconds, _]: [u32; 4] = read_user(call.c())?;
+    if high != 0 {
+        return Err(EINVAL);
+    }
+    clock_sleep(call.a(), call.b(), seconds, nanoseconds)
+}
+
+/// `pause()`: nothing but death ends it.
+pub fn pause(_: &mut Call<'_>) -> Result {
+    let _masked = Masked::new();
+    while !signal::is_pending() {
+        scheduler::sleep(0, 0);
+    }
+    Err(EINTR)
 }

@@ -6,8 +6,10 @@
 //! slice when others wait for the CPU.
 #![allow(unsafe_code)] // UNSAFETY: switches stacks; lends the running task without a count.
 
+use super::process::Process;
 use super::switch::{self, Saved};
 use super::{State, Task};
+use crate::arch::abi::{FLAT_RING1_SS, MulticallEntry};
 use crate::arch::trap::{TrapFrame, WORK};
 use crate::arch::{calls, events};
 use crate::mm::space;
@@ -18,6 +20,8 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use pv_abi::hypercall;
+use pv_abi::types::DOMID_SELF;
 
 /// Nanoseconds that a task may run while others wait.
 const SLICE_NS: u64 = 10_000_000;
@@ -115,7 +119,7 @@ pub fn start_kernel(name: &str, function: extern "C" fn(u32) -> !, argument: u32
 pub fn start_process(
     name: &str,
     parent: u32,
-    process: super::process::Process,
+    process: Process,
     registers: &TrapFrame,
     tid_at: u32,
 ) -> Option<u32> {
@@ -383,15 +387,34 @@ fn switch_to(next: Arc<Task>, slept: u64) {
         process.context.save();
     }
     if let Some(process) = &next.process {
-        space::activate(process.root());
-        if let Some(stack) = &next.stack {
-            let _ = calls::stack_switch(stack.top());
-        }
-        process.context.load();
+        load(process, next.stack.as_ref());
     }
     // SAFETY: 1. `previous` runs and `next` does not; the list of tasks keeps both. 2. Address
     // space, kernel stack and context were switched. A kernel task runs in any address space.
     unsafe { switch::switch(&previous.saved, &next.saved) }
+}
+
+/// Gives the vCPU a process's address space, kernel stack and context, in one crossing.
+fn load(process: &Process, stack: Option<&Stack>) {
+    let mut batch: heapless::Vec<MulticallEntry, 2> = heapless::Vec::new();
+    let operation = space::activation(process.root());
+    if let Some(operation) = &operation {
+        let at = core::ptr::from_ref(operation).expose_provenance() as u32;
+        let arguments = [at, 1, 0, u32::from(DOMID_SELF)];
+        let _ = batch.push(calls::call(hypercall::MMUEXT_OP, &arguments));
+    }
+    if let Some(stack) = stack {
+        let arguments = [u32::from(FLAT_RING1_SS), stack.top()];
+        let _ = batch.push(calls::call(hypercall::STACK_SWITCH, &arguments));
+    }
+    // SAFETY: 1. The process's tables are pinned and share the kernel's half: no kernel mapping
+    // changes. 2. The stack is the next task's own. 3. `operation` outlives the call.
+    let outcome = unsafe { calls::multicall(&mut batch) };
+    assert!(
+        outcome.is_ok() && batch.iter().all(|call| call.result == 0),
+        "cannot switch to a process: {batch:?}"
+    );
+    process.context.load();
 }
 
 /// First thing of a new task, upcalls masked.
