@@ -36,9 +36,9 @@ pub const PF_WRITE: u32 = 2;
 pub const PF_USER: u32 = 4;
 
 /// Runs `f` in Ring 1, which must end in this fault.
-pub fn fault(what: &str, vector: u32, error: u32, f: impl FnOnce()) -> Option<Fault> {
+pub fn fault<R>(what: &str, vector: u32, error: u32, f: impl FnOnce() -> R) -> Option<Fault> {
     match probe(f) {
-        Ok(()) => {
+        Ok(_) => {
             check!(false, "{what}: no fault, expected vector {vector} error {error:#x}");
             None
         }
@@ -55,12 +55,12 @@ pub fn fault(what: &str, vector: u32, error: u32, f: impl FnOnce()) -> Option<Fa
 }
 
 /// Runs `f` in Ring 1, which must end in #GP with this error code.
-pub fn gp(what: &str, error: u32, f: impl FnOnce()) {
+pub fn gp<R>(what: &str, error: u32, f: impl FnOnce() -> R) {
     fault(what, GP, error, f);
 }
 
 /// Runs `f` in Ring 1, which must end in a #PF at this address.
-pub fn pf(what: &str, address: u32, error: u32, f: impl FnOnce()) {
+pub fn pf<R>(what: &str, address: u32, error: u32, f: impl FnOnce() -> R) {
     if let Some(fault) = fault(what, PF, error, f) {
         check!(fault.address == address, "{what}: cr2 {:#x}, not {address:#x}", fault.address);
     }

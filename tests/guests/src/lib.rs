@@ -36,6 +36,7 @@
 //! | [`expect`] | faults that must happen, with vector and error code |
 //! | [`code`] | instructions in assembly, as functions that faults may end |
 //! | [`pages`] | spare pages, their frames and mappings; page-table entries |
+//! | [`roots`] | address spaces beside the builder's |
 //! | [`call`] | any hypercall with any arguments |
 //! | [`user`] | stays in Ring 3 |
 //! | [`machine`] | which emulator this is |
@@ -46,6 +47,7 @@ pub mod code;
 pub mod expect;
 pub mod machine;
 pub mod pages;
+pub mod roots;
 pub mod user;
 pub mod verdict;
 

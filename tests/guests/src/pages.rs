@@ -173,6 +173,12 @@ impl Page {
         Self { va, mfn: mfn_of(va) }
     }
 
+    /// The last page of the pool but `index`: for a test's loop that needs one page again and again.
+    pub fn take_again(index: u32) -> Self {
+        let va = SPARE.0.get().expose_provenance() as u32 + (POOL as u32 - 1 - index) * PAGE;
+        Self { va, mfn: mfn_of(va) }
+    }
+
     /// A page-table entry for it.
     pub fn entry(self, flags: u64) -> u64 {
         entry(self.mfn, flags)

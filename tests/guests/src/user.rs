@@ -48,9 +48,33 @@ impl User {
     /// The same with registers of the caller's choice.
     pub fn run_with(&self, code: extern "C" fn(), set: impl FnOnce(&mut TrapFrame)) -> TrapFrame {
         self.load(code);
+        self.again(set)
+    }
+
+    /// Runs what is loaded.
+    pub fn again(&self, set: impl FnOnce(&mut TrapFrame)) -> TrapFrame {
         let mut registers = user_registers(self.code.va, self.top());
         set(&mut registers);
         // SAFETY: 1. Ring 3 reaches the pages that tests opened to it: spare ones.
         unsafe { enter_user(&registers) }
+    }
+}
+
+/// Goes to Ring 3 natively with these registers, never to return: unlike a stay it leaves the
+/// kernel stack of `stack_switch` alone.
+pub fn leave(registers: &TrapFrame) -> ! {
+    // SAFETY: 1. Ring 3 reaches the pages that tests opened to it: spare ones. 2. A far way down
+    // needs nothing but the five words.
+    unsafe {
+        core::arch::asm!(
+            "push {ss}", "push {esp}", "push 0x202", "push {cs}", "push {eip}",
+            "mov ds, {ss:e}", "mov es, {ss:e}",
+            "iretd",
+            ss = in(reg) registers.ss,
+            esp = in(reg) registers.esp,
+            cs = in(reg) registers.cs,
+            eip = in(reg) registers.eip,
+            options(noreturn)
+        )
     }
 }
