@@ -33,6 +33,7 @@ pub fn prepare<P: Platform>(ctx: &mut Ctx<'_, P>) -> Next {
 }
 
 /// Makes the upcall. It masks further ones, so one is enough.
+#[inline(always)]
 fn upcall<P: Platform>(ctx: &mut Ctx<'_, P>) -> Next {
     if let Err(stop) = bounce::event(ctx) {
         stopped(ctx, stop);

@@ -37,10 +37,16 @@ impl Width {
     /// is mapped there, and how, is for the page tables to say.
     #[inline(always)]
     pub const fn range_ok(self, address: u64, len: u64) -> bool {
-        let Some(end) = address.checked_add(len) else { return false };
+        const PV32_END: u64 = 1 << 32;
+        const PV64_LOWER_END: u64 = 0x0000_8000_0000_0000;
+        const PV64_UPPER: u64 = 0xffff_8800_0000_0000;
+        // Lengths are mostly constants, so what is left is one comparison for pv32.
         match self {
-            Width::Pv32 => end <= 1 << 32,
-            Width::Pv64 => end <= 0x0000_8000_0000_0000 || address >= 0xffff_8800_0000_0000,
+            Width::Pv32 => len <= PV32_END && address <= PV32_END - len,
+            Width::Pv64 => match address.checked_add(len) {
+                Some(end) => end <= PV64_LOWER_END || address >= PV64_UPPER,
+                None => false,
+            },
         }
     }
 }

@@ -148,10 +148,10 @@ impl Vcpu {
     /// Whether an upcall is pending and not masked.
     #[inline(always)]
     pub fn upcall_due(&self, access: &impl FrameAccess) -> bool {
-        // Both bytes at once: the structure begins on a word.
+        // Both bytes at once: the structure begins on a word. Mask 0 and pending not 0 are
+        // the numbers 1 to 255.
         let word = access.half_word_at(self.info_address());
-        let [pending, mask, ..] = word.load(Ordering::Relaxed).to_le_bytes();
-        pending != 0 && mask == 0
+        (word.load(Ordering::Relaxed) as u16).wrapping_sub(1) < 0xff
     }
 
     /// `evtchn_upcall_mask`: the guest's virtual interrupt flag, inverted.

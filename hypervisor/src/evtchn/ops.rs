@@ -10,10 +10,11 @@ use pv_abi::event_channel::{
     EvtchnAllocUnbound, EvtchnBindInterdomain, EvtchnBindIpi, EvtchnBindVcpu, EvtchnBindVirq,
     EvtchnClose, EvtchnSend, EvtchnStatus, EvtchnStatusInterdomain, EvtchnUnmask,
 };
-use pv_abi::types::Port;
+use pv_abi::types::{DomId, Port, VcpuId};
 
 use super::port::{Channel, State};
 use super::{bind, close, two_level};
+use crate::domain::Domain;
 use crate::error::HypercallResult;
 use crate::guest::Ctx;
 use crate::hypercall::Args;
@@ -23,6 +24,7 @@ use crate::platform::Platform;
 ///
 /// `ENOSYS` for commands that are not there (physical interrupts, reset, the FIFO ABI),
 /// `EFAULT` if the argument cannot be read or written; else as each operation says.
+#[inline(always)]
 pub fn event_channel_op<P: Platform>(ctx: &mut Ctx<'_, P>, args: &mut Args) -> HypercallResult {
     let [cmd, at, ..] = *args;
     // The one that is called all the time first.
@@ -34,6 +36,7 @@ pub fn event_channel_op<P: Platform>(ctx: &mut Ctx<'_, P>, args: &mut Args) -> H
     others(ctx, cmd as u32, at)
 }
 
+#[inline(never)]
 fn others<P: Platform>(ctx: &mut Ctx<'_, P>, cmd: u32, at: u64) -> HypercallResult {
     match cmd {
         abi::EVTCHNOP_ALLOC_UNBOUND => {
@@ -85,23 +88,34 @@ fn others<P: Platform>(ctx: &mut Ctx<'_, P>, cmd: u32, at: u64) -> HypercallResu
 fn send<P: Platform>(ctx: &Ctx<'_, P>, port: Port) -> Result<(), Errno> {
     let (sys, local) = (ctx.sys, ctx.domain);
     let channel = local.events.get(port).ok_or(Errno::EINVAL)?;
-    match channel.state {
-        State::Ipi => two_level::set_pending(sys, local, channel.notify, port),
-        State::Interdomain { remote, port: far } => {
-            // Loop-back channels need no look-up, and neither can be gone while we run.
-            let remote = if remote == local.id { Some(local) } else { sys.domain(remote) };
-            if let Some(remote) = remote
-                && let Some(end) = remote.events.get(far)
-                && matches!(end.state, State::Interdomain { remote, port: back }
-                    if remote == local.id && back == port)
-            {
-                two_level::set_pending(sys, remote, end.notify, far);
-            }
-        }
-        State::Unbound { .. } => {}
+    let (domain, notify, port) = match channel.state {
+        State::Ipi => (local, channel.notify, port),
+        State::Interdomain { remote, port: far } => match far_end(ctx, port, remote, far) {
+            Some((remote, notify)) => (remote, notify, far),
+            None => return Ok(()),
+        },
+        State::Unbound { .. } => return Ok(()),
         State::Virq { .. } | State::Free | State::Reserved => return Err(Errno::EINVAL),
-    }
+    };
+    two_level::set_pending(sys, domain, notify, port);
     Ok(())
+}
+
+/// The other end of the caller's `port`: its domain, and the vCPU to tell; `None` if it has
+/// been closed since the caller's was looked at.
+#[inline(always)]
+fn far_end<'a, P: Platform>(
+    ctx: &Ctx<'a, P>,
+    port: Port,
+    remote: DomId,
+    far: Port,
+) -> Option<(&'a Domain, VcpuId)> {
+    let local = ctx.domain;
+    // A loop-back channel needs no look-up.
+    let remote = if remote == local.id { local } else { ctx.sys.domain(remote)? };
+    let end = remote.events.get(far)?;
+    let ours = State::Interdomain { remote: local.id, port };
+    (end.state == ours).then_some((remote, end.notify))
 }
 
 /// `EVTCHNOP_unmask`: clears the mask of a port, and delivers what waited behind it.

@@ -2,6 +2,8 @@
 
 use pv_abi::types::{DomId, Port, VcpuId};
 
+use crate::domain::MAX_VCPUS;
+
 /// What a port is bound to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
@@ -42,6 +44,10 @@ pub struct Channel {
 /// A word of zeros: the port does not exist (yet).
 pub(super) const ABSENT: u64 = 0;
 
+/// Bits of a vCPU number.
+const VCPU_MASK: u64 = MAX_VCPUS as u64 - 1;
+const _: () = assert!(MAX_VCPUS.is_power_of_two() && VCPU_MASK <= 0xff);
+
 const FREE: u64 = 1;
 const RESERVED: u64 = 2;
 const UNBOUND: u64 = 3;
@@ -72,8 +78,7 @@ impl Channel {
             State::Virq { virq } => (VIRQ, 0, virq as u32),
             State::Ipi => (IPI, 0, 0),
         };
-        // vCPU numbers are below 32 (`domain::MAX_VCPUS`).
-        kind | (self.notify.raw() as u64 & 0xff) << 8
+        kind | (self.notify.raw() as u64 & VCPU_MASK) << 8
             | (domain as u64) << 16
             | (number as u64) << 32
     }
@@ -92,7 +97,7 @@ impl Channel {
             IPI => State::Ipi,
             _ => return None,
         };
-        Some(Channel { state, notify: VcpuId::new((word >> 8) as u32 & 0xff) })
+        Some(Channel { state, notify: VcpuId::new((word >> 8 & VCPU_MASK) as u32) })
     }
 }
 

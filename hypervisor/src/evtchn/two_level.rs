@@ -125,7 +125,21 @@ impl<'a> Bit<'a> {
 /// Makes `port` of `domain` pending, and tells vCPU `notify` if it is not masked.
 #[inline(always)]
 pub fn set_pending<P: Platform>(sys: &System<P>, domain: &Domain, notify: VcpuId, port: Port) {
-    let layout = layout(domain.width);
+    // Once with the constants of each width.
+    match domain.width {
+        Width::Pv32 => set_pending_by(sys, domain, &PV32, notify, port),
+        Width::Pv64 => set_pending_by(sys, domain, &PV64, notify, port),
+    }
+}
+
+#[inline(always)]
+fn set_pending_by<P: Platform>(
+    sys: &System<P>,
+    domain: &Domain,
+    layout: &Layout,
+    notify: VcpuId,
+    port: Port,
+) {
     let access = &sys.platform;
     let Some(pending) = Bit::of_port(access, domain, layout.pending, port) else { return };
     // (A) Before everything else: who is told must find it.

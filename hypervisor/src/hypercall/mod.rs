@@ -26,11 +26,10 @@ pub mod table;
 pub mod version;
 
 use pv_abi::errno::Errno;
-use pv_abi::hypercall as nr;
 use pv_abi::types::DomId;
 
 use crate::domain::Domain;
-use crate::error::Stop;
+use crate::error::{HypercallResult, Stop};
 use crate::guest::Ctx;
 use crate::platform::Platform;
 use crate::width::Width;
@@ -79,18 +78,15 @@ impl<P: Platform> Ctx<'_, P> {
 /// vCPU may not run on.
 #[inline(always)]
 pub fn enter<P: Platform>(ctx: &mut Ctx<'_, P>) {
-    let number = ctx.regs.rax as u32;
-    if number == nr::IRET {
-        // The end of most traps: it has no arguments, and fetching them is a third of its work.
-        return match crate::trap::iret::iret(ctx, &mut [0; 6]) {
-            Ok(value) => ctx.regs.rax = value,
-            Err(stop) => stopped(ctx, stop, &[0; 6]),
-        };
-    }
-    let mut args = ctx.args();
-    match table::dispatch(ctx, number, &mut args) {
+    table::enter(ctx, ctx.regs.rax as u32);
+}
+
+/// Puts the outcome of a hypercall into the registers.
+#[inline(always)]
+fn finish<P: Platform>(ctx: &mut Ctx<'_, P>, outcome: HypercallResult, args: &Args) {
+    match outcome {
         Ok(value) => ctx.regs.rax = value,
-        Err(stop) => stopped(ctx, stop, &args),
+        Err(stop) => stopped(ctx, stop, args),
     }
 }
 

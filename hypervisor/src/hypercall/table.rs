@@ -14,6 +14,22 @@ pub const NUMBERS: u32 = 64;
 
 macro_rules! hypercalls {
     ($($number:path => $handler:path, $name:literal;)*) => {
+        /// Makes hypercall `number` with the arguments in the registers, and puts the outcome there.
+        ///
+        /// Each arm fetches the arguments for itself: a handler that is inlined here then
+        /// costs only those that it looks at, and its result stays in a register.
+        #[inline(always)]
+        pub(super) fn enter<P: Platform>(ctx: &mut Ctx<'_, P>, number: u32) {
+            match number {
+                $($number => {
+                    let mut args = ctx.args();
+                    let outcome = $handler(ctx, &mut args);
+                    super::finish(ctx, outcome, &args);
+                })*
+                _ => super::finish(ctx, Err(Errno::ENOSYS.into()), &[0; 6]),
+            }
+        }
+
         /// Calls the handler of hypercall `number`; `ENOSYS` if there is none.
         #[inline(always)]
         pub fn dispatch<P: Platform>(

@@ -99,6 +99,12 @@ impl VcpuRun {
         State::of(self.word.load(Ordering::SeqCst))
     }
 
+    /// Whether it is on a CPU.
+    #[inline(always)]
+    pub(super) fn is_running(&self) -> bool {
+        self.word.load(Ordering::SeqCst) & !RESCHEDULE == State::Running as u32
+    }
+
     /// Whether the vCPU has been started and not been taken down.
     pub fn is_up(&self) -> bool {
         self.state() != State::Offline
@@ -114,6 +120,12 @@ impl VcpuRun {
     #[inline(always)]
     pub fn cpu(&self) -> Option<u32> {
         Some(self.cpu.load(Ordering::Relaxed)).filter(|c| *c != NO_CPU)
+    }
+
+    /// The CPU it lives on, if it was ever started: of one that runs.
+    #[inline(always)]
+    pub(super) fn home(&self) -> u32 {
+        self.cpu.load(Ordering::Relaxed)
     }
 
     /// Settles it on a CPU, once and for all; returns whether it was this call that did.

@@ -3,7 +3,6 @@
 use core::sync::atomic::Ordering;
 
 use super::policy::Waits;
-use super::run::State;
 use super::vcpu_ref::VcpuRef;
 use crate::domain::Domain;
 use crate::domain::vcpu::Vcpu;
@@ -50,17 +49,14 @@ pub fn wake<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: &Vcpu) {
 /// If it runs on this CPU we are on its way back to the guest, and look in any case.
 #[inline(always)]
 pub fn notice<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: &Vcpu) {
-    match vcpu.run.state() {
-        State::Running => {
-            if let Some(cpu) = vcpu.run.cpu()
-                && cpu != sys.platform.this_cpu()
-            {
-                sys.platform.kick(cpu);
-            }
+    if vcpu.run.is_running() {
+        let cpu = vcpu.run.home();
+        if cpu != sys.platform.this_cpu() {
+            sys.platform.kick(cpu);
         }
-        State::Blocked => wake(sys, domain, vcpu),
-        // It will see its upcalls when it runs; or never.
-        State::Runnable | State::Offline => {}
+    } else {
+        // One that waits for a CPU sees its upcalls when it runs; one that is down, never.
+        wake(sys, domain, vcpu);
     }
 }
 
