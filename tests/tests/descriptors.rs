@@ -213,7 +213,12 @@ fn an_ldt_that_cannot_be_mapped_is_the_guests_fault() {
         let cr2 = info[2].load(std::sync::atomic::Ordering::Relaxed);
         assert_eq!(u64::from(cr2), base + offset, "its own address, not ours");
     }
-    // Beyond the LDT's end.
+    // Beyond the LDT's end: by a page, by one descriptor.
+    let pages = [table(&mut guest, &[DATA]), table(&mut guest, &[DATA])];
+    assert_eq!(set_ldt(&mut guest, pages[0].va, 512), 0);
+    assert!(!guest.enter(|ctx| ldt_fault(ctx, window + 0x1_1000)));
+    assert_eq!(set_ldt(&mut guest, pages[0].va, 513), 0);
+    assert!(guest.enter(|ctx| ldt_fault(ctx, window + 0x1_1000)));
     assert!(!guest.enter(|ctx| ldt_fault(ctx, window + 0x1_f000)));
     assert!(!guest.enter(|ctx| ldt_fault(ctx, window + 0x8000)), "the GDT");
     assert!(!guest.enter(|ctx| ldt_fault(ctx, 0x1000)));

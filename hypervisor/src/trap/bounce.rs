@@ -22,6 +22,7 @@ use zerocopy::IntoBytes;
 
 use super::segment;
 use super::{Target, Trap};
+use crate::domain::vcpu::VcpuState;
 use crate::error::{Crash, Stop};
 use crate::guest::Ctx;
 use crate::guest::regs::rflags;
@@ -50,23 +51,24 @@ pub fn trap<P: Platform>(
     vector: u8,
     error_code: Option<u32>,
 ) -> Result<(), Stop> {
-    let Trap { target, masks, .. } = *ctx.state.traps.get(vector);
-    if !target.is_set() {
+    if !ctx.state.traps.get(vector).target.is_set() {
         return Err(Stop::Crash(Crash::NoHandler { vector }));
     }
-    enter(ctx, target, masks, error_code)
+    enter(ctx, error_code, |state| {
+        let Trap { target, masks, .. } = *state.traps.get(vector);
+        (target, masks)
+    })
 }
 
 /// Enters the guest's event callback; events are masked.
 #[inline(always)]
 pub fn event<P: Platform>(ctx: &mut Ctx<'_, P>) -> Result<(), Stop> {
-    let target = ctx.state.callbacks.event;
-    if !target.is_set() {
+    if !ctx.state.callbacks.event.is_set() {
         return Err(Stop::Crash(Crash::Because(
             "an event is pending, but it has no event callback",
         )));
     }
-    enter(ctx, target, true, None)
+    enter(ctx, None, |state| (state.callbacks.event, true))
 }
 
 /// Enters the guest's NMI handler.
@@ -90,66 +92,24 @@ pub fn failsafe<P: Platform>(ctx: &mut Ctx<'_, P>, segments: [u16; 4]) -> Result
     if ctx.regs.cs == target.cs && ctx.regs.rip == target.address {
         return Err(Stop::Crash(Crash::Because("its failsafe callback cannot be entered")));
     }
-    enter(ctx, target, ctx.state.callbacks.failsafe_masks, None)?;
-    let words = segments.map(u32::from);
-    let esp = (ctx.regs.rsp as u32).wrapping_sub(size_of_val(&words) as u32);
-    write_stack(ctx, ctx.regs.ss, esp, words.as_bytes())?;
+    enter(ctx, None, |state| (target, state.callbacks.failsafe_masks))?;
+    let esp = push(ctx, ctx.regs.ss, ctx.regs.rsp as u32, segments.map(u32::from))?;
     ctx.regs.rsp = esp.into();
     Ok(())
 }
 
-/// Builds the frame and sets the registers.
+/// Pushes the frame, then sets the registers to enter `handler` (and whether that masks events).
 #[inline(always)]
 fn enter<P: Platform>(
     ctx: &mut Ctx<'_, P>,
-    target: Target,
-    masks: bool,
     error_code: Option<u32>,
+    handler: impl FnOnce(&VcpuState) -> (Target, bool),
 ) -> Result<(), Stop> {
-    match ctx.width() {
-        Width::Pv32 => enter32(ctx, target, masks, error_code),
-        Width::Pv64 => Err(NO_64_BIT),
+    if ctx.width() == Width::Pv64 {
+        return Err(NO_64_BIT);
     }
-}
-
-#[inline(always)]
-fn enter32<P: Platform>(
-    ctx: &mut Ctx<'_, P>,
-    target: Target,
-    masks: bool,
-    error_code: Option<u32>,
-) -> Result<(), Stop> {
-    let access = &ctx.sys.platform;
-    let masked = ctx.vcpu.upcall_masked(access);
-    let r = &*ctx.regs;
-    let mut eflags = r.rflags as u32 & !((rflags::IF | rflags::IOPL) as u32);
-    if !masked {
-        eflags |= rflags::IF as u32;
-    }
-    if ctx.domain.assists(VMASST_TYPE_ARCHITECTURAL_IOPL) {
-        eflags |= u32::from(ctx.state.iopl) << rflags::IOPL.trailing_zeros();
-    }
-    let frame: [u32; 6] = [
-        error_code.unwrap_or(0),
-        r.rip as u32,
-        u32::from(r.cs) | u32::from(masked) << 16,
-        eflags,
-        r.rsp as u32,
-        u32::from(r.ss),
-    ];
-    let from_user = r.cs & 2 != 0;
-    let (ss, top) = if from_user {
-        (ctx.state.kernel_ss, ctx.state.kernel_sp as u32)
-    } else {
-        (r.ss, r.rsp as u32)
-    };
-    // Four lengths, each a copy of a constant size.
-    let esp = match (from_user, error_code.is_some()) {
-        (false, false) => push::<P, 3>(ctx, ss, top, &frame[1..4]),
-        (false, true) => push::<P, 4>(ctx, ss, top, &frame[..4]),
-        (true, false) => push::<P, 5>(ctx, ss, top, &frame[1..]),
-        (true, true) => push::<P, 6>(ctx, ss, top, &frame),
-    }?;
+    let (ss, esp) = push_frame32(ctx, error_code)?;
+    let (target, masks) = handler(ctx.state);
     if masks {
         ctx.vcpu.set_upcall_mask(&ctx.sys.platform, true);
     }
@@ -162,13 +122,47 @@ fn enter32<P: Platform>(
     Ok(())
 }
 
-/// Writes `N` words below `top`; returns the new top.
+/// Pushes the frame; returns the stack that it is on.
+#[inline(always)]
+fn push_frame32<P: Platform>(
+    ctx: &Ctx<'_, P>,
+    error_code: Option<u32>,
+) -> Result<(u16, u32), Stop> {
+    let masked = ctx.vcpu.upcall_masked(&ctx.sys.platform);
+    let r = &*ctx.regs;
+    let mut eflags = r.rflags as u32 & !((rflags::IF | rflags::IOPL) as u32);
+    if !masked {
+        eflags |= rflags::IF as u32;
+    }
+    if ctx.domain.assists(VMASST_TYPE_ARCHITECTURAL_IOPL) {
+        eflags |= u32::from(ctx.state.iopl) << rflags::IOPL.trailing_zeros();
+    }
+    let eip = r.rip as u32;
+    let cs = u32::from(r.cs) | u32::from(masked) << 16;
+    let (esp, ss) = (r.rsp as u32, u32::from(r.ss));
+    // From Ring 2 or 3, the stack changes.
+    if r.cs & 2 != 0 {
+        let (kernel_ss, top) = (ctx.state.kernel_ss, ctx.state.kernel_sp as u32);
+        let esp = match error_code {
+            Some(code) => push(ctx, kernel_ss, top, [code, eip, cs, eflags, esp, ss])?,
+            None => push(ctx, kernel_ss, top, [eip, cs, eflags, esp, ss])?,
+        };
+        return Ok((kernel_ss, esp));
+    }
+    let esp = match error_code {
+        Some(code) => push(ctx, r.ss, esp, [code, eip, cs, eflags])?,
+        None => push(ctx, r.ss, esp, [eip, cs, eflags])?,
+    };
+    Ok((r.ss, esp))
+}
+
+/// Writes words below `top`; returns the new top.
 #[inline(always)]
 fn push<P: Platform, const N: usize>(
     ctx: &Ctx<'_, P>,
     ss: u16,
     top: u32,
-    words: &[u32],
+    words: [u32; N],
 ) -> Result<u32, Stop> {
     let esp = top.wrapping_sub(4 * N as u32);
     write_stack(ctx, ss, esp, words.as_bytes())?;

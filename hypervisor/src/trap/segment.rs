@@ -63,13 +63,13 @@ const fn flat32(selector: u16) -> bool {
 /// The base of a pv32 segment; `None` if there is no such segment.
 #[inline(always)]
 pub fn base32<P: Platform>(ctx: &Ctx<'_, P>, selector: u16) -> Option<u32> {
-    if flat32(selector) { Some(0) } else { base32_of_own(ctx, selector) }
+    // The one that kernels use.
+    if selector == x86_32::FLAT_RING1_SS { Some(0) } else { base32_of_other(ctx, selector) }
 }
 
-/// The same for a segment of the guest's own tables.
 #[cold]
-fn base32_of_own<P: Platform>(ctx: &Ctx<'_, P>, selector: u16) -> Option<u32> {
-    descriptor(ctx, selector).map(descriptor::base)
+fn base32_of_other<P: Platform>(ctx: &Ctx<'_, P>, selector: u16) -> Option<u32> {
+    if flat32(selector) { Some(0) } else { descriptor(ctx, selector).map(descriptor::base) }
 }
 
 /// Base and mode of the code segment that the guest runs in.

@@ -24,7 +24,29 @@ macro_rules! guarded {
     };
 }
 
-/// Loads or stores of fixed sizes. `fail` is 1 before, and 0 if all of them succeeded.
+/// Stores of fixed sizes. A fault of one leads out of the function.
+macro_rules! store {
+    ([$($instruction:expr),+], $($operands:tt)*) => {{
+        // SAFETY: 1. The table's entries catch a fault of each access to guest memory.
+        //         2. The operands are registers.
+        unsafe {
+            asm!(
+                $(concat!(
+                    "2: ", $instruction, "\n",
+                    ".pushsection .ex_table, \"a\"\n",
+                    ".long 2b - ., {fault} - .\n",
+                    ".popsection",
+                ),)+
+                $($operands)*
+                fault = label { return Err(GuestFault) },
+                options(nostack, preserves_flags),
+            );
+        }
+        Ok(())
+    }};
+}
+
+/// Loads of fixed sizes. `fail` is 1 before, and 0 if all of them succeeded.
 macro_rules! access {
     ([$($instruction:expr),+], $($operands:tt)*) => {{
         let mut fail: u32 = 1;
@@ -103,12 +125,12 @@ fn word(bytes: &[u8], index: usize) -> u32 {
 pub fn copy_to(to: u64, from: &[u8]) -> Result<(), GuestFault> {
     let w = |index| word(from, index);
     match from.len() {
-        4 => access!(["mov dword ptr [{at}], {a:e}"], a = in(reg) w(0), at = in(reg) to,),
-        8 => access!(
+        4 => store!(["mov dword ptr [{at}], {a:e}"], a = in(reg) w(0), at = in(reg) to,),
+        8 => store!(
             ["mov dword ptr [{at}], {a:e}", "mov dword ptr [{at} + 4], {b:e}"],
             a = in(reg) w(0), b = in(reg) w(1), at = in(reg) to,
         ),
-        12 => access!(
+        12 => store!(
             [
                 "mov dword ptr [{at}], {a:e}",
                 "mov dword ptr [{at} + 4], {b:e}",
@@ -116,7 +138,7 @@ pub fn copy_to(to: u64, from: &[u8]) -> Result<(), GuestFault> {
             ],
             a = in(reg) w(0), b = in(reg) w(1), c = in(reg) w(2), at = in(reg) to,
         ),
-        16 => access!(
+        16 => store!(
             [
                 "mov dword ptr [{at}], {a:e}",
                 "mov dword ptr [{at} + 4], {b:e}",
@@ -126,7 +148,7 @@ pub fn copy_to(to: u64, from: &[u8]) -> Result<(), GuestFault> {
             a = in(reg) w(0), b = in(reg) w(1), c = in(reg) w(2), d = in(reg) w(3),
             at = in(reg) to,
         ),
-        20 => access!(
+        20 => store!(
             [
                 "mov dword ptr [{at}], {a:e}",
                 "mov dword ptr [{at} + 4], {b:e}",
@@ -137,7 +159,7 @@ pub fn copy_to(to: u64, from: &[u8]) -> Result<(), GuestFault> {
             a = in(reg) w(0), b = in(reg) w(1), c = in(reg) w(2), d = in(reg) w(3),
             e = in(reg) w(4), at = in(reg) to,
         ),
-        24 => access!(
+        24 => store!(
             [
                 "mov dword ptr [{at}], {a:e}",
                 "mov dword ptr [{at} + 4], {b:e}",

@@ -13,10 +13,13 @@ use crate::width::Width;
 /// The longest instruction.
 const MAX_LEN: usize = 15;
 
+/// Bytes that are read for one: what is quickly read.
+const READ_LEN: usize = 16;
+
 /// An instruction that is being decoded.
 #[derive(Clone, Debug)]
 pub struct Code {
-    bytes: [u8; MAX_LEN],
+    bytes: [u8; READ_LEN],
     /// How many bytes could be read.
     len: usize,
     /// How many are decoded.
@@ -75,8 +78,8 @@ pub struct ModRm {
 impl Code {
     /// Bytes to decode.
     pub fn new(bytes: &[u8], mode: Mode) -> Code {
-        let mut code = Code { bytes: [0; MAX_LEN], len: 0, at: 0, mode };
-        for (slot, byte) in code.bytes.iter_mut().zip(bytes) {
+        let mut code = Code { bytes: [0; READ_LEN], len: 0, at: 0, mode };
+        for (slot, byte) in code.bytes.iter_mut().take(MAX_LEN).zip(bytes) {
             *slot = *byte;
             code.len += 1;
         }
@@ -90,14 +93,19 @@ impl Code {
             Width::Pv32 => u64::from((base as u32).wrapping_add(ctx.regs.rip as u32)),
             Width::Pv64 => base.wrapping_add(ctx.regs.rip),
         };
-        let mut code = Code { bytes: [0; MAX_LEN], len: MAX_LEN, at: 0, mode };
+        let mut code = Code { bytes: [0; READ_LEN], len: MAX_LEN, at: 0, mode };
         if ctx.read_bytes(at, &mut code.bytes).is_ok() {
             return Some(code);
         }
-        // The next page may be missing, and the instruction shorter.
+        // The next page may be missing, and the instruction short enough.
         code.len = MAX_LEN.min(0x1000 - (at & 0xfff) as usize);
         ctx.read_bytes(at, code.bytes.get_mut(..code.len)?).ok()?;
         Some(code)
+    }
+
+    /// Whether the bytes begin with `prefix`.
+    pub fn starts_with(&self, prefix: &[u8]) -> bool {
+        self.bytes.get(..self.len).is_some_and(|bytes| bytes.starts_with(prefix))
     }
 
     /// The next byte.

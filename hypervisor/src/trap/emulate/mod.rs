@@ -34,9 +34,6 @@ mod selector_code {
     pub const IDT: u32 = 1 << 1;
 }
 
-/// `cpuid`.
-const CPUID: [u8; 2] = [0x0f, 0xa2];
-
 /// A #GP arrived: `int $n` to a gate that only we may use, a privileged instruction, or the
 /// guest's own fault.
 ///
@@ -69,18 +66,19 @@ fn software_interrupt<P: Platform>(ctx: &mut Ctx<'_, P>) -> Option<Result<(), St
 
 /// A #UD arrived: carries out `cpuid` if it has the prefix that asks for that.
 pub fn forced<P: Platform>(ctx: &mut Ctx<'_, P>) -> Result<bool, Stop> {
-    const LENGTH: usize = EMULATE_PREFIX.len() + CPUID.len();
-    let Some(mut code) = Code::fetch(ctx) else { return Ok(false) };
-    for expected in EMULATE_PREFIX.iter().chain(&CPUID) {
-        if code.byte() != Some(*expected) {
-            return Ok(false);
-        }
+    /// The prefix and `cpuid`.
+    const FORCED: [u8; 7] = {
+        let [a, b, c, d, e] = EMULATE_PREFIX;
+        [a, b, c, d, e, 0x0f, 0xa2]
+    };
+    if !Code::fetch(ctx).is_some_and(|code| code.starts_with(&FORCED)) {
+        return Ok(false);
     }
     let (leaf, subleaf) = (ctx.regs.rax as u32, ctx.regs.rcx as u32);
     let [eax, ebx, ecx, edx] = cpuid::leaf(ctx, leaf, subleaf).map(u64::from);
     let r = &mut *ctx.regs;
     (r.rax, r.rbx, r.rcx, r.rdx) = (eax, ebx, ecx, edx);
-    retire(ctx, LENGTH as u64)?;
+    retire(ctx, FORCED.len() as u64)?;
     Ok(true)
 }
 
