@@ -5,6 +5,7 @@
 //! standard error. Exit codes: 0 done, 1 failed, 2 wrong usage; `run` has more,
 //! see its help.
 
+mod addresses;
 mod bench;
 mod bochs;
 mod build;
@@ -20,6 +21,7 @@ mod outcome;
 mod qemu;
 mod run;
 mod scratch;
+mod session;
 mod size;
 mod symbols;
 mod terminal;
@@ -63,7 +65,7 @@ enum Verb {
     /// Print image size, Ring 0's memory and boot figures
     Size(size::Args),
     /// Name the functions at addresses of a backtrace
-    Symbols(size::symbols::Args),
+    Symbols(addresses::Args),
     /// Check formatting, clippy, the unsafe budget and the direction of imports
     Lint(lint::Args),
     /// Write the documentation, warnings as errors
@@ -80,7 +82,7 @@ fn main() -> ExitCode {
         Verb::Test(args) => test::run(args),
         Verb::Bench(args) => bench::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Size(args) => size::run(args).map(|()| ExitCode::SUCCESS),
-        Verb::Symbols(args) => size::symbols::run(args).map(|()| ExitCode::SUCCESS),
+        Verb::Symbols(args) => addresses::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Lint(args) => lint::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Doc(args) => doc::run(args).map(|()| ExitCode::SUCCESS),
     };

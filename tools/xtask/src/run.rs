@@ -5,24 +5,18 @@
 //! PV kernel, whose console comes out as it is.
 
 use std::fs;
-use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args as ClapArgs, ValueEnum};
 
-use crate::emulator::{Emulator, Machine, Watch};
-use crate::outcome::{EXIT_CODES, Outcome, Reason};
-use crate::terminal::{self, Raw};
+use crate::emulator::{Emulator, Machine};
+use crate::outcome::EXIT_CODES;
 use crate::toolchain::Toolchain;
-use crate::transcript::{self, Transcript};
 use crate::workspace::Workspace;
-use crate::{bochs, build, iso, qemu};
+use crate::{bochs, build, iso, qemu, session, terminal, transcript};
 
 /// Seconds that `--exec` may take if nothing else is said.
 const EXEC_TIMEOUT_S: u64 = 120;
@@ -128,9 +122,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let limit = args.timeout.or(args.exec.as_ref().map(|_| EXEC_TIMEOUT_S));
     let limit = limit.map(Duration::from_secs);
     let emulator = args.emulator.start(&machine)?;
+    let linked = args.kernel.clone().unwrap_or_else(|| ws.guest_kernel_elf());
     match &args.exec {
-        Some(_) => exec(emulator, limit, args.verbose),
-        None => console(emulator, limit),
+        Some(_) => session::exec(emulator, limit, args.verbose, &linked),
+        None => session::console(emulator, limit, &linked),
     }
 }
 
@@ -214,81 +209,6 @@ fn check_kernel(path: &Path) -> Result<()> {
         [] => bail!("{shown} is empty"),
         _ => bail!("{shown} is not an ELF file"),
     }
-}
-
-/// Domain 0's console on the terminal, or from and to pipes.
-fn console(mut emulator: Emulator, limit: Option<Duration>) -> Result<ExitCode> {
-    let piped = !io::stdout().is_terminal();
-    if io::stdin().is_terminal() {
-        eprintln!(
-            "run: to leave: `poweroff` in the guest; Ctrl-a three times, then Q, at the \
-             hypervisor; Ctrl-] three times kills the emulator"
-        );
-    }
-    let (open, opened) = channel();
-    let escaped = Arc::new(AtomicBool::new(false));
-    if let Some(serial) = emulator.take_input() {
-        let flag = Arc::clone(&escaped);
-        terminal::forward_keys(serial, opened, move || flag.store(true, Ordering::Relaxed));
-    }
-    let raw = Raw::take();
-    let mut out = io::stdout();
-    let outcome = loop {
-        // The receiver wakes up now and then to see whether the person wants out.
-        let watched = emulator.watch_for(Duration::from_millis(200), limit, &mut |bytes| {
-            let _ = open.send(());
-            if piped {
-                let text: Vec<_> = bytes.iter().copied().filter(|byte| *byte != b'\r').collect();
-                out.write_all(&text)?;
-            } else {
-                out.write_all(bytes)?;
-            }
-            out.flush()?;
-            Ok(Watch::On)
-        })?;
-        match watched {
-            Some(outcome) => break outcome,
-            None if escaped.load(Ordering::Relaxed) => break Outcome::Stopped,
-            None => {}
-        }
-    };
-    drop(emulator);
-    drop(raw);
-    if escaped.load(Ordering::Relaxed) {
-        eprintln!("\nrun: the emulator was killed");
-        return Ok(ExitCode::from(130));
-    }
-    if outcome != Outcome::Shutdown(Reason::Poweroff) {
-        eprintln!("run: {}", outcome.describe());
-    }
-    Ok(ExitCode::from(outcome.exit_code()))
-}
-
-/// A transcript of the guest's shell.
-fn exec(mut emulator: Emulator, limit: Option<Duration>, verbose: bool) -> Result<ExitCode> {
-    let mut transcript = Transcript::default();
-    let mut out = io::stdout().lock();
-    let mut rest: Box<dyn Write> =
-        if verbose { Box::new(io::stderr()) } else { Box::new(io::sink()) };
-    let outcome = emulator.watch(limit, &mut |bytes| {
-        transcript.feed(bytes, &mut out, &mut rest)?;
-        Ok(Watch::On)
-    })?;
-    match (&outcome, transcript.state()) {
-        (Outcome::Shutdown(Reason::Poweroff), Some(state)) => return Ok(ExitCode::from(state)),
-        (Outcome::Shutdown(Reason::Poweroff), None) => {
-            eprintln!("run: the guest powered off without telling an exit state");
-        }
-        _ => eprintln!("run: {}", outcome.describe()),
-    }
-    if !verbose {
-        eprintln!("run: the console's last lines:");
-        for line in transcript.tail() {
-            eprintln!("  | {line}");
-        }
-    }
-    let unknown = outcome == Outcome::Shutdown(Reason::Poweroff);
-    Ok(ExitCode::from(if unknown { 22 } else { outcome.exit_code() }))
 }
 
 #[cfg(test)]

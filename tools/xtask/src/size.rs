@@ -7,7 +7,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args as ClapArgs;
 use object::{Object, ObjectSection};
 
@@ -165,78 +165,6 @@ fn watch(machine: &Machine) -> Result<Boot> {
 
 fn kib(bytes: u64) -> String {
     format!("{:.1} KiB", bytes as f64 / 1024.0)
-}
-
-/// `symbols`: functions at addresses, of the hypervisor or of the guest kernel.
-pub mod symbols {
-    use object::ObjectSymbol;
-
-    use super::*;
-
-    /// What `symbols` takes.
-    #[derive(ClapArgs)]
-    pub struct Args {
-        /// Addresses in hexadecimal, with or without 0x
-        #[arg(required = true)]
-        addresses: Vec<String>,
-        /// A linked ELF file with symbols [default: hypervisor and guest kernel]
-        #[arg(long, value_name = "FILE")]
-        file: Option<std::path::PathBuf>,
-    }
-
-    /// Prints a line per address.
-    pub fn run(args: &Args) -> Result<()> {
-        let ws = Workspace::here();
-        let files = match &args.file {
-            Some(file) => vec![file.clone()],
-            None => vec![ws.hypervisor_elf(), ws.guest_kernel_elf()],
-        };
-        let mut functions = Vec::new();
-        for path in files {
-            let bytes = fs::read(&path)
-                .with_context(|| format!("cannot read {} (build it first)", path.display()))?;
-            let file = object::File::parse(&*bytes)?;
-            functions.extend(
-                file.symbols()
-                    .filter(|symbol| symbol.kind() == object::SymbolKind::Text)
-                    .filter_map(|symbol| {
-                        let name = format!("{:#}", rustc_demangle::demangle(symbol.name().ok()?));
-                        Some((symbol.address(), symbol.size(), name))
-                    }),
-            );
-        }
-        functions.sort();
-        for text in &args.addresses {
-            let digits = text.trim_start_matches("0x");
-            let address = u64::from_str_radix(digits, 16)
-                .with_context(|| format!("{text} is no hexadecimal address"))?;
-            println!("{address:#x}  {}", find(&functions, address).unwrap_or("?".into()));
-        }
-        Ok(())
-    }
-
-    /// The function that an address lies in; assembly has no sizes, so the nearest below counts.
-    fn find(functions: &[(u64, u64, String)], address: u64) -> Option<String> {
-        let after = functions.partition_point(|(start, _, _)| *start <= address);
-        let (start, size, name) = functions.get(after.checked_sub(1)?)?;
-        let offset = address - start;
-        let inside = offset < *size || (*size == 0 && offset < 4096);
-        inside.then(|| format!("{name}+{offset:#x}"))
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        fn addresses_are_inside_of_functions() {
-            let functions = [(0x1000, 0x10, "a".to_string()), (0x1010, 0, "entry".to_string())];
-            assert_eq!(find(&functions, 0x100f).unwrap(), "a+0xf");
-            assert_eq!(find(&functions, 0x1014).unwrap(), "entry+0x4");
-            assert_eq!(find(&functions, 0x9000), None);
-            assert_eq!(find(&functions, 0xfff), None);
-        }
-    }
 }
 
 #[cfg(test)]

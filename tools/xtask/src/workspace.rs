@@ -76,6 +76,11 @@ impl Workspace {
         self.target.join(GUEST_TARGET).join("release/guest-kernel")
     }
 
+    /// A micro-guest as linked, with symbols.
+    pub fn micro_guest_elf(&self, name: &str) -> PathBuf {
+        self.target.join(GUEST_TARGET).join("release").join(name)
+    }
+
     /// The default guest's initrd.
     pub fn initrd(&self) -> PathBuf {
         self.target.join("initrd.cpio")

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::Group;
 use super::manifest::Entry;
+use super::runner::{Ended, Test};
 use super::transcripts::Expected;
-use super::{Ended, Group, Test};
 use crate::build;
 use crate::emulator::{Emulator, Machine, Watch};
 use crate::outcome::{Outcome, Reason};
@@ -92,7 +93,8 @@ pub fn micro_guest<'a>(builds: &'a Builds<'a>, name: &str, entry: Entry, kind: K
             icount: false,
             gdb: false,
         };
-        judge(kind.start(&machine), patience(entry.timeout, kind), &entry.expect)
+        let ended = judge(kind.start(&machine), patience(entry.timeout, kind), &entry.expect);
+        ended.with_names_from(&builds.ws.micro_guest_elf(&guest))
     })
     .parallel()
 }
@@ -133,7 +135,8 @@ pub fn shell<'a>(builds: &'a Builds<'a>, expected: Expected, kind: Kind) -> Test
         }
         let machine = machine(builds.ws, &expected.commands, kind);
         let timeout = patience(Duration::from_secs(60), kind);
-        hold(kind.start(&machine), timeout, &expected)
+        let ended = hold(kind.start(&machine), timeout, &expected);
+        ended.with_names_from(&builds.ws.guest_kernel_elf())
     })
     .parallel()
 }

@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use super::{Ended, Group, Test};
+use super::Group;
+use super::runner::{Ended, Test};
 use crate::toolchain::{Toolchain, program_in_path};
 use crate::workspace::Workspace;
 

@@ -9,13 +9,10 @@
 mod boot;
 mod host;
 mod manifest;
+mod runner;
 mod transcripts;
 
-use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -30,9 +27,7 @@ use crate::workspace::Workspace;
 use crate::{bench, doc, lint, terminal};
 use boot::Builds;
 use manifest::Manifest;
-
-/// Emulators that run at the same time.
-const PARALLEL: usize = 2;
+use runner::{Ended, Test, run_all};
 
 /// What `test` takes.
 #[derive(ClapArgs)]
@@ -76,71 +71,6 @@ pub enum Group {
     Bochs,
     /// Formatting, clippy, rustdoc, unsafe budget, direction of imports
     Lint,
-}
-
-/// One test.
-pub struct Test<'a> {
-    group: Group,
-    name: String,
-    parallel: bool,
-    run: Box<dyn Fn() -> Ended + Send + Sync + 'a>,
-}
-
-impl<'a> Test<'a> {
-    /// A test that runs alone.
-    pub fn new(group: Group, name: &str, run: impl Fn() -> Ended + Send + Sync + 'a) -> Self {
-        Self { group, name: name.into(), parallel: false, run: Box::new(run) }
-    }
-
-    /// It may run beside others of its kind.
-    fn parallel(self) -> Self {
-        Self { parallel: true, ..self }
-    }
-
-    fn title(&self) -> String {
-        let group = self.group.to_possible_value();
-        format!("{:7}{}", group.map_or(String::new(), |group| group.get_name().into()), self.name)
-    }
-}
-
-/// How a test ended: most count as one, Cargo's as many.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ended {
-    passed: usize,
-    failed: usize,
-    skipped: usize,
-    why: String,
-    log: Vec<String>,
-}
-
-impl Ended {
-    fn passed() -> Self {
-        Self::counted(1, 0, 0)
-    }
-
-    fn counted(passed: usize, failed: usize, skipped: usize) -> Self {
-        Self { passed, failed, skipped, ..Self::default() }
-    }
-
-    fn failed(why: String) -> Self {
-        Self { failed: 1, why, ..Self::default() }
-    }
-
-    fn skipped(why: String) -> Self {
-        Self { skipped: 1, why, ..Self::default() }
-    }
-
-    fn of(done: Result<String>) -> Self {
-        match done {
-            Ok(_) => Self::passed(),
-            Err(error) => Self::failed(format!("{error:#}")),
-        }
-    }
-
-    /// With the last lines of a console or a compiler, shown if it failed.
-    fn with_log(self, log: &[String]) -> Self {
-        Self { log: log.to_vec(), ..self }
-    }
 }
 
 /// Runs what was asked for; exit code 1 if anything failed.
@@ -263,63 +193,4 @@ fn micro_guest_names(ws: &Workspace, toolchain: &Toolchain) -> Result<Vec<String
         .collect();
     names.sort();
     Ok(names)
-}
-
-/// Runs tests in order; neighbours that may run in parallel do.
-fn run_all(tests: &[Test<'_>]) -> Ended {
-    let totals = Mutex::new(Ended::default());
-    let done = AtomicUsize::new(0);
-    let one = |test: &Test<'_>| {
-        show_running(&test.title(), done.load(Ordering::Relaxed), tests.len());
-        let began = Instant::now();
-        let ended = (test.run)();
-        done.fetch_add(1, Ordering::Relaxed);
-        if let Ok(mut totals) = totals.lock() {
-            show(&test.title(), &ended, began.elapsed().as_secs_f32());
-            totals.passed += ended.passed;
-            totals.failed += ended.failed;
-            totals.skipped += ended.skipped;
-        }
-    };
-    for neighbours in tests.chunk_by(|a, b| a.parallel && b.parallel) {
-        let next = AtomicUsize::new(0);
-        thread::scope(|scope| {
-            for _ in 0..PARALLEL.min(neighbours.len()) {
-                scope.spawn(|| {
-                    while let Some(test) = neighbours.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        one(test);
-                    }
-                });
-            }
-        });
-    }
-    totals.into_inner().unwrap_or_default()
-}
-
-/// On a terminal, a line that the next result overwrites.
-fn show_running(title: &str, done: usize, all: usize) {
-    if io::stderr().is_terminal() {
-        eprint!("\r\x1b[K[{done}/{all}] {title} …");
-        let _ = io::stderr().flush();
-    }
-}
-
-fn show(title: &str, ended: &Ended, seconds: f32) {
-    if io::stderr().is_terminal() {
-        eprint!("\r\x1b[K");
-    }
-    let (word, text) = match ended {
-        Ended { failed: 1.., .. } => ("FAIL", ended.why.as_str()),
-        Ended { passed: 0, skipped: 1.., .. } => ("skip", ended.why.as_str()),
-        _ => ("ok", ""),
-    };
-    let many = ended.passed + ended.failed + ended.skipped;
-    let count = if many > 1 { format!("  {}/{many} passed", ended.passed) } else { String::new() };
-    println!("{word:5} {title:40} {seconds:6.1} s{count}");
-    for line in text.lines() {
-        println!("      {line}");
-    }
-    if ended.failed > 0 {
-        ended.log.iter().for_each(|line| println!("      | {line}"));
-    }
 }
