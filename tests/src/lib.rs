@@ -20,3 +20,4 @@ pub mod elf;
 mod events;
 pub mod guest;
 pub mod machine;
+pub mod ops;

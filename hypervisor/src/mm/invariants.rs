@@ -150,6 +150,9 @@ impl<P: Platform> System<P> {
         let words = self.platform.words(mfn);
         match (kind, domain.width) {
             (Type::L3, Width::Pv32) => {
+                if words.get(3).is_none_or(|w| w.load(Ordering::Relaxed) & pte::P == 0) {
+                    return bad("a root lacks the table with the hypervisor's window");
+                }
                 let rest = words.iter().skip(usize::from(PV32_ROOT_ENTRIES));
                 if rest.map(|w| w.load(Ordering::Relaxed)).any(|e| e != 0) {
                     return bad("a root has entries past the fourth");

@@ -74,6 +74,11 @@ impl Guest {
     /// Puts an argument somewhere into memory and returns its address. It stays for the next
     /// few, until [`SCRATCH_PAGES`] are full.
     pub fn arg<T: IntoBytes + Immutable + ?Sized>(&mut self, value: &T) -> u64 {
+        self.try_arg(value).expect("the scratch pages are mapped writable")
+    }
+
+    /// The same; `None` if the guest has unmapped its scratch pages.
+    pub fn try_arg<T: IntoBytes + Immutable + ?Sized>(&mut self, value: &T) -> Option<u64> {
         let size = value.as_bytes().len().next_multiple_of(8) as u64;
         assert!(size <= SCRATCH_PAGES * 4096, "the argument is too large for the scratch pages");
         if self.scratch + size > SCRATCH_PAGES * 4096 {
@@ -81,8 +86,8 @@ impl Guest {
         }
         let va = self.base + self.scratch;
         self.scratch += size;
-        self.write(va, value);
-        va
+        self.try_write(va, value.as_bytes()).ok()?;
+        Some(va)
     }
 
     /// An entry of one of the guest's page tables, as the machine has it.

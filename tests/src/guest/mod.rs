@@ -141,21 +141,29 @@ impl Guest {
         self.set_call(number, args);
         let before = self.continuations;
         loop {
-            self.regs.rip = HYPERCALL_AT + 2;
-            self.enter(hypercall::enter);
-            if self.regs.rip != HYPERCALL_AT {
-                break;
+            if let Some(result) = self.step() {
+                return result;
             }
-            self.continuations += 1;
             assert!(
                 self.continuations - before < MAX_CONTINUATIONS,
                 "hypercall {number} does not come to an end"
             );
         }
-        match self.domain().width {
+    }
+
+    /// Executes the hypercall instruction once, with the registers as they are. `None`: it is to
+    /// be executed again.
+    pub fn step(&mut self) -> Option<i64> {
+        self.regs.rip = HYPERCALL_AT + 2;
+        self.enter(hypercall::enter);
+        if self.regs.rip == HYPERCALL_AT {
+            self.continuations += 1;
+            return None;
+        }
+        Some(match self.domain().width {
             Width::Pv32 => i64::from(self.regs.rax as u32 as i32),
             Width::Pv64 => self.regs.rax as i64,
-        }
+        })
     }
 
     /// Fills in the registers for a hypercall.

@@ -70,21 +70,35 @@ impl FakeMachine {
     }
 }
 
+/// Splits `[address, address + len)` at page boundaries: address, and range of the buffer.
+fn pieces(address: u64, len: usize) -> impl Iterator<Item = (u64, std::ops::Range<usize>)> {
+    let mut done = 0;
+    std::iter::from_fn(move || {
+        let at = address + done as u64;
+        let now = (len - done).min(4096 - (at & 0xfff) as usize);
+        let range = done..done + now;
+        done += now;
+        (now != 0).then_some((at, range))
+    })
+}
+
 impl GuestAccess for FakeMachine {
     fn copy_from_guest(&self, address: u64, to: &mut [u8]) -> Result<(), GuestFault> {
-        for (i, byte) in to.iter_mut().enumerate() {
-            let at = address + i as u64;
-            let frame = self.translate(at, false)?.mfn;
-            *byte = self.bytes(frame)[(at & 0xfff) as usize].load(Ordering::Relaxed);
+        for (at, range) in pieces(address, to.len()) {
+            let frame = self.bytes(self.translate(at, false)?.mfn);
+            for (to, from) in to[range].iter_mut().zip(&frame[(at & 0xfff) as usize..]) {
+                *to = from.load(Ordering::Relaxed);
+            }
         }
         Ok(())
     }
 
     fn copy_to_guest(&self, address: u64, from: &[u8]) -> Result<(), GuestFault> {
-        for (i, byte) in from.iter().enumerate() {
-            let at = address + i as u64;
-            let frame = self.translate(at, true)?.mfn;
-            self.bytes(frame)[(at & 0xfff) as usize].store(*byte, Ordering::Relaxed);
+        for (at, range) in pieces(address, from.len()) {
+            let frame = self.bytes(self.translate(at, true)?.mfn);
+            for (from, to) in from[range].iter().zip(&frame[(at & 0xfff) as usize..]) {
+                to.store(*from, Ordering::Relaxed);
+            }
         }
         Ok(())
     }

@@ -170,7 +170,7 @@ fn sizes() {
         say(&super::Request { command_line: &line, ..request(&file) }),
         "domain 0's command line is too long: 1024 bytes, at most 1023 are passed on"
     );
-    let high = KernelElf::pv32(0xf560_0000).file();
+    let high = KernelElf::pv32(0xf570_0000).file();
     assert_eq!(
         say(&request(&high)),
         "kernel, initrd and p2m list reach up to 0xf5c00000, \
