@@ -7,7 +7,7 @@
 
 use crate::arch::probe::{probe, read_u32};
 use crate::arch::trap::TrapFrame;
-use crate::arch::{calls, entry, events, shared};
+use crate::arch::{calls, entry, events};
 use crate::println;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -69,7 +69,7 @@ pub fn registers(frame: &TrapFrame) {
         frame.esi, frame.edi, frame.ebp, frame.ds as u16, frame.es as u16
     );
     if frame.vector == 14 {
-        println!("  cr2 {:08x}", shared::cr2());
+        println!("  cr2 {:08x}", frame.address);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::arch::trap::{FAILSAFE, SYSCALL, TrapFrame, UPCALL};
 use crate::arch::uaccess::USER_END;
-use crate::arch::{calls, probe, shared};
+use crate::arch::{calls, probe};
 use crate::mm::fault::{self, PROTECTION, Refusal, WRITING};
 use crate::panic::{unexpected_trap, vector_name};
 use crate::task::process::{self, STACK_LIMIT};
@@ -76,7 +76,7 @@ fn program(name: &str) -> &str {
 }
 
 fn page_fault(frame: &mut TrapFrame) {
-    let (address, error) = (shared::cr2(), frame.error);
+    let (address, error) = (frame.address, frame.error);
     let process = scheduler::try_current().and_then(|task| task.process.as_ref());
     let Some(process) = process else {
         if !probe::expected(frame) {

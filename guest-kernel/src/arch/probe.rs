@@ -13,7 +13,7 @@
 #![allow(unsafe_code)] // UNSAFETY: saves and restores the stack pointer in assembly.
 
 use super::trap::{TrapFrame, UPCALL};
-use super::{calls, shared, uaccess};
+use super::{calls, uaccess};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use pv_abi::x86_32::{FLAT_RING3_CS, FLAT_RING3_DS, FLAT_RING3_SS};
 
@@ -26,7 +26,7 @@ pub struct Fault {
     pub error: u32,
     /// Address of the instruction.
     pub eip: u32,
-    /// For page faults (vector 14) the address accessed, otherwise stale.
+    /// For page faults (vector 14) the address accessed, otherwise 0.
     pub address: u32,
     /// Segment selector and saved upcall mask as in [`TrapFrame::cs`].
     pub cs: u32,
@@ -40,7 +40,7 @@ impl Fault {
             vector: frame.vector,
             error: frame.error,
             eip: frame.eip,
-            address: shared::cr2(),
+            address: frame.address,
             cs: frame.cs,
             eflags: frame.eflags,
         }
@@ -152,6 +152,7 @@ static ENDING: Ending = Ending(core::cell::UnsafeCell::new(TrapFrame {
     eax: 0,
     ds: 0,
     es: 0,
+    address: 0,
     vector: 0,
     error: 0,
     eip: 0,

@@ -11,6 +11,10 @@ use pv_abi::x86_32::{ArchSharedInfo, ArchVcpuInfo, SharedInfo, VcpuInfo, VcpuTim
 /// Offset of vCPU 0's `evtchn_upcall_pending` in the page.
 pub const UPCALL_PENDING_OFFSET: usize =
     offset_of!(SharedInfo, vcpu_info) + offset_of!(VcpuInfo, evtchn_upcall_pending);
+/// Offset of vCPU 0's `arch.cr2` in the page: the address of the last page fault. The trap stub reads
+/// it (`TrapFrame::address`); later it may be another fault's.
+pub const CR2_OFFSET: usize =
+    offset_of!(SharedInfo, vcpu_info) + offset_of!(VcpuInfo, arch) + offset_of!(ArchVcpuInfo, cr2);
 /// Offset of vCPU 0's `evtchn_upcall_mask` in the page.
 pub const UPCALL_MASK_OFFSET: usize =
     offset_of!(SharedInfo, vcpu_info) + offset_of!(VcpuInfo, evtchn_upcall_mask);
@@ -70,14 +74,11 @@ pub fn mask(word: usize) -> &'static AtomicU32 {
     unsafe { &*at(offset_of!(SharedInfo, evtchn_mask) + 4 * (word % 32)) }
 }
 
-/// The address whose access raised the last page fault (`vcpu_info.arch.cr2`). Valid until the next
-/// one: read it first thing.
+/// The address of the last page fault of the vCPU, whoever's it was. A handler takes
+/// `TrapFrame::address` instead.
 pub fn cr2() -> u32 {
-    let offset = offset_of!(SharedInfo, vcpu_info)
-        + offset_of!(VcpuInfo, arch)
-        + offset_of!(ArchVcpuInfo, cr2);
     // SAFETY: 1. Mapped; aligned. 2. Volatile: the hypervisor writes it.
-    unsafe { at::<u32>(offset).read_volatile() }
+    unsafe { at::<u32>(CR2_OFFSET).read_volatile() }
 }
 
 /// vCPU 0's clock parameters, consistent: read again while the hypervisor was changing them.

@@ -17,6 +17,8 @@
 //!
 //! Invariants:
 //! - Ring 3 runs with the mask clear; the mask is cleared last, after [`WORK`] was found zero.
+//! - A page fault is entered with upcalls masked and its address is taken before they are unmasked:
+//!   the hypervisor has one place for it, which the next task's fault overwrites.
 //! - fs and gs are not touched: they are the current process's while the kernel works. ds and es
 //!   are saved, since the kernel needs them.
 //! - A user's segment register that no longer loads (its descriptor changed) becomes null.
@@ -24,6 +26,7 @@
 
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use pv_abi::errno::Errno;
+use pv_abi::traps::TI_IF;
 use pv_abi::x86_32::{FLAT_RING1_CS, TrapInfo};
 
 /// The registers of what was interrupted, as the stubs leave them on the kernel stack.
@@ -48,6 +51,8 @@ pub struct TrapFrame {
     pub ds: u32,
     /// Data segment.
     pub es: u32,
+    /// The address whose access raised a page fault (vector 14); else 0.
+    pub address: u32,
     /// Vector, or [`UPCALL`], [`FAILSAFE`].
     pub vector: u32,
     /// Error code; 0 where the vector has none.
@@ -71,6 +76,11 @@ impl TrapFrame {
     /// Whether Ring 3 was interrupted.
     pub fn from_user(&self) -> bool {
         self.cs & 3 == 3
+    }
+
+    /// Whether upcalls were masked when the trap came.
+    pub fn was_masked(&self) -> bool {
+        self.cs >> 16 & 0xff != 0
     }
 
     /// The interrupted code's stack pointer: below the frame when Ring 1 was interrupted.
@@ -113,9 +123,14 @@ pub fn install() -> Result<(), Errno> {
     let mut table = [TrapInfo { vector: 0, flags: 0, cs: 0, address: 0 }; VECTORS.len() + 1];
     for (index, (entry, vector)) in table.iter_mut().zip(VECTORS).enumerate() {
         let open = matches!(u32::from(vector), 3 | 4 | SYSCALL);
+        let flags = match vector {
+            14 => TI_IF,
+            _ if open => 3,
+            _ => 0,
+        };
         // SAFETY: 1. The stubs' table has one address for each vector of the list, in its order.
         let address = unsafe { trap_stubs[index] };
-        *entry = TrapInfo { vector, flags: if open { 3 } else { 0 }, cs: FLAT_RING1_CS, address };
+        *entry = TrapInfo { vector, flags, cs: FLAT_RING1_CS, address };
     }
     super::calls::set_trap_table(&table)?;
     super::calls::set_callbacks(
@@ -151,6 +166,9 @@ unsafe extern "C" fn trap_dispatch(frame: *mut TrapFrame) {
     // interrupted function's, or the builder's page above the boot stack): the handlers leave them
     // alone, as `from_user` says.
     let frame = unsafe { &mut *frame };
+    if frame.vector == 14 && !frame.was_masked() {
+        super::events::unmask();
+    }
     match load(&HANDLER) {
         Some(handler) => handler(frame),
         None => super::probe::handle(frame),
@@ -200,7 +218,7 @@ core::arch::global_asm!(
         popl %eax
     771: popl %ds
     772: popl %es
-        addl $8, %esp
+        addl $12, %esp
         .pushsection .text.fixup, "ax", @progbits
     773: movl $0, (%esp)                /* null instead, and again */
         jmp 771b
@@ -213,13 +231,19 @@ core::arch::global_asm!(
     .endm
 
     /* A trap stub: completes the hypervisor's frame with error code (if the vector has none) and
-       vector. */
+       vector, and the address of a page fault. That one is entered with upcalls masked, so that
+       nobody else's fault can change the address before it is read here. */
     .macro TRAP vector, has_error
     trap_stub_\vector:
         .if \has_error == 0
         pushl $0
         .endif
         pushl $\vector
+        .if \vector == 14
+        pushl %ss:shared_info_page + {cr2}
+        .else
+        pushl $0
+        .endif
         jmp trap_common
     .endm
 
@@ -245,7 +269,7 @@ core::arch::global_asm!(
     TRAP 19, 0
     TRAP 128, 0
 
-    /* Stack: vector, error, eip cs eflags [esp ss]. Upcalls as the interrupted code had them. */
+    /* Stack: address, vector, error, eip cs eflags [esp ss]. But for page faults upcalls are as the interrupted code had them. */
     .type trap_common, @function
 trap_common:
     SAVE_ALL
@@ -300,6 +324,7 @@ event_upcall:
     addl $12, %esp                      /* the interrupted's own frame lies above */
 1:  pushl $0
     pushl ${upcall}
+    pushl $0
     SAVE_ALL
     movl %esp, %eax
     pushl %eax
@@ -317,6 +342,7 @@ failsafe_callback:
     addl $16, %esp
     pushl $0
     pushl ${failsafe}
+    pushl $0
     SAVE_ALL
     xorl %eax, %eax
     movl %eax, %fs
@@ -342,6 +368,7 @@ trap_stubs:
     .popsection
     "#,
     cs = const core::mem::offset_of!(TrapFrame, cs),
+    cr2 = const super::shared::CR2_OFFSET,
     pending = const super::shared::UPCALL_PENDING_OFFSET,
     mask = const super::shared::UPCALL_MASK_OFFSET,
     ring1_ds = const pv_abi::x86_32::FLAT_RING1_DS,

@@ -91,8 +91,8 @@ impl Saved {
     pub fn user(top: u32, registers: &TrapFrame) -> Self {
         let r = registers;
         let frame = [
-            r.ebx, r.ecx, r.edx, r.esi, r.edi, r.ebp, r.eax, r.ds, r.es, r.vector, r.error, r.eip,
-            r.cs, r.eflags, r.esp, r.ss,
+            r.ebx, r.ecx, r.edx, r.esi, r.edi, r.ebp, r.eax, r.ds, r.es, r.address, r.vector,
+            r.error, r.eip, r.cs, r.eflags, r.esp, r.ss,
         ];
         let at = push(top, &frame);
         Self(UnsafeCell::new(push(at, &[0, 0, 0, 0, task_begin_user as *const () as u32])))
