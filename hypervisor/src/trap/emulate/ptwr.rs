@@ -50,8 +50,8 @@ pub fn store<P: Platform>(ctx: &mut Ctx<'_, P>, address: u64) -> Result<bool, St
         return Ok(false);
     }
     match apply(ctx, table, address, store) {
-        Ok(Some(after)) => {
-            *ctx.regs = after;
+        Ok(Some(effect)) => {
+            effect.finish(ctx.regs, store.bytes);
             retire(ctx, code.length())?;
             Ok(true)
         }
@@ -62,14 +62,15 @@ pub fn store<P: Platform>(ctx: &mut Ctx<'_, P>, address: u64) -> Result<bool, St
     }
 }
 
-/// Carries the store out on `table`; returns the registers after it, or nothing if the entry
-/// was changed by somebody else.
+/// Carries the store out on `table`; returns what it does to the registers, or nothing if the
+/// entry was changed by somebody else.
+#[inline(always)]
 fn apply<P: Platform>(
     ctx: &mut Ctx<'_, P>,
     table: Mfn,
     address: u64,
     store: Store,
-) -> Result<Option<UserRegs>, Stop> {
+) -> Result<Option<Effect>, Stop> {
     let mut types = ctx.sys.page_types(ctx.domain);
     types.finish()?;
     // Under the paging lock a table with references stays one.
@@ -82,10 +83,10 @@ fn apply<P: Platform>(
     let index = (address & 0xfff) >> 3;
     let old = load(ctx, table, index);
     let shift = 8 * (address & 7) as u32;
-    let mut after = *ctx.regs;
-    let Some(operand) = execute(&mut after, store, old >> shift & mask(store.bytes)) else {
-        // A comparison failed: nothing is written, but that is a result, too.
-        return Ok(Some(after));
+    let effect = execute(ctx.regs, store, old >> shift & mask(store.bytes));
+    let Some(operand) = effect.written else {
+        // A comparison failed: that is a result, too.
+        return Ok(Some(effect));
     };
     let field = mask(store.bytes) << shift;
     let new = old & !field | (operand & mask(store.bytes)) << shift;
@@ -98,47 +99,91 @@ fn apply<P: Platform>(
     {
         written = types.replace_page_entry(table, index as u16, old, new & !pte::P);
     }
-    Ok(written?.then_some(after))
+    Ok(written?.then_some(effect))
 }
 
-/// What the instruction writes over `operand`, if anything; `regs` become what they are after it.
-fn execute(regs: &mut UserRegs, store: Store, operand: u64) -> Option<u64> {
-    let bytes = store.bytes;
-    match store.operation {
-        Operation::Move(source) => Some(value(regs, source)),
-        Operation::Exchange(source) => {
-            let given = value(regs, source);
-            set_source(regs, source, operand, bytes);
-            Some(given)
+/// What an instruction does.
+struct Effect {
+    /// What it writes to memory, if anything.
+    written: Option<u64>,
+    /// The status flags that it sets, and to what.
+    status: (u64, u64),
+    /// What it writes to registers.
+    result: Written,
+}
+
+/// What an instruction writes to registers.
+enum Written {
+    /// Nothing.
+    Nothing,
+    /// The operand that is not in memory.
+    Operand(Source, u64),
+    /// The accumulator.
+    Accumulator(u64),
+    /// edx:eax.
+    Pair(u64),
+}
+
+impl Effect {
+    const fn write(operand: u64) -> Effect {
+        Effect { written: Some(operand), status: (0, 0), result: Written::Nothing }
+    }
+
+    /// Brings the registers up to date.
+    fn finish(self, regs: &mut UserRegs, bytes: u8) {
+        let (which, flags) = self.status;
+        regs.rflags = regs.rflags & !which | flags & which;
+        match self.result {
+            Written::Nothing | Written::Operand(Source::Immediate(_), _) => {}
+            Written::Operand(Source::Register(number), value) => {
+                let slot = register(regs, number);
+                *slot = merged(*slot, value, bytes);
+            }
+            Written::Operand(Source::High(number), value) => {
+                let slot = register(regs, number);
+                *slot = *slot & !0xff00 | (value & 0xff) << 8;
+            }
+            Written::Accumulator(value) => regs.rax = merged(regs.rax, value, bytes),
+            Written::Pair(value) => (regs.rdx, regs.rax) = (value >> 32, value & mask(4)),
         }
+    }
+}
+
+/// What the instruction makes of `operand`, which it finds in memory.
+fn execute(regs: &mut UserRegs, store: Store, operand: u64) -> Effect {
+    let bytes = store.bytes;
+    let zero = |equal: bool| if equal { status::ZF } else { 0 };
+    match store.operation {
+        Operation::Move(source) => Effect::write(value(regs, source)),
+        Operation::Exchange(source) => Effect {
+            result: Written::Operand(source, operand),
+            ..Effect::write(value(regs, source))
+        },
         Operation::CompareExchange(source) => {
             let (_, flags) = Arithmetic::Sub.apply(regs.rax, operand, bytes);
-            set_status(regs, status::ALL, flags);
+            let status = (status::ALL, flags);
             if flags & status::ZF != 0 {
-                return Some(value(regs, source));
+                return Effect { status, ..Effect::write(value(regs, source)) };
             }
-            regs.rax = merged(regs.rax, operand, bytes);
-            None
+            Effect { written: None, status, result: Written::Accumulator(operand) }
         }
         Operation::CompareExchange8b => {
             let join = |high: u64, low: u64| high << 32 | low & mask(4);
             let equal = operand == join(regs.rdx, regs.rax);
-            set_status(regs, status::ZF, if equal { status::ZF } else { 0 });
+            let status = (status::ZF, zero(equal));
             if equal {
-                return Some(join(regs.rcx, regs.rbx));
+                return Effect { status, ..Effect::write(join(regs.rcx, regs.rbx)) };
             }
-            (regs.rdx, regs.rax) = (operand >> 32, operand & mask(4));
-            None
+            Effect { written: None, status, result: Written::Pair(operand) }
         }
         Operation::Arithmetic(which, source) => {
             let (result, flags) = which.apply(operand, value(regs, source), bytes);
-            set_status(regs, status::ALL, flags);
-            Some(result)
+            Effect { status: (status::ALL, flags), ..Effect::write(result) }
         }
         Operation::Bit(which, source) => {
             let (result, was) = which.apply(operand, value(regs, source), bytes);
-            set_status(regs, status::CF, if was { status::CF } else { 0 });
-            Some(result)
+            let carry = if was { status::CF } else { 0 };
+            Effect { status: (status::CF, carry), ..Effect::write(result) }
         }
     }
 }
@@ -149,24 +194,6 @@ fn value(regs: &mut UserRegs, source: Source) -> u64 {
         Source::High(number) => *register(regs, number) >> 8,
         Source::Immediate(value) => value,
     }
-}
-
-fn set_source(regs: &mut UserRegs, source: Source, new: u64, bytes: u8) {
-    match source {
-        Source::Register(number) => {
-            let slot = register(regs, number);
-            *slot = merged(*slot, new, bytes);
-        }
-        Source::High(number) => {
-            let slot = register(regs, number);
-            *slot = *slot & !0xff00 | (new & 0xff) << 8;
-        }
-        Source::Immediate(_) => {}
-    }
-}
-
-fn set_status(regs: &mut UserRegs, which: u64, flags: u64) {
-    regs.rflags = regs.rflags & !which | flags & which;
 }
 
 /// Entry `index` of a frame.
