@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "kernel")]
     initrd: Option<PathBuf>,
     /// Domain 0's command line
-    #[arg(long, value_name = "STRING", default_value = "")]
+    #[arg(long, value_name = "STRING", default_value = "", hide_default_value = true)]
     append: String,
     /// The hypervisor's command line
     #[arg(long, value_name = "STRING", default_value = "console=com1")]

@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub initrd: Option<PathBuf>,
     /// Domain 0's command line
-    #[arg(long, value_name = "STRING", default_value = "")]
+    #[arg(long, value_name = "STRING", default_value = "", hide_default_value = true)]
     pub append: String,
     /// Memory of the machine in MiB
     #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..=65536))]
@@ -51,7 +51,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32))]
     pub vcpus: Option<u32>,
     /// More words for the hypervisor's command line, e.g. "loglvl=debug dom0_mem=64M"
-    #[arg(long, value_name = "STRING", default_value = "")]
+    #[arg(long, value_name = "STRING", default_value = "", hide_default_value = true)]
     pub hypervisor_args: String,
     /// End it after this many seconds, exit code 124 [default: none; 120 with --exec]
     #[arg(long, value_name = "S")]
@@ -114,7 +114,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.gdb {
         eprintln!("run: waiting for gdb; in another terminal, type:");
         eprintln!(
-            "    gdb {} -ex 'target remote 127.0.0.1:{}'",
+            "    gdb {} -ex 'target remote 127.0.0.1:{}' -ex 'hbreak ferrule_main' -ex continue",
             ws.shown(&ws.hypervisor_elf()),
             qemu::GDB_PORT
         );

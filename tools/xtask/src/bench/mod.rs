@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     kernel: Option<PathBuf>,
     /// Its command line
-    #[arg(long, value_name = "STRING", default_value = "")]
+    #[arg(long, value_name = "STRING", default_value = "", hide_default_value = true)]
     append: String,
     /// Also write everything as JSON (`-` for standard output instead of the table)
     #[arg(long, value_name = "FILE")]
