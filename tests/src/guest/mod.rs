@@ -10,6 +10,7 @@
 
 mod build;
 mod memory;
+pub mod mmu;
 pub mod traps;
 
 use std::sync::Arc;
