@@ -1,7 +1,7 @@
 //! Text out: `print!` and `println!` over the hypervisor's console.
 //!
-//! Text is gathered into a line before it goes out, so that a line costs one hypercall and two
-//! programs' lines do not mix; [`flush`] sends an unfinished one (a prompt). The hypervisor's console
+//! Text is gathered until a line has ended before it goes out, so that a line (or several that come
+//! at once) costs one hypercall and two programs' lines do not mix; [`flush`] sends an unfinished one (a prompt). The hypervisor's console
 //! makes `\r\n` of `\n`.
 #![allow(unsafe_code)] // UNSAFETY: the line buffer is a static that code with upcalls masked owns.
 
@@ -10,7 +10,7 @@ use core::cell::UnsafeCell;
 use core::fmt::{self, Write};
 
 /// Bytes that are sent at once at most.
-const LINE: usize = 512;
+const LINE: usize = 1024;
 
 struct Line {
     bytes: [u8; LINE],
@@ -38,9 +38,12 @@ impl Line {
             self.last = byte;
             self.bytes[self.used] = byte;
             self.used += 1;
-            if byte == b'\n' || self.used == LINE {
+            if self.used == LINE {
                 self.send();
             }
+        }
+        if bytes.contains(&b'\n') {
+            self.send();
         }
     }
 

@@ -3,7 +3,7 @@
 use super::errno::{
     EACCES, EBADF, EFAULT, EINVAL, ENOENT, ENOTDIR, ENOTTY, EOVERFLOW, ERANGE, EROFS, ESPIPE,
 };
-use super::{Call, Result, read_path, signed};
+use super::{Call, Result, enough_memory, read_path, signed};
 use crate::arch::uaccess::{clear_user, copy_from_user, copy_to_user, is_user_range};
 use crate::arch::uaccess::{read_user, write_user};
 use crate::fs::{self, Kind, Open, pipe};
@@ -180,6 +180,7 @@ fn missing(path: &str) -> Errno {
 }
 
 fn open_path(call: &Call<'_>, address: u32, flags: u32) -> Result {
+    enough_memory()?;
     let path = read_path(address)?;
     if path.is_empty() {
         return Err(ENOENT);
@@ -299,6 +300,7 @@ pub fn dup3(call: &mut Call<'_>) -> Result {
 }
 
 fn make_pipe(call: &Call<'_>, flags: u32) -> Result {
+    enough_memory()?;
     let (reader, writer) = pipe::new();
     let mut ends = [0u32; 2];
     for (end, kind) in ends.iter_mut().zip([Kind::PipeReader(reader), Kind::PipeWriter(writer)]) {

@@ -1,7 +1,7 @@
 //! System calls about memory.
 
 use super::errno::{EACCES, EINVAL, ENODEV, ENOMEM, EPERM};
-use super::{Call, Result};
+use super::{Call, Result, enough_memory};
 use crate::arch::uaccess::USER_END;
 use crate::fs::Kind as FileKind;
 use crate::program::LOWEST;
@@ -82,6 +82,7 @@ const MAP_FIXED_NOREPLACE: u32 = 0x10_0000;
 /// `mmap2(address, length, protection, flags, fd, page offset)`: private mappings of nothing or of
 /// files of the initrd. Shared ones only of files that are not written: nothing can tell.
 pub fn mmap2(call: &mut Call<'_>) -> Result {
+    enough_memory()?;
     let (address, length, flags) = (call.a(), call.b(), call.d());
     let access = access(call.c())?;
     let source = if flags & MAP_ANONYMOUS != 0 {
@@ -173,6 +174,7 @@ pub fn mprotect(call: &mut Call<'_>) -> Result {
     if !call.a().is_multiple_of(PAGE) {
         return Err(EINVAL);
     }
+    enough_memory()?;
     let access = access(call.c())?;
     let (start, end) = range(call.a(), call.b()).ok_or(ENOMEM)?;
     with(call, |memory| {

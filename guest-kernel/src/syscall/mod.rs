@@ -161,6 +161,12 @@ pub fn dispatch(frame: &mut TrapFrame) {
     }
 }
 
+/// `ENOMEM` when only the kernel's reserve is left. First thing in the calls that make the kernel keep
+/// something on its heap: an allocation there that fails is the kernel's end.
+fn enough_memory() -> Result<()> {
+    if crate::mm::frames::is_short() { Err(errno::ENOMEM) } else { Ok(()) }
+}
+
 /// Longest path with its NUL.
 const PATH_MAX: usize = 4096;
 

@@ -1,7 +1,7 @@
 //! System calls about processes.
 
 use super::errno::{E2BIG, ECHILD, EFAULT, EINTR, EINVAL, ESRCH};
-use super::{Call, Result, read_path, read_string, signed};
+use super::{Call, Result, enough_memory, read_path, read_string, signed};
 use crate::arch::events::Masked;
 use crate::arch::trap::TrapFrame;
 use crate::arch::uaccess::{copy_to_user, read_user, write_user};
@@ -19,6 +19,7 @@ pub fn exit(call: &mut Call<'_>) -> Result {
 
 /// `fork()`, `vfork()`.
 pub fn fork(call: &mut Call<'_>) -> Result {
+    enough_memory()?;
     process::fork(call.frame, 0)
 }
 
@@ -47,6 +48,7 @@ pub fn clone(call: &mut Call<'_>) -> Result {
     let esp = if call.b() != 0 { call.b() } else { call.frame.esp };
     let registers = TrapFrame { esp, ..*call.frame };
     let tid_at = if flags & CLONE_CHILD_SETTID != 0 { call.e() } else { 0 };
+    enough_memory()?;
     let pid = process::fork(&registers, tid_at)?;
     if flags & CLONE_PARENT_SETTID != 0 {
         write_user(call.c(), &pid)?;
@@ -154,6 +156,9 @@ fn wait(pid: u32, status_at: u32, options: u32) -> Result {
     Ok(pid)
 }
 
+/// What a string counts besides its bytes: its pointer, and the kernel's bookkeeping.
+const STRING_COST: usize = 40;
+
 /// Reads an array of pointers to strings that ends with a null pointer.
 fn read_strings(address: u32, room: &mut usize) -> Result<Vec<Vec<u8>>> {
     let mut list = Vec::new();
@@ -167,7 +172,8 @@ fn read_strings(address: u32, room: &mut usize) -> Result<Vec<Vec<u8>>> {
             break;
         }
         let text = read_string(pointer, *room, E2BIG)?;
-        *room = room.checked_sub(text.len() + 5).ok_or(E2BIG)?;
+        // Each string costs the kernel more than its bytes while it holds it.
+        *room = room.checked_sub(text.len() + STRING_COST).ok_or(E2BIG)?;
         list.push(text);
     }
     Ok(list)
@@ -175,6 +181,7 @@ fn read_strings(address: u32, room: &mut usize) -> Result<Vec<Vec<u8>>> {
 
 /// `execve(path, argv, envp)`.
 pub fn execve(call: &mut Call<'_>) -> Result {
+    enough_memory()?;
     let path = read_path(call.a())?;
     let mut room = STACK_MAX;
     let mut arguments = read_strings(call.b(), &mut room)?;
