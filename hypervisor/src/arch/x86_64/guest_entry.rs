@@ -80,15 +80,17 @@ pub unsafe extern "C" fn guest_page_fault(regs: *mut UserRegs) {
 /// and #DB, on the vector's own.
 pub unsafe extern "C" fn guest_trap(regs: *mut UserRegs) {
     // SAFETY: 1. The stub's frame; we only look at it here. 2. The two have one layout.
-    let frame = unsafe { *regs.cast::<TrapFrame>() };
-    if frame.vector >= FIRST_INTERRUPT {
-        interrupts::dispatch(&frame);
+    let frame = || unsafe { *regs.cast::<TrapFrame>() };
+    // SAFETY: as above.
+    let number = unsafe { (*regs).entry_vector };
+    if number >= FIRST_INTERRUPT {
+        interrupts::dispatch(&frame());
         // SAFETY: the caller's duty: these vectors use the CPU's stack.
         return leave(unsafe { entered(regs) });
     }
-    match frame.vector as u8 {
+    match number as u8 {
         vector::NMI | vector::MACHINE_CHECK | vector::DOUBLE_FAULT => {
-            super::exceptions::from_guest(&frame);
+            super::exceptions::from_guest(&frame());
         }
         vector::DEBUG => {
             let top = CpuInfo::this().regs();
