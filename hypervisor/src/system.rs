@@ -15,8 +15,10 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use pv_abi::types::DomId;
+use spin::Once;
 
 use crate::domain::{Domain, Domains};
+use crate::machine::multiboot::CommandLine;
 use crate::mm::m2p_window::M2pWindow;
 use crate::mm::memory::Memory;
 use crate::platform::Platform;
@@ -34,6 +36,8 @@ pub struct System<P: Platform> {
     pub domains: Domains,
     /// Who runs where.
     pub scheduler: Scheduler,
+    /// The hypervisor's own command line, once it is known.
+    pub command_line: Once<CommandLine>,
     /// Descriptor-table windows given to vCPUs so far.
     windows: AtomicU32,
 }
@@ -47,6 +51,7 @@ impl<P: Platform> System<P> {
             m2p_window,
             domains: Domains::new(),
             scheduler: Scheduler::new(),
+            command_line: Once::new(),
             windows: AtomicU32::new(0),
         }
     }

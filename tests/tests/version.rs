@@ -49,6 +49,8 @@ fn the_version_is_of_the_abi() {
     assert_eq!((&info.compiler[..6], &info.compile_by[..8]), (&b"rustc\0"[..], &b"ferrule\0"[..]));
     assert_eq!(text(&mut guest, v::XENVER_GUEST_HANDLE, 16), "");
     assert_eq!(text(&mut guest, v::XENVER_COMMANDLINE, 1024), "");
+    guest.sys.command_line.call_once(|| "noreboot loglvl=debug".try_into().unwrap());
+    assert_eq!(text(&mut guest, v::XENVER_COMMANDLINE, 1024), "noreboot loglvl=debug");
     for command in [11, 99, u32::MAX] {
         assert_eq!(ask(&mut guest, command, 0), ENOSYS);
     }

@@ -61,15 +61,20 @@ fn other<P: Platform>(ctx: &mut Ctx<'_, P>, command: u32, at: u64) -> HypercallR
         XENVER_PAGESIZE => return Ok(4096),
         // Domain 0's, the only domain there is, is all zeros on Xen, too.
         XENVER_GUEST_HANDLE => ctx.write(at, &[0u8; XEN_DOMAIN_HANDLE_LEN])?,
-        XENVER_COMMANDLINE if ctx.domain.privileged => {
-            ctx.write(at, const { &[0u8; XEN_COMMANDLINE_LEN] })?
-        }
+        XENVER_COMMANDLINE if ctx.domain.privileged => command_line(ctx, at)?,
         XENVER_COMMANDLINE => ctx.write(at, &text::<9>(DENIED))?,
         XENVER_BUILD_ID if ctx.domain.privileged => return Err(Errno::ENODATA.into()),
         XENVER_BUILD_ID => return Err(Errno::EPERM.into()),
         _ => return Err(Errno::ENOSYS.into()),
     }
     Ok(0)
+}
+
+/// Copies out the hypervisor's command line.
+#[inline(never)]
+fn command_line<P: Platform>(ctx: &Ctx<'_, P>, at: u64) -> Result<(), Errno> {
+    let line = ctx.sys.command_line.get().map_or("", |line| line.as_str());
+    ctx.write(at, &text::<XEN_COMMANDLINE_LEN>(line))
 }
 
 /// The first address that is the hypervisor's, as the guest sees it.
