@@ -49,6 +49,8 @@ pub struct Hardware {
     pub own_ram: u64,
     /// The frame table and the machine-to-physical tables.
     pub tables: FrameTables,
+    /// A page of low memory where CPUs can be started.
+    pub start_page: Option<u64>,
     /// Processors and interrupt controllers.
     pub madt: Madt,
     /// The root of the hypervisor's address space.
@@ -56,6 +58,9 @@ pub struct Hardware {
 }
 
 static HARDWARE: Once<Hardware> = Once::new();
+
+/// Where the video memory of a PC begins.
+const LOW_MEMORY_END: u64 = 0xa_0000;
 
 /// Who takes over when the machine stands.
 static NEXT: Once<fn(&'static Hardware) -> !> = Once::new();
@@ -133,9 +138,14 @@ fn describe(options: Options, boot_info: BootInfo) -> Hardware {
     let blob = firmware::symbol_blob_size(own.end);
     let own_end = (own.end + blob).next_multiple_of(PAGE_SIZE);
     free.remove(own.start, own_end);
+    // One page of the first MiB is needed: above the BIOS's data, below its own.
+    let mut low = ram.clone();
+    low.remove(0, PAGE_SIZE);
     for module in &boot_info.modules {
         free.remove(module.start, module.end);
+        low.remove(module.start, module.end);
     }
+    let start_page = low.take(PAGE_SIZE, PAGE_SIZE, LOW_MEMORY_END);
     let mut early = EarlyMemory::new(free);
     // SAFETY: 1. The boot page tables are loaded, `ram` is the firmware's. 2. This runs once,
     // and each piece is made once. 3. The blob lies behind the image, out of the free ranges.
@@ -160,6 +170,7 @@ fn describe(options: Options, boot_info: BootInfo) -> Hardware {
         own_ram: own_ram - (stack.end - stack.start),
         free,
         tables,
+        start_page,
         madt,
         root,
     }
@@ -228,7 +239,11 @@ extern "C" fn own_stack() -> ! {
     timer::init();
     clock::set_wallclock_base_ns(rtc::wallclock_base_ns());
     listen(&hardware.madt);
-    smp::start_others(&hardware.madt);
+    match hardware.start_page {
+        // SAFETY: `describe` chose a page of RAM that neither a module nor the heap has.
+        Some(page) => unsafe { smp::start_others(&hardware.madt, page) },
+        None => log::warn!("no free page below 640 KiB: the other CPUs stay off"),
+    }
     log::info!("{} CPUs", cpus::online());
     log::info!(
         "memory: Ring 0 uses {} KiB of {} KiB",

@@ -9,6 +9,7 @@ use x86_64::instructions::port::Port;
 use x86_64::instructions::{hlt, interrupts, tables};
 use x86_64::structures::DescriptorTablePointer;
 
+use super::serial;
 use crate::cmdline::{AtEnd, DebugExit};
 
 /// The port of QEMU's `isa-debug-exit` device: code c ends QEMU with status (c << 1) | 1.
@@ -39,6 +40,7 @@ pub fn configure(at_end: AtEnd, debug_exit: DebugExit) {
 /// by a restart, or, with `noreboot`, by stopping this CPU.
 pub fn finish(code: u8) -> ! {
     interrupts::disable();
+    serial::drain();
     if USE_DEBUG_EXIT.load(Ordering::Relaxed) {
         // SAFETY: the command line says that the device is there; without it nothing happens.
         unsafe { Port::<u32>::new(DEBUG_EXIT).write(code.into()) };

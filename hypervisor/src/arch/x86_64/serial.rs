@@ -14,7 +14,7 @@ use core::fmt;
 
 use spin::Mutex;
 use uart_16550::backend::PioBackend;
-use uart_16550::spec::registers::{FifoTriggerLevel, IER};
+use uart_16550::spec::registers::{FifoTriggerLevel, IER, LSR};
 use uart_16550::{BaudRate, Config, Uart16550};
 use x86_64::instructions::interrupts::without_interrupts;
 
@@ -78,6 +78,24 @@ pub fn write_bytes(bytes: &[u8]) {
     without_interrupts(|| {
         if let Some(uart) = COM.lock().as_mut() {
             Burst::new(uart).bytes(bytes);
+        }
+    });
+}
+
+/// Waits until the last byte has left the port, for a while: before the machine is reset.
+pub fn drain() {
+    // At 115200 baud a full FIFO takes 1.4 ms; a status read takes a microsecond at best.
+    const TRIES: u32 = 20_000;
+    without_interrupts(|| {
+        // Whoever holds the lock now will not use it again: the machine is ending.
+        let Some(mut com) = COM.try_lock() else { return };
+        if let Some(uart) = com.as_mut() {
+            for _ in 0..TRIES {
+                if uart.lsr().contains(LSR::TRANSMITTER_EMPTY) {
+                    return;
+                }
+                core::hint::spin_loop();
+            }
         }
     });
 }

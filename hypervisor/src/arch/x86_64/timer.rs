@@ -1,6 +1,7 @@
 //! Time and deadlines: how fast the TSC runs, and an interrupt when a moment comes.
 //!
-//! Where the CPU or a hypervisor below states its frequencies they are taken. Else both the
+//! Where the CPU or a hypervisor below states its frequencies, and a glance at the PIT does
+//! not contradict, they are taken. Else both the
 //! TSC and the local APIC's timer are measured against the PIT, over about three milliseconds.
 //! The CPU sleeps meanwhile (`hlt`, woken by the very timer that is being measured), so the
 //! measurement costs time but hardly any instructions, and what counts is how far the PIT
@@ -10,6 +11,8 @@
 
 // UNSAFETY: writes the deadline MSR.
 #![allow(unsafe_code)]
+// Without a clock nothing can run: a panic is the report.
+#![allow(clippy::panic)]
 
 use core::arch::x86_64::__cpuid;
 use core::sync::atomic::{AtomicBool, AtomicI8, AtomicU32, Ordering};
@@ -43,12 +46,18 @@ pub fn init() {
         let found = __cpuid(leaf);
         [found.eax, found.ebx, found.ecx, found.edx]
     });
-    let (tsc_hz, apic_hz, how) = match stated {
-        Stated { tsc: Some(tsc), apic_timer: Some(apic) } => (tsc, apic, "as stated"),
-        Stated { tsc, .. } => {
-            let (measured, apic) = measure();
-            (tsc.unwrap_or(measured), apic, "measured")
+    pit::start();
+    let (tsc_hz, apic_hz, how) = match (stated, rough()) {
+        (Stated { tsc: Some(tsc), apic_timer: Some(apic) }, guess)
+            if guess.is_none_or(|guess| guess.agrees(tsc, apic)) =>
+        {
+            (tsc, apic, "as stated")
         }
+        (_, Some(guess)) => {
+            let (tsc, apic) = measure(guess);
+            (tsc, apic, "measured")
+        }
+        (_, None) => panic!("the interval timer stands still, and no frequency is stated"),
     };
     clock::set_frequency(tsc_hz);
     let deadline_mode = __cpuid(1).ecx & 1 << 24 != 0;
@@ -96,13 +105,7 @@ fn ratio(a: u64, b: u64, c: u64) -> u64 {
 }
 
 /// Frequencies of the TSC, against the PIT, and of the APIC timer, against the TSC.
-fn measure() -> (u64, u64) {
-    pit::start();
-    let guesses: [Guess; 3] = core::array::from_fn(|_| guess());
-    let mut tsc_rates = guesses.map(|guess| guess.tsc_hz);
-    tsc_rates.sort_unstable();
-    let (tsc_guess, apic_guess) = (tsc_rates[1], guesses[1].apic_hz);
-
+fn measure(Guess { tsc_hz: tsc_guess, apic_hz: apic_guess }: Guess) -> (u64, u64) {
     let period = u32::try_from(ratio(apic_guess, MEASURE, pit::HZ)).unwrap_or(u32::MAX).max(1);
     apic::start_periodic_timer(TIMER, period);
     let (start, apic_start) = (pit::sample(), apic_sample());
@@ -139,8 +142,28 @@ struct Guess {
     apic_hz: u64,
 }
 
-/// Watches both counters for a moment that is short enough to stay awake.
-fn guess() -> Guess {
+impl Guess {
+    /// Whether stated frequencies can be true: within a tenth. Emulators state those of the
+    /// CPU that they imitate, and run at another.
+    fn agrees(&self, tsc_hz: u64, apic_hz: u64) -> bool {
+        let near = |a: u64, b: u64| a.abs_diff(b) <= b / 10;
+        near(tsc_hz, self.tsc_hz) && near(apic_hz, self.apic_hz)
+    }
+}
+
+/// The middle one of three guesses; `None` if the PIT stands still.
+fn rough() -> Option<Guess> {
+    let mut guesses = [guess()?, guess()?, guess()?];
+    guesses.sort_unstable_by_key(|guess| guess.tsc_hz);
+    let [_, middle, _] = guesses;
+    Some(middle)
+}
+
+/// Watches both counters for a moment that is short enough to stay awake. `None` if the PIT
+/// gets nowhere.
+fn guess() -> Option<Guess> {
+    // Far more than 50 microseconds of any TSC.
+    const PATIENCE_TICKS: u64 = 100_000_000;
     apic::init_timer(TIMER);
     apic::set_timer(u32::MAX);
     let (start, apic_start) = (pit::sample(), apic_sample());
@@ -149,11 +172,14 @@ fn guess() -> Guess {
         if start.ticks_until(&end) >= GUESS {
             break (end, apic_end);
         }
+        if end.tsc.wrapping_sub(start.tsc) > PATIENCE_TICKS {
+            return None;
+        }
     };
     let tsc_hz = ratio(end.tsc.wrapping_sub(start.tsc), pit::HZ, start.ticks_until(&end));
     let apic_ticks = u64::from(apic_start.remaining.saturating_sub(apic_end.remaining));
     let window = apic_end.tsc.wrapping_sub(apic_start.tsc);
-    Guess { tsc_hz: tsc_hz.max(1), apic_hz: ratio(apic_ticks, tsc_hz, window).max(1) }
+    Some(Guess { tsc_hz: tsc_hz.max(1), apic_hz: ratio(apic_ticks, tsc_hz, window).max(1) })
 }
 
 /// A reading of the APIC timer and the TSC at the same moment.
