@@ -9,9 +9,6 @@ use crate::guest::Ctx;
 use crate::platform::Platform;
 use crate::{evtchn, mm, sched, time, trap};
 
-/// How many hypercall numbers the ABI's page has room for.
-pub const NUMBERS: u32 = 64;
-
 macro_rules! hypercalls {
     ($($number:path => $handler:path, $name:literal;)*) => {
         /// Makes hypercall `number` with the arguments in the registers, and puts the outcome there.
