@@ -74,3 +74,9 @@ pub const fn adjust(width: Width, table: Type, entry: u64) -> u64 {
         _ => entry,
     }
 }
+
+/// The bits that [`adjust`] adds to a present entry, which go when the table is one no longer.
+#[inline(always)]
+pub const fn adjusted_bits(width: Width, table: Type) -> u64 {
+    adjust(width, table, P) & !P
+}

@@ -234,6 +234,10 @@ impl<P: Platform> PageTypes<'_, P> {
             match child(width, hv_start, kind, index) {
                 Child::Page => self.put_entry_page(entry),
                 Child::Table(_) => {
+                    let ours = pte::adjusted_bits(width, kind);
+                    if ours != 0 {
+                        word.fetch_and(!ours, Ordering::Relaxed);
+                    }
                     self.put(pte::mfn(entry));
                     if self.paging.exhausted() && index > 0 && !self.paging.deferred.is_full() {
                         self.make_partial(frame, index);
