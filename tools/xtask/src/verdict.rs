@@ -24,6 +24,13 @@ pub enum Verdict {
     Crash(String),
 }
 
+/// Whether a verdict is the expected one. An expected crash is the guest's own, and the
+/// hypervisor lives on: a panic, a refusal or a timeout never is what a test wants.
+pub fn is_expected(verdict: &Verdict, expect: &str, outcome: &Outcome) -> bool {
+    let own = !matches!(verdict, Verdict::Crash(_)) || *outcome == Outcome::Shutdown(Reason::Crash);
+    verdict.word() == expect && own
+}
+
 impl Verdict {
     /// The word in `Test result: WORD`, by which a manifest expects it.
     pub fn word(&self) -> &'static str {
@@ -125,6 +132,17 @@ mod tests {
         for outcome in [Outcome::TimedOut, Outcome::Panic, Outcome::Refused] {
             assert_eq!(judged("Test result: SUCCESS\n", &outcome).word(), "CRASH");
         }
+    }
+
+    #[test]
+    fn only_the_guests_own_crash_can_be_expected() {
+        let crash = Outcome::Shutdown(Reason::Crash);
+        assert!(is_expected(&judged("", &crash), "CRASH", &crash));
+        for outcome in [Outcome::Panic, Outcome::TimedOut, Outcome::Refused, POWEROFF] {
+            assert!(!is_expected(&judged("", &outcome), "CRASH", &outcome), "{outcome:?}");
+        }
+        assert!(is_expected(&Verdict::Success, "SUCCESS", &POWEROFF));
+        assert!(!is_expected(&Verdict::Success, "FAILURE", &POWEROFF));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::run::Kind;
 use crate::scratch::Scratch;
 use crate::toolchain::Toolchain;
 use crate::transcript::{self, Lines, Transcript};
-use crate::verdict::{Judge, Verdict};
+use crate::verdict::{Judge, Verdict, is_expected};
 use crate::workspace::Workspace;
 use crate::{iso, qemu};
 
@@ -117,7 +117,7 @@ fn judge(emulator: Result<Emulator>, timeout: Duration, expect: &str) -> Ended {
         Err(error) => return Ended::failed(format!("{error:#}")),
     };
     match judge.verdict(&outcome) {
-        verdict if verdict.word() == expect => Ended::passed(),
+        verdict if is_expected(&verdict, expect, &outcome) => Ended::passed(),
         Verdict::Skip(why) => Ended::skipped(why),
         verdict => {
             Ended::failed(format!("expected {expect}, got {verdict}")).with_log(&lines.tail())
