@@ -49,6 +49,7 @@ impl Errno {
     pub const ENOEXEC: Self = Self(8);
     pub const EBADF: Self = Self(9);
     pub const ECHILD: Self = Self(10);
+    pub const EAGAIN: Self = Self(11);
     pub const ENOMEM: Self = Self(12);
     pub const EACCES: Self = Self(13);
     pub const EFAULT: Self = Self(14);
