@@ -44,13 +44,27 @@ pub struct Code(pub u64);
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#018x}", self.0)?;
-        let inside = image::text().contains(&self.0).then(|| self.0 - IMAGE_VIRT);
-        let found = inside.and_then(|offset| symbols()?.lookup(u32::try_from(offset).ok()?));
-        match found {
-            Some((name, offset)) => write!(f, " {name}+{offset:#x}"),
-            None => Ok(()),
-        }
+        write_code(f, self.0, 0)
+    }
+}
+
+/// A return address, shown with the function that made the call. That may be the last thing
+/// in it, so the address is looked up by the byte before.
+struct Return(u64);
+
+impl fmt::Display for Return {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_code(f, self.0, 1)
+    }
+}
+
+fn write_code(f: &mut fmt::Formatter<'_>, address: u64, back: u32) -> fmt::Result {
+    write!(f, "{address:#018x}")?;
+    let inside = image::text().contains(&address).then(|| address - IMAGE_VIRT);
+    let offset = inside.and_then(|offset| u32::try_from(offset).ok()?.checked_sub(back));
+    match offset.and_then(|offset| symbols()?.lookup(offset)) {
+        Some((name, offset)) => write!(f, " {name}+{:#x}", offset + back),
+        None => Ok(()),
     }
 }
 
@@ -69,7 +83,7 @@ pub fn print(mut rbp: u64) {
         if !image::text().contains(&return_address) {
             return;
         }
-        serial::write_fmt(format_args!("    {}\n", Code(return_address)));
+        serial::write_fmt(format_args!("    {}\n", Return(return_address)));
         if next <= rbp {
             return;
         }

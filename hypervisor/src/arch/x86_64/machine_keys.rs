@@ -1,4 +1,7 @@
-//! The machine layer's debug keys: registers, and quitting.
+//! The machine layer's debug keys: registers, a forced crash, and quitting.
+
+// UNSAFETY: copies a guest's registers from where its entry left them.
+#![allow(unsafe_code)]
 
 use core::fmt::{self, Write};
 
@@ -15,27 +18,41 @@ pub(super) fn set_interrupted(frame: Option<TrapFrame>) {
     *INTERRUPTED.lock() = frame;
 }
 
-/// `0` and `d` (registers), `Q` (quit), for any table of keys.
-pub const fn keys<S: ?Sized>() -> [DebugKey<S>; 3] {
+/// `0` and `d` (registers), `C` (crash), `Q` (quit), for any table of keys.
+pub const fn keys<S: ?Sized>() -> [DebugKey<S>; 4] {
     [
-        DebugKey { key: b'd', help: "registers of what this CPU ran", report: registers },
+        DebugKey { key: b'd', help: "registers of this CPU and of its vCPU", report: registers },
         DebugKey { key: b'0', help: "the same", report: registers },
+        DebugKey { key: b'C', help: "crash the hypervisor, to see its report", report: crash },
         DebugKey { key: b'Q', help: "quit: end QEMU, or restart the machine", report: quit },
     ]
 }
 
 fn registers<S: ?Sized>(_: &S, out: &mut dyn Write) -> fmt::Result {
-    let frame = *INTERRUPTED.lock();
-    let ran = match frame {
-        Some(frame) if frame.is_guest() => "a guest",
-        _ => "no guest",
-    };
+    let interrupted = *INTERRUPTED.lock();
     let nmis = interrupts::nmi_count();
-    writeln!(out, "CPU {} of {}, ran {ran}; {nmis} NMIs", cpus::number(), cpus::online())?;
-    if let Some(frame) = frame {
-        panic::print_registers(&frame);
+    write!(out, "CPU {} of {}, {nmis} NMIs, ", cpus::number(), cpus::online())?;
+    let loaded = cpus::this().and_then(|info| Some((info, info.loaded.get()?)));
+    match (interrupted, loaded) {
+        (Some(frame), Some((_, loaded))) if frame.is_guest() => {
+            writeln!(out, "runs {}{}:", loaded.domain.id, loaded.vcpu.id)?;
+            panic::print_registers(&frame);
+        }
+        (_, Some((info, loaded))) => {
+            writeln!(out, "idle; {}{} was last:", loaded.domain.id, loaded.vcpu.id)?;
+            // SAFETY: 1. A vCPU is loaded, so its registers lie where its entry, or `switch`,
+            // put them; the two types have one layout. 2. The CPU is idle: nobody changes them.
+            panic::print_registers(&unsafe { *info.regs().cast::<TrapFrame>() });
+        }
+        (_, None) => writeln!(out, "idle; no vCPU has run here")?,
     }
     Ok(())
+}
+
+// A crash is what the person at the console asked for.
+#[allow(clippy::panic)]
+fn crash<S: ?Sized>(_: &S, _: &mut dyn Write) -> fmt::Result {
+    panic!("forced by debug key 'C'")
 }
 
 fn quit<S: ?Sized>(_: &S, out: &mut dyn Write) -> fmt::Result {
