@@ -39,10 +39,12 @@
 //! | [`roots`] | address spaces beside the builder's |
 //! | [`call`] | any hypercall with any arguments |
 //! | [`user`] | stays in Ring 3 |
+//! | [`clock`] | system time |
 //! | [`machine`] | which emulator this is |
 #![no_std]
 
 pub mod call;
+pub mod clock;
 pub mod code;
 pub mod expect;
 pub mod machine;

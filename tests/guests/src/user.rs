@@ -55,9 +55,14 @@ impl User {
     pub fn again(&self, set: impl FnOnce(&mut TrapFrame)) -> TrapFrame {
         let mut registers = user_registers(self.code.va, self.top());
         set(&mut registers);
-        // SAFETY: 1. Ring 3 reaches the pages that tests opened to it: spare ones.
-        unsafe { enter_user(&registers) }
+        enter(&registers)
     }
+}
+
+/// Continues with these registers until a trap from Ring 3.
+pub fn enter(registers: &TrapFrame) -> TrapFrame {
+    // SAFETY: 1. Ring 3 reaches the pages that tests opened to it: spare ones.
+    unsafe { enter_user(registers) }
 }
 
 /// Goes to Ring 3 natively with these registers, never to return: unlike a stay it leaves the
