@@ -101,13 +101,18 @@ impl Guest {
         self.info_words(vcpu)[0].load(Ordering::SeqCst) & 0xff != 0
     }
 
-    /// Forgets all events of a vCPU: what its handler does, in one stroke.
-    pub fn forget_events(&self, vcpu: u32) {
+    /// What a handler does first: it clears the byte and takes the selector.
+    pub fn take_selector(&self, vcpu: u32) {
         let words = self.info_words(vcpu);
         words[0].fetch_and(!0xff, Ordering::SeqCst);
         for word in &words[1..4] {
             word.store(0, Ordering::SeqCst);
         }
+    }
+
+    /// Forgets all events of a vCPU: what its handler does, in one stroke.
+    pub fn forget_events(&self, vcpu: u32) {
+        self.take_selector(vcpu);
         for port in 0..1024 {
             self.clear_pending(port);
         }

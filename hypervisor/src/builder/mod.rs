@@ -52,6 +52,7 @@ use crate::mm::frame_box::FrameBox;
 use crate::platform::Platform;
 use crate::sched;
 use crate::system::System;
+use crate::time;
 use crate::width::Width;
 use elf::KernelFile;
 use kernel::Kernel;
@@ -109,6 +110,7 @@ pub fn build<'s, P: Platform>(
         limit: kernel.hv_start,
     })?;
     let domain = assemble::assemble(sys, &kernel, &layout, pages, request)?;
+    time::clock::publish_wallclock(sys, domain);
     if let Some(vcpu) = domain.vcpus().next() {
         sched::start(sys, domain, vcpu);
     }

@@ -23,13 +23,7 @@ pub fn sched_op<P: Platform>(ctx: &mut Ctx<'_, P>, args: &mut Args) -> Hypercall
         abi::SCHEDOP_POLL => poll::poll(ctx, arg)?,
         abi::SCHEDOP_SHUTDOWN => {
             let SchedShutdown { reason } = ctx.read(arg)?;
-            // Xen has but this many bits for it.
-            if reason == abi::SHUTDOWN_CRASH && ctx.domain.shutdown_reason().is_none() {
-                // Its own panic may not have been able to say where it was.
-                log::error!("{}{} says that it has crashed", ctx.domain.id, ctx.vcpu.id);
-                shutdown::report(ctx);
-            }
-            shutdown::shutdown(ctx.sys, ctx.domain, reason as u8);
+            shutdown::by_itself(ctx, reason);
         }
         _ => return Err(Errno::ENOSYS.into()),
     }

@@ -59,6 +59,19 @@ pub fn shutdown<P: Platform>(sys: &System<P>, domain: &Domain, reason: u8) {
     }
 }
 
+/// `SCHEDOP_shutdown`: the caller's domain shuts itself down.
+///
+/// If it says that it has crashed it is reported like one that we had to end: its own panic
+/// may not have been able to say where it was.
+pub(super) fn by_itself<P: Platform>(ctx: &Ctx<'_, P>, reason: u32) {
+    if reason == abi::SHUTDOWN_CRASH && ctx.domain.shutdown_reason().is_none() {
+        log::error!("{}{} says that it has crashed", ctx.domain.id, ctx.vcpu.id);
+        report(ctx);
+    }
+    // Xen has but these eight bits for it.
+    shutdown(ctx.sys, ctx.domain, reason as u8);
+}
+
 /// The calling domain cannot go on: says why, and where it was, and ends it.
 #[cold]
 pub fn crash<P: Platform>(ctx: &mut Ctx<'_, P>, why: Crash) {

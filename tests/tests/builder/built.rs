@@ -112,6 +112,17 @@ fn the_registers_are_xens() {
 }
 
 #[test]
+fn both_clocks_run_from_the_first_instruction() {
+    let built = Built::new(&KernelElf::pv32(0xc000_0000), request(&[]));
+    let domain = built.sys.domain(DomId::new(0)).expect("it was built");
+    let words = built.sys.platform.half_words(domain.shared_info);
+    let word = |at: usize| words[at / 4].load(Ordering::Relaxed);
+    assert_eq!(word(2048 + 2 * 128), 2, "the wall clock has been written once");
+    assert_eq!(word(32), 2, "so has system time of vCPU 0");
+    assert_ne!(word(32 + 24), 0, "guests divide by its multiplier");
+}
+
+#[test]
 fn the_kernel_is_where_it_wants_to_be_and_its_bss_is_zero() {
     for base in BASES {
         let kernel = KernelElf::pv32(base);
