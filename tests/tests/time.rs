@@ -333,7 +333,7 @@ fn clock(guest: &Guest, vcpu: u32) -> VcpuTimeInfo {
 /// What a guest computes from it.
 fn system_time(clock: &VcpuTimeInfo, tsc: u64) -> u64 {
     let ticks = u128::from(tsc - clock.tsc_timestamp) << clock.tsc_shift;
-    clock.system_time + (ticks * u128::from(clock.tsc_to_system_mul) >> 32) as u64
+    clock.system_time + ((ticks * u128::from(clock.tsc_to_system_mul)) >> 32) as u64
 }
 
 #[test]

@@ -10,9 +10,9 @@
 //! | [`cpu`] | each CPU's queue, slice and residents |
 //! | [`run`] | the states of a vCPU and the arrows between them |
 //! | [`policy`] | who of the waiting is next, and for how long |
-//! | [`wake`] | waking, blocking, starting, kicking |
+//! | [`mod@wake`] | waking, blocking, starting, kicking |
 //! | [`runstate`], [`areas`] | time spent in each state, and where the guest sees it |
-//! | [`ops`], [`poll`], [`vcpu_op`], [`vcpu_info`] | the hypercalls |
+//! | [`ops`], `poll`, [`vcpu_op`], [`vcpu_info`] | the hypercalls |
 //! | [`shutdown`] | the end of a domain |
 //! | [`report`] | all of it in words |
 //!

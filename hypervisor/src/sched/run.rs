@@ -14,7 +14,7 @@
 //! and a shutdown that race cannot both win. Who takes the arrow to `Runnable` also puts
 //! the vCPU into a run queue.
 //!
-//! While the vCPU runs the word may carry one more bit, [`RESCHEDULE`]. So the way back
+//! While the vCPU runs the word may carry one more bit, `RESCHEDULE`. So the way back
 //! to the guest asks one question of one word: is it exactly `Running`?
 
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};

@@ -14,7 +14,7 @@
 //! As in Xen the periodic timer ticks only while its vCPU runs: ticks that were due
 //! meanwhile are one event when it runs next, and it wakes nobody.
 //!
-//! All sums saturate: a deadline beyond the end of time is [`NEVER`], not a small number
+//! All sums saturate: a deadline beyond the end of time is `NEVER`, not a small number
 //! (XSA-20).
 
 pub mod clock;
@@ -34,7 +34,7 @@ use crate::sched;
 use crate::sched::{Cpu, NEVER};
 use crate::system::System;
 
-/// A vCPU's timers, in ns of system time; [`NEVER`] while they are stopped.
+/// A vCPU's timers, in ns of system time; `NEVER` while they are stopped.
 pub struct VcpuTime {
     single_shot_ns: AtomicU64,
     poll_ns: AtomicU64,
