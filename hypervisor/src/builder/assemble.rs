@@ -101,39 +101,44 @@ fn fill<P: Platform>(
 
 const STUB_STEP: usize = hypercall_page::STUB_LEN;
 
-/// Writes the p2m list and the machine-to-physical tables.
+/// Writes the p2m list and the machine-to-physical tables: the only work that is done for each
+/// page of the domain, so it goes by whole runs.
 fn write_p2m<P: Platform>(
     sys: &System<P>,
     contents: &Contents<'_, P>,
     layout: &Layout,
     width: Width,
 ) -> Result<(), BuildError> {
-    let mut frames = (0_u64..).zip(contents.memory.frames()).peekable();
-    let mut at = layout.p2m;
-    while frames.peek().is_some() {
-        let list = contents.mfn_at(at)?;
-        // Past the last frame the page is filled up with zeros.
-        let mut next = || {
-            frames.next().map_or(0, |(pfn, mfn)| {
-                sys.memory.set_m2p(mfn, pfn);
-                mfn.raw()
-            })
-        };
-        match width {
-            Width::Pv32 => {
-                for entry in sys.platform.half_words(list) {
-                    entry.store(next() as u32, Ordering::Relaxed);
+    let long = width.long();
+    let per_page = PAGE / long;
+    for run in contents.memory.runs() {
+        sys.memory.set_m2p_range(run.mfn, run.pfn, run.pages);
+        let mut done = 0;
+        while done < run.pages {
+            let pfn = run.pfn.saturating_add(done);
+            let index = pfn % per_page;
+            let now = (run.pages - done).min(per_page - index);
+            let list = contents.mfn_at(layout.p2m.saturating_add(pfn.saturating_mul(long)))?;
+            let range = index as usize..(index + now) as usize;
+            let first = run.mfn.raw().saturating_add(done);
+            match width {
+                Width::Pv32 => {
+                    let entries = sys.platform.half_words(list).get(range).unwrap_or(&[]);
+                    for (entry, mfn) in entries.iter().zip(first as u32..) {
+                        entry.store(mfn, Ordering::Relaxed);
+                    }
+                }
+                Width::Pv64 => {
+                    let entries = sys.platform.words(list).get(range).unwrap_or(&[]);
+                    for (entry, mfn) in entries.iter().zip(first..) {
+                        entry.store(mfn, Ordering::Relaxed);
+                    }
                 }
             }
-            Width::Pv64 => {
-                for entry in sys.platform.words(list) {
-                    entry.store(next(), Ordering::Relaxed);
-                }
-            }
+            done += now;
         }
-        at = at.saturating_add(PAGE);
     }
-    Ok(())
+    contents.zero_tail(layout.p2m.saturating_add(contents.memory.pages().saturating_mul(long)))
 }
 
 /// Makes the domain over its filled memory, and adds it to the machine.

@@ -31,6 +31,17 @@ impl Block {
     }
 }
 
+/// Frames that are consecutive both as machine frames and as pseudo-physical ones.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// The first pseudo-physical number.
+    pub pfn: u64,
+    /// The first machine frame.
+    pub mfn: Mfn,
+    /// How many.
+    pub pages: u64,
+}
+
 /// Memory taken for a domain. Whoever has it gives it back or gives it to the domain.
 pub struct DomainMemory {
     blocks: heapless::Vec<Block, MAX_BLOCKS>,
@@ -75,6 +86,15 @@ impl DomainMemory {
         let block = self.blocks.get(after.checked_sub(1)?)?;
         let offset = pfn.checked_sub(block.pfn.into()).filter(|o| *o < block.pages())?;
         Some(Mfn::new(u64::from(block.mfn).checked_add(offset)?))
+    }
+
+    /// Runs of frames that are consecutive in both numberings.
+    pub fn runs(&self) -> impl Iterator<Item = Run> {
+        self.blocks.iter().map(|b| Run {
+            pfn: b.pfn.into(),
+            mfn: Mfn::new(b.mfn.into()),
+            pages: b.pages(),
+        })
     }
 
     /// All machine frames, by pseudo-physical number.

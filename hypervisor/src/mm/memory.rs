@@ -69,13 +69,19 @@ impl Memory {
     }
 
     fn hand_out(&self, mfn: Mfn, owner: Owner, order: u8) {
-        for i in 0..1u64 << order {
-            if let Some(frame) = self.frame(Mfn::new(mfn.raw() + i)) {
-                frame.set_owner(owner);
-                let word = Word::EMPTY.with_allocated(true);
-                frame.set(word.add_total().unwrap_or(word));
-            }
+        let word = Word::EMPTY.with_allocated(true);
+        let word = word.add_total().unwrap_or(word);
+        for frame in self.slice(self.frames, mfn, 1 << order) {
+            frame.set_owner(owner);
+            frame.set(word);
         }
+    }
+
+    /// The elements of one of the tables for `count` frames from `mfn` on.
+    fn slice<T>(&self, table: &'static [T], mfn: Mfn, count: u64) -> &'static [T] {
+        let start = usize::try_from(mfn.raw()).unwrap_or(usize::MAX);
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        table.get(start..start.saturating_add(count)).unwrap_or(&[])
     }
 
     /// Gives 2^`order` frames back that nobody refers to any more.
@@ -122,6 +128,16 @@ impl Memory {
         }
         if let Some(entry) = self.m2p32.get(i) {
             entry.store(pfn as u32, Ordering::Relaxed);
+        }
+    }
+
+    /// The same for `count` frames that are consecutive in both numberings.
+    pub fn set_m2p_range(&self, mfn: Mfn, pfn: u64, count: u64) {
+        for (entry, pfn) in self.slice(self.m2p64, mfn, count).iter().zip(pfn..) {
+            entry.store(pfn, Ordering::Relaxed);
+        }
+        for (entry, pfn) in self.slice(self.m2p32, mfn, count).iter().zip(pfn as u32..) {
+            entry.store(pfn, Ordering::Relaxed);
         }
     }
 
