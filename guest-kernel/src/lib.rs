@@ -1,8 +1,7 @@
-//! Ferrule's own guest: a small kernel for Ring 1 of the 32-bit PV ABI, and the library that its
-//! test guests share.
+#![doc = include_str!("../README.md")]
 //!
-//! What can run on the host is logic without the machine: [`shell`], [`initrd`], [`program`]. The
-//! rest exists only for the bare-metal target; [`arch`] is the lowest part and usable alone.
+//! What can run on the host is logic without the machine: [`shell`], [`initrd`], [`program`],
+//! [`regions`]. The rest exists only for the bare-metal target.
 #![no_std]
 #[cfg(test)]
 extern crate std;

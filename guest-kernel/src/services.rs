@@ -12,7 +12,8 @@ use crate::shell::kernel::{
 };
 use crate::shell::{Kernel, Terminal};
 use crate::syscall::errno::{EISDIR, ENOENT, ENOTDIR, EPERM};
-use crate::task::scheduler::{self, CHILDREN, Reaped};
+use crate::task::children::{self, Reaped};
+use crate::task::scheduler::{self, CHILDREN};
 use crate::task::{State, process, signal};
 use crate::{console, fs, time, tty};
 use alloc::vec::Vec;
@@ -92,7 +93,7 @@ impl Kernel for Services {
         tty::set_foreground(pid.0);
         let result = loop {
             let _masked = Masked::new();
-            match scheduler::reap(me, Some(pid.0)) {
+            match children::reap(me, Some(pid.0)) {
                 Reaped::Ended(_, status) => break Ok(exit_status(status)),
                 Reaped::NoChild => break Err(crate::syscall::errno::ECHILD),
                 Reaped::Running => scheduler::sleep(CHILDREN + me, 0),
@@ -103,8 +104,8 @@ impl Kernel for Services {
     }
 
     fn reap(&mut self) -> Option<(Pid, ExitStatus)> {
-        scheduler::bury();
-        match scheduler::reap(scheduler::current().pid, None) {
+        children::bury();
+        match children::reap(scheduler::current().pid, None) {
             Reaped::Ended(pid, status) => Some((Pid(pid), exit_status(status))),
             _ => None,
         }
@@ -118,7 +119,7 @@ impl Kernel for Services {
     }
 
     fn processes(&mut self, process: &mut dyn FnMut(&ProcessInfo<'_>)) {
-        scheduler::bury();
+        children::bury();
         // Collected first: the callback prints, which must not happen with the scheduler taken.
         let (_, _, _, running) = scheduler::statistics();
         let mut list = Vec::new();
@@ -154,7 +155,7 @@ impl Kernel for Services {
     }
 
     fn memory(&mut self) -> MemoryInfo {
-        scheduler::bury();
+        children::bury();
         let counts = frames::counts();
         MemoryInfo {
             total: counts.total(),

@@ -31,7 +31,8 @@
 //! | [`calls`] | the hypercalls as typed functions |
 //! | [`shared`] | the shared info page: pending and mask bits, clocks |
 //! | [`events`] | masking upcalls, running port handlers |
-//! | [`trap`] | frames, stubs, the way back to Ring 3 |
+//! | [`trap`] | frames, and who handles them |
+//! | [`stubs`] | entries, and the way back to Ring 3 |
 //! | [`probe`] | faults that are expected, and stays in Ring 3, as values |
 //! | [`uaccess`] | copies from and to memory that may fault |
 
@@ -41,6 +42,7 @@ pub mod events;
 pub mod hypercall;
 pub mod probe;
 pub mod shared;
+pub mod stubs;
 pub mod trap;
 pub mod uaccess;
 
@@ -53,7 +55,7 @@ pub use pv_abi::x86_32 as abi;
 pub fn init() -> &'static abi::StartInfo {
     let start_info = entry::start_info();
     shared::map(start_info.shared_info);
-    if let Err(errno) = trap::install() {
+    if let Err(errno) = stubs::install() {
         panic!("cannot register the trap table: {errno:?}");
     }
     start_info

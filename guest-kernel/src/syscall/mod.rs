@@ -9,6 +9,7 @@ pub mod errno;
 mod file;
 mod memory;
 mod process;
+mod status;
 mod time;
 
 use crate::arch::trap::TrapFrame;
@@ -96,12 +97,12 @@ table! {
     19 lseek => file::lseek,
     20 getpid => process::getpid,
     29 pause => time::pause,
-    33 access => file::access,
+    33 access => status::access,
     37 kill => process::kill,
     41 dup => file::dup,
     42 pipe => file::pipe,
     45 brk => memory::brk,
-    54 ioctl => file::ioctl,
+    54 ioctl => status::ioctl,
     63 dup2 => file::dup2,
     64 getppid => process::getppid,
     78 gettimeofday => time::gettimeofday,
@@ -117,17 +118,17 @@ table! {
     162 nanosleep => time::nanosleep,
     175 rt_sigprocmask => process::rt_sigprocmask,
     180 pread64 => file::pread64,
-    183 getcwd => file::getcwd,
+    183 getcwd => status::getcwd,
     190 vfork => process::fork,
     192 mmap2 => memory::mmap2,
-    195 stat64 => file::stat64,
-    196 lstat64 => file::stat64,
-    197 fstat64 => file::fstat64,
+    195 stat64 => status::stat64,
+    196 lstat64 => status::stat64,
+    197 fstat64 => status::fstat64,
     199 getuid32 => process::root_id,
     200 getgid32 => process::root_id,
     201 geteuid32 => process::root_id,
     202 getegid32 => process::root_id,
-    220 getdents64 => file::getdents64,
+    220 getdents64 => status::getdents64,
     221 fcntl64 => file::fcntl64,
     224 gettid => process::getpid,
     243 set_thread_area => process::set_thread_area,
@@ -136,7 +137,7 @@ table! {
     265 clock_gettime => time::clock_gettime,
     267 clock_nanosleep => time::clock_nanosleep,
     295 openat => file::openat,
-    300 fstatat64 => file::fstatat64,
+    300 fstatat64 => status::fstatat64,
     330 dup3 => file::dup3,
     331 pipe2 => file::pipe2,
     355 getrandom => process::getrandom,

@@ -6,8 +6,9 @@ use crate::arch::events::Masked;
 use crate::arch::trap::TrapFrame;
 use crate::arch::uaccess::{copy_to_user, read_user, write_user};
 use crate::program::STACK_MAX;
+use crate::task::children::{self, Reaped};
 use crate::task::context::{TLS_COUNT, TLS_FIRST};
-use crate::task::scheduler::{self, CHILDREN, Reaped};
+use crate::task::scheduler::{self, CHILDREN};
 use crate::task::{process, signal};
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
@@ -141,7 +142,7 @@ fn wait(pid: u32, status_at: u32, options: u32) -> Result {
     let me = scheduler::current().pid;
     let ended = loop {
         let _masked = Masked::new();
-        match scheduler::reap(me, wanted) {
+        match children::reap(me, wanted) {
             Reaped::Ended(pid, status) => break Some((pid, status)),
             Reaped::NoChild => return Err(ECHILD),
             Reaped::Running if options & WNOHANG != 0 => break None,

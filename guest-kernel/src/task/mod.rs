@@ -6,6 +6,7 @@
 //! [`Guarded`] state. Blocking is by channel: [`scheduler::sleep`] under the mask after looking, and
 //! [`scheduler::wake`] by whoever changes what was looked at.
 
+pub mod children;
 pub mod context;
 pub mod process;
 pub mod scheduler;

@@ -3,7 +3,7 @@
 //! What a process has is used by its own task only; others see its number of frames and its root.
 //! It starts with the console as files 0 to 2.
 
-use super::{context::Context, scheduler};
+use super::{children, context::Context, scheduler};
 use crate::arch::events;
 use crate::arch::trap::TrapFrame;
 use crate::fs::{self, Files};
@@ -151,7 +151,7 @@ fn build(
 
 /// Starts a process as a child of `parent`.
 pub fn spawn(parent: u32, path: &str, arguments: &[&[u8]]) -> Result<u32, Errno> {
-    scheduler::bury();
+    children::bury();
     let environment: [&[u8]; 3] = [b"PATH=/bin", b"HOME=/", b"TERM=vt100"];
     let (memory, registers) = build(path, arguments, &environment)?;
     let process = Process::new(memory, Files::console(), Context::new());
@@ -174,7 +174,7 @@ fn name_of(path: &str, arguments: &[&[u8]]) -> heapless::String<{ super::NAME }>
 /// Forks the running process; `frame` holds its registers. The child writes its number to `tid_at`
 /// in its memory when it begins, unless that is 0. The child's number.
 pub fn fork(frame: &TrapFrame, tid_at: u32) -> Result<u32, Errno> {
-    scheduler::bury();
+    children::bury();
     let task = scheduler::current();
     let Some(process) = &task.process else { return Err(ENOMEM) };
     let memory = process
@@ -231,5 +231,5 @@ pub fn exit(status: u32) -> ! {
         drop(memory);
         process.resident.store(0, Ordering::Relaxed);
     }
-    scheduler::end(status)
+    children::end(status)
 }

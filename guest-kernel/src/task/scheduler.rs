@@ -33,9 +33,9 @@ pub const CONSOLE: u32 = 1;
 /// Channel of the children of a process: this plus its number.
 pub const CHILDREN: u32 = 0x8000_0000;
 
-struct Scheduler {
+pub(super) struct Scheduler {
     /// In order of their numbers.
-    tasks: Vec<Arc<Task>>,
+    pub(super) tasks: Vec<Arc<Task>>,
     ready: VecDeque<Arc<Task>>,
     current: Option<Arc<Task>>,
     next_pid: u32,
@@ -47,7 +47,7 @@ struct Scheduler {
     timer_events: u64,
 }
 
-static SCHEDULER: Guarded<Scheduler> = Guarded::new(Scheduler {
+pub(super) static SCHEDULER: Guarded<Scheduler> = Guarded::new(Scheduler {
     tasks: Vec::new(),
     ready: VecDeque::new(),
     current: None,
@@ -239,81 +239,6 @@ pub fn preempt() {
     }
 }
 
-/// Ends the running task: a zombie with this status. The caller has released what it had.
-pub fn end(status: u32) -> ! {
-    events::mask();
-    let task = current();
-    task.status.store(status, Ordering::Relaxed);
-    task.set_state(State::Zombie);
-    let parent = task.parent.load(Ordering::Relaxed);
-    SCHEDULER.with(|scheduler| {
-        for child in &scheduler.tasks {
-            if child.parent.load(Ordering::Relaxed) == task.pid {
-                child.parent.store(0, Ordering::Relaxed);
-            }
-        }
-    });
-    if parent != 0 {
-        wake(CHILDREN + parent);
-    }
-    schedule();
-    unreachable!("a zombie runs")
-}
-
-/// Forgets zombies that nobody will ask for.
-pub fn bury() {
-    let mut dead = Vec::new();
-    SCHEDULER.with(|scheduler| {
-        let current = current().pid;
-        scheduler.tasks.retain(|task| {
-            let gone = task.state() == State::Zombie
-                && task.parent.load(Ordering::Relaxed) == 0
-                && task.pid != current;
-            if gone {
-                dead.push(Arc::clone(task));
-            }
-            !gone
-        });
-    });
-}
-
-/// What [`reap`] found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reaped {
-    /// A zombie, forgotten now: its number and wait status.
-    Ended(u32, u32),
-    /// Children that all still run.
-    Running,
-    /// No such child.
-    NoChild,
-}
-
-/// Looks for an ended child of `parent`: the one with this number, or any.
-pub fn reap(parent: u32, pid: Option<u32>) -> Reaped {
-    let mut dead = None;
-    let found = SCHEDULER.with(|scheduler| {
-        let mut found = Reaped::NoChild;
-        let is_child = |task: &Task| {
-            task.parent.load(Ordering::Relaxed) == parent && pid.is_none_or(|pid| pid == task.pid)
-        };
-        for index in 0..scheduler.tasks.len() {
-            let task = &scheduler.tasks[index];
-            if !is_child(task) {
-                continue;
-            }
-            if task.state() == State::Zombie {
-                found = Reaped::Ended(task.pid, task.status.load(Ordering::Relaxed));
-                dead = Some(scheduler.tasks.remove(index));
-                break;
-            }
-            found = Reaped::Running;
-        }
-        found
-    });
-    drop(dead);
-    found
-}
-
 /// Calls `f` with each task in order of numbers, upcalls masked.
 pub fn for_each(mut f: impl FnMut(&Task)) {
     SCHEDULER.with(|scheduler| scheduler.tasks.iter().for_each(|task| f(task)));
@@ -347,7 +272,7 @@ fn idle() {
 
 /// Switches to the next task that can run, which may be the same. Upcalls masked; the running task's
 /// state says whether it can run.
-fn schedule() {
+pub(super) fn schedule() {
     let mut slept = 0;
     loop {
         let started = time::now();
