@@ -1,8 +1,11 @@
 //! Putting the domain together, and taking it apart again if something is missing.
 
+use core::mem::offset_of;
 use core::sync::atomic::Ordering;
 
+use pv_abi::start_info::XEN_LEGACY_MAX_VCPUS;
 use pv_abi::types::{Mfn, VcpuId};
+use pv_abi::x86_32;
 
 use super::contents::Contents;
 use super::kernel::Kernel;
@@ -49,6 +52,13 @@ pub(super) fn assemble<'s, P: Platform>(
         }
     };
     sys.platform.zero(shared_info);
+    // Upcalls are masked for every vCPU that there could be, as Xen has it.
+    let infos = sys.platform.bytes(shared_info).chunks(size_of::<x86_32::VcpuInfo>());
+    for info in infos.take(XEN_LEGACY_MAX_VCPUS) {
+        if let Some(mask) = info.get(offset_of!(x86_32::VcpuInfo, evtchn_upcall_mask)) {
+            mask.store(1, Ordering::Relaxed);
+        }
+    }
     let outcome = fill(sys, &memory, kernel, layout, shared_info, request)
         .and_then(|root| make_domain(sys, kernel, layout, pages, shared_info, root, request));
     if outcome.is_err() {

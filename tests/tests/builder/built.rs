@@ -123,6 +123,16 @@ fn both_clocks_run_from_the_first_instruction() {
 }
 
 #[test]
+fn upcalls_are_masked_for_all_vcpus_of_the_shared_info() {
+    let built = Built::new(&KernelElf::pv32(0xc000_0000), request(&[]));
+    let shared = built.sys.domain(DomId::new(0)).expect("it was built").shared_info;
+    let bytes = built.sys.platform.bytes(shared);
+    for vcpu in 0..32 {
+        assert_eq!(bytes[64 * vcpu + 1].load(Ordering::Relaxed), 1, "vCPU {vcpu}");
+    }
+}
+
+#[test]
 fn the_kernel_is_where_it_wants_to_be_and_its_bss_is_zero() {
     for base in BASES {
         let kernel = KernelElf::pv32(base);
