@@ -1,12 +1,13 @@
 //! `test`: every test of the project with one summary.
 //!
 //! Groups, in the order they run: formatting, Cargo's tests on the host, builds,
-//! micro-guests in QEMU, transcripts of the default guest, discs, the same guests in Bochs,
+//! micro-guests in QEMU, transcripts of the default guest, `run` itself, discs, the same guests in Bochs,
 //! and the checks that compile everything again (clippy, rustdoc). What boots runs two at
 //! a time, the rest one after the other. The last line is alone on its line:
 //! `N passed, N failed, N skipped`.
 
 mod boot;
+mod commands;
 mod host;
 mod manifest;
 mod runner;
@@ -65,6 +66,8 @@ pub enum Group {
     Guests,
     /// Transcripts of the default guest in QEMU
     Shell,
+    /// What a person types: exit codes of `run`, keys at a terminal
+    Run,
     /// The GRUB disc under SeaBIOS and OVMF
     Disc,
     /// Micro-guests and transcripts in Bochs
@@ -137,6 +140,7 @@ fn all<'a>(
         }
         tests.extend(transcripts.iter().map(|one| boot::shell(builds, one.clone(), kind)));
         if kind == Kind::Qemu {
+            tests.extend(commands::all(builds));
             tests.push(boot::disc(builds, "disc-bios", false));
             tests.push(boot::disc(builds, "disc-uefi", true));
         }
