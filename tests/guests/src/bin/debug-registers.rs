@@ -1,73 +1,71 @@
-//! Debug registers: breakpoints and single steps of a Ring 1 kernel.
+//! Debug registers by hypercall and by instruction, and single steps.
 //!
-//! Xen 4.17 `arch/x86/pv/misc-hypercalls.c` (set_debugreg, get_debugreg), XSA-444. Expected: a
-//! watched word raises #DB after the store and shows in DR6; the hypervisor's own access to it,
-//! for a hypercall, does neither harm nor report; a single step raises #DB after each
-//! instruction, emulated ones included; reserved bits stay as they are, and what could stop the
-//! hypervisor is refused.
+//! `xen/include/public/arch-x86/xen.h`, set_debugreg, get_debugreg; Xen 4.17
+//! `arch/x86/debug.c`, `x86/traps.c` (set_debugreg, do_debug). Expected: registers
+//! that do not exist and I/O watches without CR4.DE are refused; a watched store is #DB with DR6.B0 in Ring 1 and
+//! Ring 3; a step is #DB with DR6.BS; TF is cleared for the handler.
 #![no_std]
 #![no_main]
-use pv_abi::errno::Errno;
-use pv_abi::hypercall as nr;
-use pv_abi::version::XENVER_EXTRAVERSION;
-use pv_guests::call::ret;
-use pv_guests::expect::{self, DB};
-use pv_guests::pages::{Page, read32, write32};
-use pv_guests::{Outcome, StartInfo, check_eq, code, guest, hypercall};
+use guest_kernel::arch::probe::probe;
+use pv_abi::hypercall::{GET_DEBUGREG, SET_DEBUGREG};
+use pv_guests::expect::DB;
+use pv_guests::pages::{Page, URW, write32};
+use pv_guests::user::User;
+use pv_guests::{Outcome, StartInfo, check, check_eq, code, guest, hypercall, must};
 
 guest!(run);
 
 code! {
-    // Single-steps over one instruction.
-    step: "pushfd", "or dword ptr [esp], 0x100", "popfd", "nop", "nop", "ret";
-    step_emulated: "pushfd", "or dword ptr [esp], 0x100", "popfd", "clts", "nop", "ret";
-    read_dr0() -> u32: "mov eax, dr0", "ret";
+    step: "pushfd", "or dword ptr [esp], 0x100", "popfd", "nop", "nop", "nop", "ret";
+    user_step: "pushfd", "or dword ptr [esp], 0x100", "popfd", "nop", "nop", "int 0x80";
+    user_store: "mov [ecx], eax", "nop", "int 0x80";
+    dr0() -> u32: "mov eax, dr0", "ret";
+    set_dr0(value: u32): "mov eax, [esp + 4]", "mov dr0, eax", "ret";
 }
 
 fn set(register: u32, value: u32) -> i32 {
-    hypercall(nr::SET_DEBUGREG, &[register, value])
+    hypercall(SET_DEBUGREG, &[register, value])
 }
 
 fn get(register: u32) -> u32 {
-    hypercall(nr::GET_DEBUGREG, &[register]) as u32
+    hypercall(GET_DEBUGREG, &[register]) as u32
 }
-
-/// DR7: breakpoint 0 on writes of four bytes.
-const WATCH_0: u32 = 0xd_0001;
 
 fn run(_: &'static StartInfo) -> Outcome {
     let page = Page::take();
-    check_eq!(set(0, page.va), 0, "an address");
-    check_eq!(set(7, WATCH_0), 0, "a watch");
-    check_eq!((get(0), get(7)), (page.va, WATCH_0 | 0x400), "what they are then");
-    check_eq!(read_dr0(), page.va, "dr0 by mov");
-
-    expect::fault("a store to a watched word", DB, 0, || write32(page.va, 1));
-    check_eq!(read32(page.va), 1, "the word: the trap comes after the store");
-    check_eq!(get(6) & 0xf, 1, "DR6's reason");
-    check_eq!(set(6, 0), 0, "clearing DR6");
-    check_eq!(get(6), 0xffff_0ff0, "DR6 then");
-    write32(page.va + 4, 2);
-
-    let outcome = hypercall(nr::XEN_VERSION, &[XENVER_EXTRAVERSION, page.va]);
-    check_eq!(outcome, 0, "a hypercall that writes to the watched word");
-    check_eq!(set(7, 0), 0, "no watch");
-    write32(page.va, 3);
-
-    if let Some(fault) = expect::fault("a single step", DB, 0, || step()) {
-        check_eq!(fault.eip, step as *const () as u32 + 10, "where the step ends");
+    check_eq!(set(0, page.va), 0, "DR0");
+    check_eq!((get(0), dr0()), (page.va, page.va), "DR0 as read");
+    set_dr0(page.va + 4);
+    check_eq!(get(0), page.va + 4, "DR0 as set by mov");
+    check_eq!(set(0, page.va), 0, "DR0");
+    for register in [8, 100] {
+        check_eq!(set(register, 0), -19, "DR{register}");
     }
-    check_eq!(get(6) & 0x4000, 0x4000, "DR6.BS");
-    if let Some(fault) = expect::fault("a step over clts", DB, 0, || step_emulated()) {
-        check_eq!(fault.eip, step_emulated as *const () as u32 + 11, "where that step ends");
-    }
+    check_eq!(set(7, 0x0002_0000 | 1), -1, "a watch of I/O without CR4.DE");
 
-    let (eperm, enodev) = (ret(Errno::EPERM), ret(Errno::ENODEV));
-    check_eq!(set(7, 0x2000), eperm, "DR7.GD");
-    check_eq!(set(7, 0x2_0001), eperm, "a breakpoint on I/O");
-    check_eq!(set(8, 0), enodev, "DR8");
-    check_eq!(hypercall(nr::GET_DEBUGREG, &[8]), enodev, "DR8's value");
-    check_eq!(set(6, u32::MAX), 0, "all of DR6");
-    check_eq!(get(6), 0xffff_efff, "DR6 then");
+    // Watch stores to the page's first word: enabled (L0), RW0 = 1, LEN0 = 4 bytes.
+    check_eq!(set(7, 0x000d_0001), 0, "DR7");
+    check_eq!(get(7) & 0xffff_00ff, 0x000d_0001, "DR7 as read");
+    let fault = probe(|| write32(page.va, 1));
+    check!(fault.is_err_and(|fault| fault.vector == DB), "a watched store: {fault:x?}");
+    check_eq!(get(6) & 0xf, 1, "DR6 after a watched store");
+    check_eq!(set(6, 0), 0, "DR6");
+    check!(probe(|| write32(page.va + 4, 1)).is_ok(), "a store beside it");
+    let user = User::new()?;
+    must(page.set(URW), "a page for Ring 3")?;
+    let frame = user.run_with(user_store, |registers| registers.ecx = page.va);
+    check_eq!((frame.vector, frame.eip), (DB, user.code.va + 2), "a watched store in Ring 3");
+    check_eq!(get(6) & 0xf, 1, "DR6 after a watched store in Ring 3");
+    check_eq!((set(7, 0), set(6, 0)), (0, 0), "DR7, DR6");
+    check!(probe(|| write32(page.va, 1)).is_ok(), "a store with the watch off");
+
+    let fault = probe(|| step());
+    check!(fault.is_err_and(|fault| fault.vector == DB), "a step: {fault:x?}");
+    check_eq!(get(6) & 0x4000, 0x4000, "DR6 after a step");
+    check!(probe(|| write32(page.va, 1)).is_ok(), "a store after the step");
+    let frame = user.run(user_step);
+    check_eq!(frame.vector, DB, "a step in Ring 3");
+    check_eq!(frame.eflags & 0x100, 0x100, "TF in the frame");
+    check_eq!(frame.eip - user.code.va, 11 - 1, "eip after the step");
     Ok(())
 }

@@ -48,6 +48,7 @@ fn run(_: &'static StartInfo) -> Outcome {
         ("a selector beyond the GDT, Ring 1", 0x1001, 0),
         ("Ring 3's code for Ring 1", 0xe029, 0),
     ] {
+        pv_guests::__println!("case {what}");
         let ring3 = cs & 3 == 3;
         for (index, word) in (0..).zip([7, 0x1234, cs, 0x2, 0x5678, ss]) {
             write32(frames.va + 2048 + index * 4, word);

@@ -2,7 +2,8 @@
 //!
 //! `xen/include/public/vcpu.h`, `sched.h`; Xen 4.17 `common/schedule.c` (vcpu_singleshot_timer_fn,
 //! vcpu_periodic_timer_fn), `common/domain.c`. Expected: VIRQ_TIMER comes after the deadline, not
-//! before; a past deadline at once, -ETIME with VCPU_SSHOTTMR_future; stopping stops.
+//! before; a past deadline at once, -ETIME with VCPU_SSHOTTMR_future (Xen 4.17 ignores the flag that
+//! its header describes); stopping stops.
 #![no_std]
 #![no_main]
 use guest_kernel::arch::{calls, events};
