@@ -65,14 +65,10 @@ fn system(hardware: &Hardware) -> System<Machine> {
         end::finish(end::code::REFUSED)
     };
     let zero = memory.allocate(Owner::Hypervisor, 0).unwrap_or_else(|e| out_of_memory(e));
-    let machine = Machine {
-        zero,
-        wallclock_base_ns: clock::wallclock_base_ns(),
-        cpus: cpus::online(),
-    };
+    let machine =
+        Machine { zero, wallclock_base_ns: clock::wallclock_base_ns(), cpus: cpus::online() };
     machine.zero(zero);
-    let window =
-        m2p::window(&machine, &memory, hardware.root).unwrap_or_else(|e| out_of_memory(e));
+    let window = m2p::window(&machine, &memory, hardware.root).unwrap_or_else(|e| out_of_memory(e));
     System::new(machine, memory, window)
 }
 
@@ -144,7 +140,8 @@ impl Receiver for Bell {
 
     fn debug_key(&self, key: u8) {
         let Some(sys) = Self::system() else { return };
-        let tables = [&reports::keys::<Machine>()[..], &machine_keys::keys::<System<Machine>>()[..]];
+        let tables =
+            [&reports::keys::<Machine>()[..], &machine_keys::keys::<System<Machine>>()[..]];
         // The console cannot fail.
         let _ = debug_keys::press(&tables, key, sys, &mut console::Out);
     }

@@ -39,17 +39,6 @@ impl MemoryKind {
             _ => Self::Reserved,
         }
     }
-
-    /// The firmware's number, as `XENMEM_memory_map` hands it to domain 0.
-    pub const fn to_firmware(self) -> u32 {
-        match self {
-            Self::Ram => 1,
-            Self::Reserved => 2,
-            Self::AcpiTables => 3,
-            Self::AcpiNvs => 4,
-            Self::Unusable => 5,
-        }
-    }
 }
 
 /// One entry of the firmware's map, in bytes.
@@ -163,7 +152,7 @@ impl RamRanges {
 
     /// Removes every page that `start..end` touches.
     pub fn remove(&mut self, start: u64, end: u64) {
-        let end = end.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX & !(PAGE - 1));
+        let end = end.checked_next_multiple_of(PAGE).unwrap_or(!(PAGE - 1));
         let start = start & !(PAGE - 1);
         if start >= end {
             return;

@@ -11,7 +11,6 @@ use crate::machine::time_scale::TimeScale;
 
 static WALLCLOCK_BASE_NS: AtomicU64 = AtomicU64::new(0);
 static START_TSC: AtomicU64 = AtomicU64::new(0);
-static FREQUENCY_HZ: AtomicU64 = AtomicU64::new(0);
 static MUL_FRAC: AtomicU32 = AtomicU32::new(0);
 static SHIFT: AtomicI8 = AtomicI8::new(0);
 
@@ -30,14 +29,8 @@ pub fn start() {
 /// Starts the clock: the TSC was found to run at `hz`.
 pub fn set_frequency(hz: u64) {
     let scale = TimeScale::from_hz(hz);
-    FREQUENCY_HZ.store(hz, Ordering::Relaxed);
     SHIFT.store(scale.shift, Ordering::Relaxed);
     MUL_FRAC.store(scale.mul_frac, Ordering::Release);
-}
-
-/// Ticks of the TSC in a second; zero before calibration.
-pub fn frequency_hz() -> u64 {
-    FREQUENCY_HZ.load(Ordering::Relaxed)
 }
 
 /// The TSC at time zero.

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | CR0.WP | on, always | Ring 1 is a supervisor ring: read-only page tables, descriptor tables and the M2P window are read-only for a pv32 kernel only thanks to it |
 //! | CR0.NE, MP | on | x87 errors as #MF; `wait` honours TS |
+//! | CR0.AM | on | a program that sets EFLAGS.AC gets #AC, as under Xen; it concerns Ring 3 alone |
 //! | CR4.PAE, OSFXSR, OSXMMEXCPT, MCE | on | long mode, SSE state and errors, machine checks |
 //! | CR4.OSXSAVE | where the CPU has XSAVE | guests may use AVX; XCR0 = x87, SSE, AVX |
 //! | CR4.PGE | off | guest entries may carry G; with PGE off it means nothing, so a switch of address space drops every guest translation |
@@ -31,11 +32,6 @@ pub fn has_xsave() -> bool {
     __cpuid(1).ecx & 1 << 26 != 0
 }
 
-/// Bytes of the XSAVE area for what XCR0 holds now; 512 without XSAVE (FXSAVE).
-pub fn fpu_area_size() -> usize {
-    if has_xsave() { __cpuid_count(0xd, 0).ebx as usize } else { 512 }
-}
-
 /// Whether the TSC keeps one rate in all power states (CPUID 0x8000_0007, EDX bit 8).
 pub fn has_invariant_tsc() -> bool {
     __cpuid(0x8000_0000).eax >= 0x8000_0007 && __cpuid(0x8000_0007).edx & 1 << 8 != 0
@@ -57,6 +53,7 @@ pub unsafe fn init_control_registers() {
         | Cr0Flags::EXTENSION_TYPE
         | Cr0Flags::NUMERIC_ERROR
         | Cr0Flags::WRITE_PROTECT
+        | Cr0Flags::ALIGNMENT_MASK
         | Cr0Flags::PAGING;
     let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION
         | Cr4Flags::OSFXSR

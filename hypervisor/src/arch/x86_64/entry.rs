@@ -202,8 +202,8 @@ pub fn is_resuming(rip: u64) -> bool {
 /// Leaves for the guest whose registers are at `regs`.
 ///
 /// # Safety
-/// 1. `regs` is the frame at the top of this CPU's stack, and complete. 2. The guest's state
-/// is loaded.
+/// 1. `regs` is the frame at the top of this CPU's stack, and complete.
+/// 2. The guest's state is loaded.
 pub unsafe fn resume(regs: *mut crate::guest::regs::UserRegs) -> ! {
     let target = &raw const resume_guest as u64;
     // SAFETY: 1. Abandons the stack below the frame, whose owners never run again; nothing on

@@ -31,7 +31,10 @@ fn handle(frame: &mut TrapFrame) {
         // guest's DR7 that is live. Nothing is wrong in Ring 0.
         Ok(vector::DEBUG) => frame.rflags &= !(1 << 8),
         Ok(vector::DOUBLE_FAULT | vector::MACHINE_CHECK) => hardware(frame),
-        _ if entry::is_resuming(frame.rip) => guest_entry::resume_failed(frame),
+        _ if entry::is_resuming(frame.rip) => {
+            // SAFETY: 1. The stub's frame. 2. It is not used again: this never returns.
+            unsafe { guest_entry::resume_failed(frame) }
+        }
         _ => match extable::fixup(frame.rip) {
             Some(continue_at) => frame.rip = continue_at,
             None => panic::exception(name(frame), frame),

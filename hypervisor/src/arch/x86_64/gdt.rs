@@ -43,8 +43,6 @@ use super::{tss, window};
 pub const HYPERVISOR_CS: u16 = 0xe008;
 /// The hypervisor's data segment.
 pub const HYPERVISOR_DS: u16 = 0xe010;
-/// The hypervisor's 32-bit code segment.
-pub const HYPERVISOR_CS32: u16 = 0xe038;
 /// The task state segment's selector.
 pub const TSS_SELECTOR: u16 = 0xe040;
 /// The local descriptor table's selector.

@@ -11,10 +11,10 @@ use super::machine::Machine;
 use super::percpu::CpuInfo;
 use super::trap_frame::TrapFrame;
 use super::{entry, interrupts, panic, switch};
+use crate::error::Stop;
 use crate::exit::{self, Next};
 use crate::guest::Ctx;
 use crate::guest::regs::UserRegs;
-use crate::error::Stop;
 use crate::sched::shutdown;
 use crate::{hypercall, trap};
 
@@ -36,6 +36,8 @@ unsafe fn entered(regs: *mut UserRegs) -> Ctx<'static, Machine> {
 }
 
 #[cold]
+// Not a guest's doing: entries happen only while one is loaded.
+#[allow(clippy::panic)]
 fn unreachable_guest() -> ! {
     panic!("a guest entered, but none is loaded")
 }
@@ -126,24 +128,32 @@ fn leave(mut ctx: Ctx<'static, Machine>) {
 /// A fault at the instruction that was to resume the guest: its frame names a segment or an
 /// address that it may not have. `frame` is what interrupted us; the guest's own five words
 /// are still at the top of the stack, and its other registers are in the processor, so in `frame`.
-pub fn resume_failed(frame: &TrapFrame) -> ! {
+///
+/// # Safety
+/// `frame` is what a stub has just built on this CPU's stack, and nobody uses it afterwards.
+#[inline(never)]
+pub unsafe fn resume_failed(frame: *const TrapFrame) -> ! {
     let cpu = CpuInfo::this();
     let top = cpu.regs();
-    // The new frame overlaps the guest's: both are copied out first.
-    let saved = *frame;
+    // The place of the guest's frame overlaps the new one, so that is copied out first; volatile,
+    // lest the compiler copies from one to the other directly.
+    // SAFETY: 1. The caller's duty.
+    let saved = unsafe { frame.read_volatile() };
     // SAFETY: 1. The guest's frame lies at the top of this CPU's stack, complete but for what
-    //            had been popped, which `saved` has. 2. It is the guest's only context.
-    let mut ctx = unsafe {
-        let regs = &mut *top;
-        let (rip, cs, rflags, rsp, ss) = (regs.rip, regs.cs, regs.rflags, regs.rsp, regs.ss);
-        *top = *core::ptr::from_ref(&saved).cast::<UserRegs>();
-        let regs = &mut *top;
-        (regs.rip, regs.cs, regs.rflags, regs.rsp, regs.ss) = (rip, cs, rflags, rsp, ss);
-        match cpu.ctx() {
-            Some(ctx) => ctx,
-            None => panic::exception(super::exceptions::name(frame), frame),
-        }
+    //            had been popped, which `saved` has. 2. The two types have one layout.
+    let regs = unsafe {
+        let mut regs = core::ptr::from_ref(&saved).cast::<UserRegs>().read();
+        let kept = &raw const *top;
+        (regs.rip, regs.cs, regs.rflags) = ((*kept).rip, (*kept).cs, (*kept).rflags);
+        (regs.rsp, regs.ss) = ((*kept).rsp, (*kept).ss);
+        regs
     };
+    // SAFETY: 1. From here on `frame` is gone. 2. The context is the guest's only one.
+    let loaded = unsafe {
+        top.write_volatile(regs);
+        cpu.ctx()
+    };
+    let Some(mut ctx) = loaded else { panic::exception(super::exceptions::name(&saved), &saved) };
     let segments = super::uaccess::segments();
     let vector = saved.vector as u8;
     let lazy_ldt = vector == vector::PAGE_FAULT

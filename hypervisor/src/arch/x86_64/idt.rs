@@ -21,11 +21,7 @@ use super::tss::Ist;
 pub mod vector {
     pub const DEBUG: u8 = 1;
     pub const NMI: u8 = 2;
-    pub const BREAKPOINT: u8 = 3;
-    pub const OVERFLOW: u8 = 4;
-    pub const INVALID_OPCODE: u8 = 6;
     pub const DOUBLE_FAULT: u8 = 8;
-    pub const GENERAL_PROTECTION: u8 = 13;
     pub const PAGE_FAULT: u8 = 14;
     pub const MACHINE_CHECK: u8 = 18;
 }

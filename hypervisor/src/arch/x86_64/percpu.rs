@@ -50,12 +50,7 @@ const _: () = assert!(size_of::<CpuInfo>().is_multiple_of(16));
 impl CpuInfo {
     /// What a CPU starts with.
     pub const fn new(cpu: u32, reserved_gdt: ReservedPages) -> CpuInfo {
-        CpuInfo {
-            cpu,
-            reserved_gdt,
-            system: Cell::new(None),
-            loaded: Cell::new(None),
-        }
+        CpuInfo { cpu, reserved_gdt, system: Cell::new(None), loaded: Cell::new(None) }
     }
 
     /// Where CPU `cpu` has its `CpuInfo`.

@@ -21,9 +21,9 @@ use crate::exit::{self, Next};
 use crate::guest::Ctx;
 use crate::mm::mmuext;
 use crate::platform::{Cpus, Mmu, Platform};
+use crate::sched;
 use crate::system::System;
 use crate::width::Width;
-use crate::sched;
 
 /// The machine, once it is ready for guests.
 static SYSTEM: Once<System<Machine>> = Once::new();
@@ -67,7 +67,6 @@ pub fn away(mut ctx: Ctx<'static, Machine>) {
             }
         } else {
             let sys = ctx.sys;
-            drop(ctx);
             run(sys, domain, vcpu);
             main_loop(sys)
         }
@@ -117,8 +116,8 @@ fn run(sys: &'static System<Machine>, domain: &'static Domain, vcpu: &'static Vc
 fn unload(cpu: &CpuInfo, old: Loaded) {
     // SAFETY: 1. Loaded: the state is locked by this CPU and nobody has a reference.
     //         2. The frame at the top of the stack is the vCPU's.
-    let state = unsafe { &mut *old.state };
-    state.regs = unsafe { *cpu.regs() };
+    let (state, regs) = unsafe { (&mut *old.state, *cpu.regs()) };
+    state.regs = regs;
     state.segments = uaccess::segments();
     save_extended(state);
     cpu.loaded.set(None);

@@ -264,4 +264,3 @@ pub fn segments() -> [u16; 4] {
     }
     [ds, es, fs, gs]
 }
-
