@@ -1,6 +1,6 @@
 //! The Ferrule hypervisor: its logic, apart from the machine.
 //!
-//! Everything here but [`arch`] is safe code over the traits of [`platform`], so the
+//! Everything here but `arch` is safe code over the traits of [`platform`], so the
 //! same hypercalls run on the CPU and under `cargo test`. Imports point one way:
 //! `guest` and `mm` know nothing of `evtchn`, `sched` and `domain`'s users; those know
 //! nothing of `trap` and `hypercall`; only `main.rs` names both `arch` and the rest.

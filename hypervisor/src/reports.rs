@@ -41,7 +41,11 @@ fn domains<P: Platform>(sys: &System<P>, out: &mut dyn Write) -> fmt::Result {
 
 fn memory<P: Platform>(sys: &System<P>, out: &mut dyn Write) -> fmt::Result {
     let (free, total) = sys.memory.free_and_total();
-    writeln!(out, "heap: {free} of {total} frames free; frame table: {}", sys.memory.frame_count())?;
+    writeln!(
+        out,
+        "heap: {free} of {total} frames free; frame table: {}",
+        sys.memory.frame_count()
+    )?;
     for domain in sys.domains.iter() {
         write!(out, "{}:", domain.id)?;
         for (kind, count) in Type::ALL.into_iter().zip(sys.memory.count_types(domain.id)) {

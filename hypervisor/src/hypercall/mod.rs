@@ -59,12 +59,8 @@ impl<P: Platform> Ctx<'_, P> {
         let width = self.width();
         let r = &mut *self.regs;
         let registers = match width {
-            Width::Pv32 => {
-                [&mut r.rbx, &mut r.rcx, &mut r.rdx, &mut r.rsi, &mut r.rdi, &mut r.rbp]
-            }
-            Width::Pv64 => {
-                [&mut r.rdi, &mut r.rsi, &mut r.rdx, &mut r.r10, &mut r.r8, &mut r.r9]
-            }
+            Width::Pv32 => [&mut r.rbx, &mut r.rcx, &mut r.rdx, &mut r.rsi, &mut r.rdi, &mut r.rbp],
+            Width::Pv64 => [&mut r.rdi, &mut r.rsi, &mut r.rdx, &mut r.r10, &mut r.r8, &mut r.r9],
         };
         for (register, arg) in registers.into_iter().zip(args) {
             *register = *arg;

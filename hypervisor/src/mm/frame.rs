@@ -132,9 +132,24 @@ impl Word {
     pub const fn kind(self) -> Type {
         Type::from_bits((self.0 & TYPE_MASK) >> TYPE_SHIFT)
     }
-    flag!(pinned, with_pinned, PINNED, "the guest has pinned the frame at its type (one type reference)");
-    flag!(validated, with_validated, VALIDATED, "the contents satisfy the type; entries hold references");
-    flag!(partial, with_partial, PARTIAL, "type count 0, but the first `progress` entries hold references");
+    flag!(
+        pinned,
+        with_pinned,
+        PINNED,
+        "the guest has pinned the frame at its type (one type reference)"
+    );
+    flag!(
+        validated,
+        with_validated,
+        VALIDATED,
+        "the contents satisfy the type; entries hold references"
+    );
+    flag!(
+        partial,
+        with_partial,
+        PARTIAL,
+        "type count 0, but the first `progress` entries hold references"
+    );
     flag!(allocated, with_allocated, ALLOCATED, "the owner has it (one reference of the total)");
     flag!(free_head, with_free_head, FREE_HEAD, "first frame of a free block");
 

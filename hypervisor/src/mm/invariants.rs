@@ -51,7 +51,8 @@ impl<P: Platform> System<P> {
             if !matches!(frame.owner(), Owner::Domain(_)) {
                 continue;
             }
-            let (word, f) = (frame.load(), found.get(mfn.raw() as usize).copied().unwrap_or_default());
+            let (word, f) =
+                (frame.load(), found.get(mfn.raw() as usize).copied().unwrap_or_default());
             let bad = |invariant, what| Err(Violation { invariant, mfn, what });
             if word.type_count() > word.total() {
                 return bad("I1", "more type references than references");
@@ -231,14 +232,22 @@ impl<P: Platform> System<P> {
 /// Counts one reference to `mfn`, made at `from`.
 fn note(found: &mut [Found], mfn: Mfn, kind: Option<Type>, from: Mfn) -> Result<(), Violation> {
     let Some(f) = found.get_mut(mfn.raw() as usize) else {
-        return Err(Violation { invariant: "I5", mfn: from, what: "it names a frame that is not there" });
+        return Err(Violation {
+            invariant: "I5",
+            mfn: from,
+            what: "it names a frame that is not there",
+        });
     };
     f.total += 1;
     if let Some(kind) = kind {
         f.typed += 1;
         if f.kind.is_some_and(|k| k != kind) {
             // I6 is the case of a page table that is also mapped writable.
-            return Err(Violation { invariant: "I6", mfn, what: "it is used as two types at once" });
+            return Err(Violation {
+                invariant: "I6",
+                mfn,
+                what: "it is used as two types at once",
+            });
         }
         f.kind = Some(kind);
     }

@@ -231,7 +231,11 @@ impl<'a, P: Platform> PageTypes<'a, P> {
             let Some(frame) = self.sys.memory.frame(mfn) else { continue };
             // Somebody may have continued the validation since.
             let resumed = frame.update(|w| {
-                if w.partial() && w.type_count() == 0 { w.with_partial(false).add_type() } else { None }
+                if w.partial() && w.type_count() == 0 {
+                    w.with_partial(false).add_type()
+                } else {
+                    None
+                }
             });
             if let Ok(word) = resumed {
                 self.take_apart(mfn, frame, word.kind(), frame.progress());

@@ -71,8 +71,7 @@ impl<P: Platform> PageTypes<'_, P> {
         if new & pte::P != 0 && !same {
             self.get_page(new)?;
         }
-        let written =
-            word.compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        let written = word.compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         let gone = if written { old } else { new };
         if gone & pte::P != 0 && !same {
             self.put_entry_page(gone);
@@ -118,7 +117,6 @@ impl<P: Platform> PageTypes<'_, P> {
         }
         Ok(())
     }
-
 }
 
 /// Replaces an entry that only the CPU's walker changes besides us; returns the old one.

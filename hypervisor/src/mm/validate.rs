@@ -105,7 +105,8 @@ impl<P: Platform> PageTypes<'_, P> {
     fn take_entries(&mut self, mfn: Mfn, kind: Type, from: u16) -> (u16, Result<(), Stop>) {
         let words = self.words(mfn);
         if kind == Type::SegDesc {
-            let checked = super::descriptor::validate_frame(words, self.domain.width, self.domain.hv_start);
+            let checked =
+                super::descriptor::validate_frame(words, self.domain.width, self.domain.hv_start);
             return (0, checked.map_err(Stop::Errno));
         }
         if let Err(refused) = self.prepare(mfn, kind) {

@@ -4,7 +4,7 @@
 //! in Ring 0 first, with the guest's registers saved in [`crate::guest::regs::UserRegs`].
 //! What happens then is one of three things:
 //!
-//! 1. The cause is ours to cure ([`exception`]): a page of the LDT that is mapped on first
+//! 1. The cause is ours to cure ([`mod@exception`]): a page of the LDT that is mapped on first
 //!    use, a store to a page table under `writable_pagetables`, a privileged instruction
 //!    that the ABI emulates ([`emulate`]). The guest goes on as if nothing happened.
 //! 2. The guest has a handler in the table it registered ([`ops`]): [`bounce`] writes the
