@@ -4,8 +4,8 @@
 //! that makes 60 system calls with hostile arguments, or jumps into a page of random bytes; it may
 //! end in any way, or is killed after a moment. Expected: the kernel lives on; status 0.
 //!
-//! Not for a Linux that one needs: its files are in reach. Left out are calls that would reach other processes (`kill`), and far transfers, which QEMU 7.2
-//! executes in Ring 3 with the kernel's rights.
+//! Not for a Linux that one needs: its files are in reach. Left out are calls that would reach other
+//! processes (`kill`), and far transfers, which QEMU 7.2 executes in Ring 3 with the kernel's rights.
 #![no_std]
 #![no_main]
 #![allow(unsafe_code)] // UNSAFETY: it is all about calls and code that nobody vouches for.
