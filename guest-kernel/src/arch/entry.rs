@@ -109,7 +109,7 @@ pub fn hypercall_page_address() -> u32 {
     (&raw const hypercall_page).addr() as u32
 }
 
-/// Virtual address of the page in the image that [`super::shared::map`] turns into a window on the
+/// Virtual address of the page in the image that `super::shared::map` turns into a window on the
 /// shared info frame.
 pub fn shared_info_address() -> u32 {
     (&raw const shared_info_page).addr() as u32

@@ -1,6 +1,6 @@
 //! The map of all frames at `VIRT_BASE`, extended 2 MiB at a time.
 //!
-//! The builder maps what it laid out and some slack. [`reach`] maps on: it takes the spare frame,
+//! The builder maps what it laid out and some slack. `reach` maps on: it takes the spare frame,
 //! fills it with 512 entries while it is plain memory, makes it read-only and links it as L1. The
 //! next spare is the first of the frames that it maps.
 
@@ -80,12 +80,12 @@ fn extend(end: u32, total: u32, spare: Pfn) -> (u32, bool) {
     (new_end, true)
 }
 
-/// What [`reach`] found.
+/// What `reach` found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reach {
     /// The frame was mapped already.
     Mapped,
-    /// It is now; a new spare must be [set](set_spare).
+    /// It is now; a new spare must be set (`set_spare`).
     Extended,
     /// There is no such frame, or no table to map it with.
     End,
