@@ -26,7 +26,7 @@ fn run(start: &'static StartInfo) -> Outcome {
     let [.., data] = image();
     let here = core::ptr::from_ref(start) as u32;
     check!(here >= data.end && here < end, "start info at {here:#x}");
-    check!(here % PAGE == 0, "start info at {here:#x}");
+    check!(here.is_multiple_of(PAGE), "start info at {here:#x}");
     check!(start.pt_base >= data.end && start.pt_base < end, "tables at {:#x}", start.pt_base);
     check!(start.nr_pt_frames >= 4, "{} page-table frames", start.nr_pt_frames);
     check!(start.mfn_list >= data.end && start.mfn_list < end, "p2m at {:#x}", start.mfn_list);

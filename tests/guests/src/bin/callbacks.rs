@@ -5,6 +5,7 @@
 //! unknown types are -ENOSYS; an event then arrives at the new entry point.
 #![no_std]
 #![no_main]
+#![allow(unsafe_code)] // UNSAFETY: an entry point in assembly.
 use core::sync::atomic::{AtomicU32, Ordering};
 use guest_kernel::arch::abi::{Callback, CallbackRegister};
 use guest_kernel::arch::{calls, events};

@@ -1,4 +1,5 @@
 //! Rows about page tables.
+#![allow(unsafe_code)] // UNSAFETY: a hypercall in assembly.
 
 use crate::entries::hypercall;
 use crate::measure::{fail, row};
