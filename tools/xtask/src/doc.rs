@@ -8,6 +8,9 @@ use crate::lint::captured;
 use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
 
+/// Private items are documented, too, so links to them are as good as others.
+const FLAGS: &str = "-D warnings -A rustdoc::private-intra-doc-links";
+
 /// What `doc` takes.
 #[derive(ClapArgs)]
 pub struct Args {}
@@ -36,7 +39,7 @@ pub fn host(ws: &Workspace, toolchain: &Toolchain) -> Result<String> {
     let mut command = toolchain.cargo();
     command.current_dir(ws.root()).args(["doc", "--quiet", "--no-deps"]);
     command.args(["--document-private-items", "--target-dir"]).arg(ws.target());
-    command.env("RUSTDOCFLAGS", "-D warnings");
+    command.env("RUSTDOCFLAGS", FLAGS);
     captured(&mut command)
 }
 
@@ -45,6 +48,6 @@ pub fn bare(ws: &Workspace, toolchain: &Toolchain, what: BareMetal) -> Result<St
     let mut command = toolchain.cargo();
     command.args(["doc", "--quiet", "--no-deps", "--document-private-items", "--lib"]);
     what.configure_library(ws, toolchain, &mut command)?;
-    command.env("RUSTDOCFLAGS", "-D warnings");
+    command.env("RUSTDOCFLAGS", FLAGS);
     captured(&mut command)
 }

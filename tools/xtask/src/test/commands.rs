@@ -107,7 +107,7 @@ fn dialogue_ended(dialogue: Dialogue, code: i32) -> Result<Ended> {
     let this = std::env::current_exe()?;
     let mut child = Command::new("script")
         .args(["--quiet", "--return", "--flush", "--command"])
-        .arg(format!("'{}' run --timeout 60", this.display()))
+        .arg(format!("'{}' run --timeout 100", this.display()))
         .arg("/dev/null")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
