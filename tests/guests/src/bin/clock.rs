@@ -29,7 +29,8 @@ fn run(_: &'static StartInfo) -> Outcome {
     }
     let (slept, ticks) = (clock::now() - begin, rdtsc().wrapping_sub(ticks));
     check!((50_000_000..1_000_000_000).contains(&slept), "50 ms took {slept} ns");
-    check!(ticks > 50_000_000 / 10, "50 ms were {ticks} ticks");
+    // Bochs counts a tick an instruction, at some tens of MHz.
+    check!(ticks > 100_000, "50 ms were {ticks} ticks");
     let (seconds, nanoseconds) = shared::wall_clock();
     let today = seconds + clock::now() / 1_000_000_000;
     check!((1_577_836_800..4_102_444_800).contains(&today), "wall clock {today}");
