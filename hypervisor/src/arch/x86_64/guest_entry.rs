@@ -45,7 +45,7 @@ fn unreachable_guest() -> ! {
 /// `int $0x82` from Ring 1.
 ///
 /// # Safety
-/// As [`entered`].
+/// As `entered`.
 pub unsafe extern "C" fn guest_hypercall(regs: *mut UserRegs) {
     // SAFETY: the caller's duty.
     let mut ctx = unsafe { entered(regs) };
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn guest_hypercall(regs: *mut UserRegs) {
 /// `int $0x80` from Ring 1 or 3.
 ///
 /// # Safety
-/// As [`entered`].
+/// As `entered`.
 pub unsafe extern "C" fn guest_int80(regs: *mut UserRegs) {
     // SAFETY: the caller's duty.
     let mut ctx = unsafe { entered(regs) };
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn guest_int80(regs: *mut UserRegs) {
 /// A page fault of a guest's.
 ///
 /// # Safety
-/// As [`entered`].
+/// As `entered`.
 pub unsafe extern "C" fn guest_page_fault(regs: *mut UserRegs) {
     // SAFETY: the caller's duty.
     let mut ctx = unsafe { entered(regs) };
