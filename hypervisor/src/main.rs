@@ -46,6 +46,8 @@ fn run(hardware: &'static Hardware) -> ! {
         }
     }
     let sys = switch::publish(system(hardware));
+    sys.command_line.call_once(|| hardware.command_line.clone());
+    sys.memory_map.call_once(|| hardware.memory_map.clone());
     interrupts::set_receiver(&Bell);
     panic::set_guest_report(guest_entry::report);
     start_domain0(sys, hardware);

@@ -19,6 +19,7 @@ use spin::Once;
 
 use crate::domain::{Domain, Domains};
 use crate::machine::multiboot::CommandLine;
+use crate::machine::ranges::MemoryMap;
 use crate::mm::m2p_window::M2pWindow;
 use crate::mm::memory::Memory;
 use crate::platform::Platform;
@@ -38,6 +39,8 @@ pub struct System<P: Platform> {
     pub scheduler: Scheduler,
     /// The hypervisor's own command line, once it is known.
     pub command_line: Once<CommandLine>,
+    /// The firmware's memory map, once it is known.
+    pub memory_map: Once<MemoryMap>,
     /// Descriptor-table windows given to vCPUs so far.
     windows: AtomicU32,
 }
@@ -52,6 +55,7 @@ impl<P: Platform> System<P> {
             domains: Domains::new(),
             scheduler: Scheduler::new(),
             command_line: Once::new(),
+            memory_map: Once::new(),
             windows: AtomicU32::new(0),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use hypervisor::machine::ranges::{MemoryKind, MemoryMap, MemoryRange};
 use hypervisor::mm::frame::Owner;
 use hypervisor::platform::FrameAccess;
 use pv_abi::hypercall as nr;
@@ -74,6 +75,45 @@ fn the_m2p_is_where_it_is_said_to_be() {
     );
     let nowhere = g.va_of(g.root);
     assert_eq!(g.call(nr::MEMORY_OP, &[XENMEM_MACHPHYS_MAPPING.into(), nowhere]), EFAULT);
+}
+
+#[test]
+fn domain_0_sees_the_firmwares_memory_map() {
+    let mut g = guest();
+    let mut map = MemoryMap::default();
+    map.add(MemoryRange { start: 0, end: 0x9_fc00, kind: MemoryKind::Ram });
+    map.add(MemoryRange { start: 0x1_0000_0000, end: 0x1_4000_0000, kind: MemoryKind::Reserved });
+    g.sys.memory_map.call_once(|| map);
+    let buffer = g.arg(&[[0_u32; 5]; 3]);
+    let ask = |g: &mut Guest, room: u32, buffer: u64| {
+        let at = g.arg(&[room, buffer as u32]);
+        (g.call(nr::MEMORY_OP, &[XENMEM_MACHINE_MEMORY_MAP.into(), at]), g.read::<u32>(at))
+    };
+    assert_eq!(ask(&mut g, 3, buffer), (0, 2));
+    assert_eq!(g.read::<[u32; 5]>(buffer), [0, 0, 0x9_fc00, 0, 1]);
+    assert_eq!(g.read::<[u32; 5]>(buffer + 20), [0, 1, 0x4000_0000, 0, 2]);
+    assert_eq!(g.read::<[u32; 5]>(buffer + 40), [0; 5]);
+    assert_eq!(ask(&mut g, 1, buffer).0, EINVAL);
+    let nowhere = g.va_of(g.root);
+    assert_eq!(ask(&mut g, 2, nowhere).0, EFAULT);
+}
+
+#[test]
+fn the_m2ps_frames_are_told_in_steps_of_2_mib() {
+    let mut g = guest();
+    let buffer = g.arg(&[0_u32; 4]);
+    for command in [XENMEM_MACHPHYS_MFN_LIST, XENMEM_MACHPHYS_COMPAT_MFN_LIST] {
+        let at = g.arg(&[4, buffer as u32, 0]);
+        assert_eq!(g.call(nr::MEMORY_OP, &[command.into(), at]), 0);
+        // 8 MiB of memory: one table of 8 KiB, whose first frame is the machine's second.
+        assert_eq!(g.read::<[u32; 3]>(at)[2], 1);
+        assert_eq!(g.read::<[u32; 2]>(buffer), [1, 0]);
+        let none = g.arg(&[0, buffer as u32, 7]);
+        assert_eq!(g.call(nr::MEMORY_OP, &[command.into(), none]), 0);
+        assert_eq!(g.read::<[u32; 3]>(none)[2], 0);
+        let nowhere = g.va_of(g.root);
+        assert_eq!(g.call(nr::MEMORY_OP, &[command.into(), nowhere]), EFAULT);
+    }
 }
 
 #[test]

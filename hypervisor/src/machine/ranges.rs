@@ -29,6 +29,17 @@ pub enum MemoryKind {
 }
 
 impl MemoryKind {
+    /// The firmware's number for the kind (`E820_*`).
+    pub const fn firmware(self) -> u32 {
+        match self {
+            Self::Ram => 1,
+            Self::Reserved => 2,
+            Self::AcpiTables => 3,
+            Self::AcpiNvs => 4,
+            Self::Unusable => 5,
+        }
+    }
+
     /// The kind for the firmware's number; what is unknown is reserved.
     pub const fn from_firmware(number: u32) -> Self {
         match number {

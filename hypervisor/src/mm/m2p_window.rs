@@ -20,6 +20,11 @@ impl M2pWindow {
         M2pWindow { tables }
     }
 
+    /// The level-1 tables, from the window's start.
+    pub fn tables(&self) -> &[Mfn] {
+        &self.tables
+    }
+
     /// The level-2 entry at `index` of the window; 0 past the table's end.
     pub fn entry(&self, index: usize) -> u64 {
         // Present, accessed, dirty; not writable, not for Ring 3.

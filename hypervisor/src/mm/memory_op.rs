@@ -3,10 +3,11 @@
 use core::sync::atomic::Ordering;
 
 use pv_abi::errno::Errno;
-use pv_abi::types::{DomId, Mfn};
+use pv_abi::types::{DomId, Mfn, U64A4};
 use pv_abi::{memory, x86_32, x86_64};
 
 use super::frame::Owner;
+use super::pte;
 use crate::domain::Domain;
 use crate::error::{HypercallResult, Stop};
 use crate::guest::Ctx;
@@ -39,6 +40,10 @@ pub fn memory_op<P: Platform>(ctx: &mut Ctx<'_, P>, args: &mut Args) -> Hypercal
             Ok(asked_domain(ctx, arg)?.max_pages.load(Ordering::Relaxed).into())
         }
         memory::XENMEM_MACHPHYS_MAPPING => machphys_mapping(ctx, arg),
+        memory::XENMEM_MACHPHYS_MFN_LIST | memory::XENMEM_MACHPHYS_COMPAT_MFN_LIST => {
+            machphys_mfn_list(ctx, arg)
+        }
+        memory::XENMEM_MACHINE_MEMORY_MAP => machine_memory_map(ctx, arg),
         memory::XENMEM_INCREASE_RESERVATION
         | memory::XENMEM_DECREASE_RESERVATION
         | memory::XENMEM_POPULATE_PHYSMAP => reservation(ctx, args, command),
@@ -74,6 +79,60 @@ fn machphys_mapping<P: Platform>(ctx: &Ctx<'_, P>, arg: u64) -> HypercallResult 
             ctx.write(arg, &mapping)?;
         }
     }
+    Ok(0)
+}
+
+/// Where each 2 MiB of the machine-to-physical table begin; a pv32 guest's is the narrow table
+/// by either command, as on Xen.
+fn machphys_mfn_list<P: Platform>(ctx: &Ctx<'_, P>, arg: u64) -> HypercallResult {
+    if ctx.width() == Width::Pv64 {
+        return Err(Errno::ENOSYS.into());
+    }
+    let mut list: x86_32::MachphysMfnList = ctx.read(arg)?;
+    let room = list.max_extents as usize;
+    list.nr_extents = 0;
+    for table in ctx.sys.m2p_window.tables().iter().take(room) {
+        let first = ctx.sys.platform.words(*table).first().map_or(0, |w| w.load(Ordering::Relaxed));
+        let index = u64::from(list.nr_extents);
+        ctx.write_long(list.extent_start.into(), index, pte::mfn(first).raw())?;
+        list.nr_extents += 1;
+    }
+    ctx.write(arg, &list)?;
+    Ok(0)
+}
+
+/// The firmware's memory map, for domain 0. `EPERM` for others; `EINVAL` if the buffer is too small.
+fn machine_memory_map<P: Platform>(ctx: &Ctx<'_, P>, arg: u64) -> HypercallResult {
+    if !ctx.domain.privileged {
+        return Err(Errno::EPERM.into());
+    }
+    let (room, buffer) = match ctx.width() {
+        Width::Pv32 => {
+            let map: x86_32::MemoryMap = ctx.read(arg)?;
+            (map.nr_entries, u64::from(map.buffer))
+        }
+        Width::Pv64 => {
+            let map: x86_64::MemoryMap = ctx.read(arg)?;
+            (map.nr_entries, map.buffer)
+        }
+    };
+    let map = ctx.sys.memory_map.get();
+    let entries = || map.into_iter().flat_map(|map| map.iter());
+    let count = entries().count() as u32;
+    if count > room {
+        return Err(Errno::EINVAL.into());
+    }
+    for (range, index) in entries().zip(0..) {
+        let entry = memory::E820Entry {
+            addr: U64A4::new(range.start),
+            size: U64A4::new(range.end.saturating_sub(range.start)),
+            r#type: range.kind.firmware(),
+        };
+        let offset = index * size_of::<memory::E820Entry>() as u64;
+        ctx.write(buffer.wrapping_add(offset), &entry)?;
+    }
+    // The first member of the structure, in both widths.
+    ctx.write(arg, &count)?;
     Ok(0)
 }
 

@@ -29,13 +29,15 @@ use super::{
 };
 use crate::cmdline::{self, ConsoleTarget, Options};
 use crate::machine::acpi::Madt;
-use crate::machine::multiboot::{BootInfo, Module};
+use crate::machine::multiboot::{BootInfo, CommandLine, Module};
 use crate::machine::ranges::{MemoryMap, RamRanges};
 
 /// The machine, as the library needs to know it.
 pub struct Hardware {
-    /// The command line.
+    /// The command line, understood.
     pub options: Options,
+    /// The command line, as it was given.
+    pub command_line: CommandLine,
     /// What the boot loader loaded: domain 0's kernel, perhaps its initrd. Their memory is
     /// not free.
     pub modules: heapless::Vec<Module, 4>,
@@ -165,6 +167,7 @@ fn describe(options: Options, boot_info: BootInfo) -> Hardware {
     Hardware {
         options,
         modules: boot_info.modules,
+        command_line: boot_info.command_line,
         memory_map: boot_info.memory,
         total_ram: ram.total(),
         own_ram: own_ram - (stack.end - stack.start),
