@@ -12,7 +12,7 @@ use pv_abi::memory::*;
 use pv_abi::types::{DOMID_SELF, DomId};
 use pv_guests::call::address_of;
 use pv_guests::pages::{self, KRW, Page, map, pfn_of, read32, read64, write32};
-use pv_guests::{Outcome, StartInfo, Stop, check, check_eq, guest, hypercall, must, with_argument};
+use pv_guests::{Outcome, StartInfo, check, check_eq, guest, hypercall, must, with_argument};
 
 guest!(run);
 
