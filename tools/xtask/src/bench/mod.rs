@@ -61,7 +61,7 @@ struct Json<'a> {
     qemu: (u32, u32),
     cpu: &'a str,
     xen_recorded: &'a str,
-    recorded: Vec<(&'a str, f64, bool)>,
+    recorded: &'a [xen::Row],
     report: &'a Report,
 }
 
@@ -105,7 +105,7 @@ pub fn run(args: &Args) -> Result<()> {
         qemu: version,
         cpu: qemu::cpu(version),
         xen_recorded: xen::PROVENANCE,
-        recorded: xen::RECORDED.iter().map(|row| (row.name, row.instructions, row.goal)).collect(),
+        recorded: xen::RECORDED,
         report: &report,
     };
     let json = serde_json::to_string_pretty(&json)?;

@@ -7,7 +7,10 @@
 //! project; the others come from a second build of the same source, which agrees
 //! with them within 2 %.
 
+use serde::Serialize;
+
 /// A row of the bench guest: Xen's instructions, and whether half of it is our goal.
+#[derive(Serialize)]
 pub struct Row {
     /// Name, as the guest prints it.
     pub name: &'static str,
