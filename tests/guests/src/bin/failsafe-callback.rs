@@ -1,10 +1,11 @@
 //! The failsafe callback: registers that cannot be loaded, on the way back to the guest.
 //!
-//! `xen/include/public/callback.h` (CALLBACKTYPE_failsafe); Xen 4.17
+//! `xen/include/public/callback.h` (CALLBACKTYPE_failsafe); the frame of Xen 4.17
 //! `arch/x86/x86_64/compat/entry.S` (compat_failsafe_callback). An iret hypercall leads to
 //! selectors that are not there, have the wrong ring or are of the wrong kind. Expected: the
 //! callback is entered in Ring 1, with ds, es, fs, gs below the frame that could not be used;
-//! on the kernel's stack if that was one for Ring 3, else on the stack it names.
+//! on the kernel's stack if that was one for Ring 3, else on the stack it names. (Xen 4.17 keeps
+//! the callback for segments that fail when a vCPU is switched to; a bad iret frame gives #GP.)
 #![no_std]
 #![no_main]
 use guest_kernel::arch::{calls, events};
