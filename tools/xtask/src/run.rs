@@ -44,7 +44,7 @@ pub struct Args {
     /// Memory of the machine in MiB
     #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..=65536))]
     pub memory: u32,
-    /// CPUs of the machine [default: 2; 1 with --icount]
+    /// CPUs of the machine [default: 2; 1 with --icount and in Bochs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub cpus: Option<u32>,
     /// Virtual CPUs of domain 0 (dom0_max_vcpus=N) [default: the hypervisor decides]
@@ -166,7 +166,7 @@ fn machine(args: &Args, ws: &Workspace) -> Result<Machine> {
         kernel_args,
         initrd: args.initrd.clone().or(own_initrd),
         memory_mib: args.memory,
-        // Debian's Bochs is built for one CPU.
+        // Bochs emulates CPUs in turn: one is quicker.
         cpus: if args.emulator == Kind::Bochs { args.cpus.unwrap_or(1) } else { cpus },
         icount: args.icount,
         gdb: args.gdb,
