@@ -10,7 +10,7 @@
 //! | `loglvl=error` … `debug` | least important level that is shown | `info` |
 //! | `maxcpus=N` | CPUs to bring up, 1 or more | all |
 //! | `dom0_mem=SIZE` | domain 0's memory: `M` or `G`, else KiB as in Xen | all that is free |
-//! | `dom0_max_vcpus=N` | domain 0's vCPUs | one per CPU |
+//! | `dom0_max_vcpus=N` | domain 0's vCPUs; only the first can run yet | 1 |
 //! | `noreboot` | after a panic or domain 0's end, stop instead of restarting the machine | off |
 //! | `debug-exit` | tell QEMU's `isa-debug-exit` device how it ended | off |
 

@@ -13,7 +13,7 @@ use hypervisor::arch::x86_64::layout::DIRECT_MAP;
 use hypervisor::arch::x86_64::machine::Machine;
 use hypervisor::arch::x86_64::percpu::CpuInfo;
 use hypervisor::arch::x86_64::{
-    clock, console, cpus, end, entry, guest_entry, idt, m2p, machine_keys, panic, switch,
+    clock, console, cpus, end, guest_entry, m2p, machine_keys, panic, switch,
 };
 use hypervisor::builder::{self, Request};
 use hypervisor::debug_keys;
@@ -36,15 +36,6 @@ extern "C" fn ferrule_main(magic: u32, information: u32) -> ! {
 
 /// The machine stands; the hypervisor begins.
 fn run(hardware: &'static Hardware) -> ! {
-    // SAFETY: 1. The stubs save everything and end in iretq. 2. This CPU has its GDT and TSS.
-    //         3. Software may use four gates: #BP and #OF as on any kernel, the two of the ABI.
-    unsafe {
-        let stubs = entry::addresses();
-        idt::init(&stubs);
-        for (vector, dpl) in [(3, 3), (4, 3), (0x80, 3), (0x82, 1)] {
-            idt::set_gate(vector, stubs[usize::from(vector)], dpl, None);
-        }
-    }
     let sys = switch::publish(system(hardware));
     sys.command_line.call_once(|| hardware.command_line.clone());
     sys.memory_map.call_once(|| hardware.memory_map.clone());

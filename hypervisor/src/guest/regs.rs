@@ -71,9 +71,9 @@ pub mod rflags {
 }
 
 impl UserRegs {
-    /// Whether the frame was made in Ring 3.
+    /// Whether a guest was interrupted, rather than the hypervisor.
     #[inline(always)]
-    pub const fn from_ring3(&self) -> bool {
-        self.cs & 3 == 3
+    pub const fn is_guest(&self) -> bool {
+        self.cs & 3 != 0
     }
 }

@@ -24,8 +24,8 @@ use super::layout::{MAX_CPUS, PAGE_SIZE};
 use super::paging::Root;
 use super::tables::FrameTables;
 use super::{
-    address_space, apic, backtrace, clock, cpu, cpu_area, cpus, end, firmware, gdt, idt, image,
-    interrupts, io_apic, logger, pic, rtc, serial, smp, stubs, tables, timer,
+    address_space, apic, backtrace, clock, cpu, cpu_area, cpus, end, entry, firmware, gdt, idt,
+    image, interrupts, io_apic, logger, pic, rtc, serial, smp, tables, timer,
 };
 use crate::cmdline::{self, ConsoleTarget, Options};
 use crate::machine::acpi::Madt;
@@ -72,7 +72,7 @@ pub fn start(magic: u32, information: u32, next: fn(&'static Hardware) -> !) -> 
     clock::start();
     serial::init();
     logger::init();
-    let handlers = stubs::addresses();
+    let handlers = entry::addresses();
     // SAFETY: the stubs save everything and end in iretq.
     unsafe {
         idt::init_for_boot(&handlers);

@@ -6,9 +6,9 @@ use heapless::Deque;
 use spin::Mutex;
 use x86_64::instructions::interrupts::without_interrupts;
 
-use super::trap_frame::TrapFrame;
 use super::{interrupts, machine_keys, serial};
 use crate::console_input::{InputSwitch, SWITCH_KEY, Target, Typed};
+use crate::guest::regs::UserRegs;
 
 /// Bytes that wait for the guest; what is typed beyond that is lost.
 const CAPACITY: usize = 1024;
@@ -41,7 +41,7 @@ pub fn write_guest(bytes: &[u8]) {
 }
 
 /// COM1 has received something. `frame` is what was interrupted, for debug key `d`.
-pub fn on_interrupt(frame: &TrapFrame) {
+pub fn on_interrupt(frame: &UserRegs) {
     let mut received = [0; 16];
     loop {
         let count = serial::receive(&mut received);
@@ -54,7 +54,7 @@ pub fn on_interrupt(frame: &TrapFrame) {
     }
 }
 
-fn on_byte(byte: u8, frame: &TrapFrame) {
+fn on_byte(byte: u8, frame: &UserRegs) {
     let typed = INPUT.lock().switch.typed(byte);
     match typed {
         Typed::Held => {}

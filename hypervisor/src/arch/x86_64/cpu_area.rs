@@ -11,8 +11,8 @@ use super::layout::{
 };
 use super::paging::{Pte, Root};
 use super::percpu::CpuInfo;
-use super::trap_frame::TrapFrame;
 use super::tss;
+use crate::guest::regs::UserRegs;
 
 /// Bytes of memory that one area takes.
 pub const SIZE: u64 = 4 * IST_SIZE + (STACK_SIZE - STACK_BOTTOM) + 3 * PAGE_SIZE;
@@ -20,7 +20,7 @@ pub const SIZE: u64 = 4 * IST_SIZE + (STACK_SIZE - STACK_BOTTOM) + 3 * PAGE_SIZE
 /// Where the stack of CPU `cpu` begins when it starts: below the place of a guest's registers,
 /// which are put there while the CPU's first functions are still running.
 pub const fn first_stack(cpu: usize) -> u64 {
-    const GUEST_REGISTERS: u64 = (size_of::<TrapFrame>() as u64).next_multiple_of(16);
+    const GUEST_REGISTERS: u64 = (size_of::<UserRegs>() as u64).next_multiple_of(16);
     CpuInfo::address(cpu) - GUEST_REGISTERS
 }
 

@@ -8,8 +8,8 @@
 #![allow(unsafe_code)]
 
 use super::idt::vector;
-use super::trap_frame::TrapFrame;
 use super::{entry, extable, guest_entry, interrupts, panic};
+use crate::guest::regs::UserRegs;
 
 /// First vector that is no exception.
 const FIRST_INTERRUPT: u32 = 32;
@@ -18,15 +18,15 @@ const FIRST_INTERRUPT: u32 = 32;
 ///
 /// # Safety
 /// `frame` points to the frame that a stub has just built on this CPU's stack.
-pub unsafe extern "C" fn handle_ring0(frame: *mut TrapFrame) {
+pub unsafe extern "C" fn handle_ring0(frame: *mut UserRegs) {
     // SAFETY: the caller's duty; nothing else refers to the frame while we run.
     handle(unsafe { &mut *frame });
 }
 
-fn handle(frame: &mut TrapFrame) {
-    match u8::try_from(frame.vector) {
+fn handle(frame: &mut UserRegs) {
+    match u8::try_from(frame.entry_vector) {
         Ok(vector::NMI) => nmi(),
-        _ if frame.vector >= FIRST_INTERRUPT => interrupts::dispatch(frame),
+        _ if frame.entry_vector >= FIRST_INTERRUPT => interrupts::dispatch(frame),
         // A guest's breakpoint on an address that the hypervisor touches for it: it is the
         // guest's DR7 that is live. Nothing is wrong in Ring 0.
         Ok(vector::DEBUG) => frame.rflags &= !(1 << 8),
@@ -43,16 +43,8 @@ fn handle(frame: &mut TrapFrame) {
 }
 
 /// NMI, machine check or double fault, whatever it interrupted: not a guest's doing.
-pub fn hardware(frame: &mut TrapFrame) {
-    match frame.vector as u8 {
-        vector::NMI => nmi(),
-        _ => panic::exception(name(frame), frame),
-    }
-}
-
-/// NMI, machine check or double fault while a guest ran. Neither is the guest's doing.
-pub fn from_guest(frame: &TrapFrame) {
-    match frame.vector as u8 {
+pub fn hardware(frame: &UserRegs) {
+    match frame.entry_vector as u8 {
         vector::NMI => nmi(),
         _ => panic::exception(name(frame), frame),
     }
@@ -68,7 +60,7 @@ fn nmi() {
 }
 
 /// What the SDM calls the exception.
-pub fn name(frame: &TrapFrame) -> &'static str {
+pub fn name(frame: &UserRegs) -> &'static str {
     const NAMES: [&str; 22] = [
         "divide error (#DE)",
         "debug exception (#DB)",
@@ -93,5 +85,5 @@ pub fn name(frame: &TrapFrame) -> &'static str {
         "virtualization exception (#VE)",
         "control protection exception (#CP)",
     ];
-    NAMES.get(frame.vector as usize).copied().unwrap_or("unexpected interrupt")
+    NAMES.get(frame.entry_vector as usize).copied().unwrap_or("unexpected interrupt")
 }

@@ -9,7 +9,6 @@
 use super::idt::vector;
 use super::machine::Machine;
 use super::percpu::CpuInfo;
-use super::trap_frame::TrapFrame;
 use super::{entry, interrupts, panic, switch};
 use crate::error::Stop;
 use crate::exit::{self, Next};
@@ -81,8 +80,8 @@ pub unsafe extern "C" fn guest_page_fault(regs: *mut UserRegs) {
 /// `regs` is the frame that a stub has just built, on the CPU's stack or, for NMI, #MC, #DF
 /// and #DB, on the vector's own.
 pub unsafe extern "C" fn guest_trap(regs: *mut UserRegs) {
-    // SAFETY: 1. The stub's frame; we only look at it here. 2. The two have one layout.
-    let frame = || unsafe { *regs.cast::<TrapFrame>() };
+    // SAFETY: 1. The stub's frame; we only look at it here.
+    let frame = || unsafe { *regs };
     // SAFETY: as above.
     let number = unsafe { (*regs).entry_vector };
     if number >= FIRST_INTERRUPT {
@@ -92,7 +91,7 @@ pub unsafe extern "C" fn guest_trap(regs: *mut UserRegs) {
     }
     match number as u8 {
         vector::NMI | vector::MACHINE_CHECK | vector::DOUBLE_FAULT => {
-            super::exceptions::from_guest(&frame());
+            super::exceptions::hardware(&frame());
         }
         vector::DEBUG => {
             let top = CpuInfo::this().regs();
@@ -115,8 +114,6 @@ pub unsafe extern "C" fn guest_trap(regs: *mut UserRegs) {
     }
 }
 
-const _: () = assert!(size_of::<UserRegs>() == size_of::<TrapFrame>());
-
 /// Returns if the vCPU goes on; else this CPU does something else and the stack is abandoned.
 #[inline(always)]
 fn leave(mut ctx: Ctx<'static, Machine>) {
@@ -132,22 +129,21 @@ fn leave(mut ctx: Ctx<'static, Machine>) {
 /// # Safety
 /// `frame` is what a stub has just built on this CPU's stack, and nobody uses it afterwards.
 #[inline(never)]
-pub unsafe fn resume_failed(frame: *const TrapFrame) -> ! {
+pub unsafe fn resume_failed(frame: *const UserRegs) -> ! {
     let cpu = CpuInfo::this();
     let top = cpu.regs();
     // The place of the guest's frame overlaps the new one, so that is copied out first; volatile,
     // lest the compiler copies from one to the other directly.
     // SAFETY: 1. The caller's duty.
     let saved = unsafe { frame.read_volatile() };
+    let mut regs = saved;
     // SAFETY: 1. The guest's frame lies at the top of this CPU's stack, complete but for what
-    //            had been popped, which `saved` has. 2. The two types have one layout.
-    let regs = unsafe {
-        let mut regs = core::ptr::from_ref(&saved).cast::<UserRegs>().read();
+    //            had been popped, which `saved` has.
+    unsafe {
         let kept = &raw const *top;
         (regs.rip, regs.cs, regs.rflags) = ((*kept).rip, (*kept).cs, (*kept).rflags);
         (regs.rsp, regs.ss) = ((*kept).rsp, (*kept).ss);
-        regs
-    };
+    }
     // SAFETY: 1. From here on `frame` is gone. 2. The context is the guest's only one.
     let loaded = unsafe {
         top.write_volatile(regs);
@@ -155,7 +151,7 @@ pub unsafe fn resume_failed(frame: *const TrapFrame) -> ! {
     };
     let Some(mut ctx) = loaded else { panic::exception(super::exceptions::name(&saved), &saved) };
     let segments = super::uaccess::segments();
-    let vector = saved.vector as u8;
+    let vector = saved.entry_vector as u8;
     let lazy_ldt = vector == vector::PAGE_FAULT
         && trap::page_fault::ldt_fault(&mut ctx, x86_64::registers::control::Cr2::read_raw());
     if !lazy_ldt {

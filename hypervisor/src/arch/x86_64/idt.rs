@@ -21,9 +21,15 @@ use super::tss::Ist;
 pub mod vector {
     pub const DEBUG: u8 = 1;
     pub const NMI: u8 = 2;
+    pub const BREAKPOINT: u8 = 3;
+    pub const OVERFLOW: u8 = 4;
     pub const DOUBLE_FAULT: u8 = 8;
     pub const PAGE_FAULT: u8 = 14;
     pub const MACHINE_CHECK: u8 = 18;
+    /// `int $0x80`, which a guest's trap table may give to its programs.
+    pub const SYSTEM_CALL: u8 = 0x80;
+    /// `int $0x82`: a pv32 guest's hypercalls.
+    pub const HYPERCALL: u8 = 0x82;
 }
 
 /// 256 gates of two words.
@@ -32,17 +38,8 @@ static IDT: [[AtomicU64; 2]; 256] = [const { [const { AtomicU64::new(0) }; 2] };
 /// The code selector of gates; the boot GDT's until the CPU has its own.
 const BOOT_CS: u16 = 0x08;
 
-/// Points the gate of `vector` at `handler`.
-///
-/// `dpl` is the least privileged ring that may use it by `int n`; `ist` the stack, if not the
-/// ordinary one.
-///
-/// # Safety
-/// `handler` is a stub that saves everything, ends in `iretq`, and works on that stack.
-pub unsafe fn set_gate(vector: u8, handler: u64, dpl: u8, ist: Option<Ist>) {
-    write_gate(vector, HYPERVISOR_CS, handler, dpl, ist.map_or(0, |ist| ist as u8));
-}
-
+/// Points the gate of `vector` at `handler`, in Ring 0. `dpl` is the least privileged ring that
+/// may use it by `int n`; `ist` the stack, 0 for the ordinary one.
 fn write_gate(vector: u8, selector: u16, handler: u64, dpl: u8, ist: u8) {
     const INTERRUPT_GATE: u64 = 0xe;
     let low = (handler & 0xffff)
@@ -62,17 +59,18 @@ fn write_gate(vector: u8, selector: u16, handler: u64, dpl: u8, ist: u8) {
 /// no stacks of their own.
 ///
 /// # Safety
-/// As [`set_gate`], for every address in `stubs`.
+/// The addresses are of stubs that save everything and end in `iretq`.
 pub unsafe fn init_for_boot(stubs: &[u64; 256]) {
     for (vector, &stub) in (0..=255).zip(stubs) {
         write_gate(vector, BOOT_CS, stub, 0, 0);
     }
 }
 
-/// Fills all gates for good: Ring 0 only, and stacks of their own where the TSS has them.
+/// Fills all gates for good: for Ring 0 but for four, and with stacks of their own where the
+/// TSS has them.
 ///
 /// # Safety
-/// 1. As [`set_gate`], for every address in `stubs`. 2. The CPU has its GDT and TSS.
+/// 1. As [`init_for_boot`]. 2. The CPU has its GDT and TSS.
 pub unsafe fn init(stubs: &[u64; 256]) {
     for (vector, &stub) in (0..=255).zip(stubs) {
         let ist = match vector {
@@ -82,8 +80,13 @@ pub unsafe fn init(stubs: &[u64; 256]) {
             vector::DEBUG => Some(Ist::Debug),
             _ => None,
         };
-        // SAFETY: the caller's duty.
-        unsafe { set_gate(vector, stub, 0, ist) };
+        let dpl = match vector {
+            // As on any kernel; and the traditional system call.
+            vector::BREAKPOINT | vector::OVERFLOW | vector::SYSTEM_CALL => 3,
+            vector::HYPERCALL => 1,
+            _ => 0,
+        };
+        write_gate(vector, HYPERVISOR_CS, stub, dpl, ist.map_or(0, |ist| ist as u8));
     }
 }
 

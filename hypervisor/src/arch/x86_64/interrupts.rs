@@ -8,8 +8,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use spin::Once;
 
-use super::trap_frame::TrapFrame;
 use super::{apic, console};
+use crate::guest::regs::UserRegs;
 
 /// Received bytes wait in COM1.
 pub const COM1: u8 = 0xf1;
@@ -50,8 +50,8 @@ pub fn receiver() -> Option<&'static dyn Receiver> {
 }
 
 /// Serves the interrupt that built `frame`, of a guest or of the idle loop.
-pub fn dispatch(frame: &TrapFrame) {
-    let vector = u8::try_from(frame.vector).unwrap_or(SPURIOUS);
+pub fn dispatch(frame: &UserRegs) {
+    let vector = u8::try_from(frame.entry_vector).unwrap_or(SPURIOUS);
     let is_pic = (PIC_BASE..PIC_BASE + 16).contains(&vector);
     if vector == SPURIOUS || is_pic {
         return;

@@ -7,14 +7,14 @@ use core::fmt::{self, Write};
 
 use spin::Mutex;
 
-use super::trap_frame::TrapFrame;
 use super::{console, cpus, end, interrupts, panic};
 use crate::debug_keys::{self, DebugKey};
+use crate::guest::regs::UserRegs;
 
 /// What the console's interrupt interrupted, while a key's report runs.
-static INTERRUPTED: Mutex<Option<TrapFrame>> = Mutex::new(None);
+static INTERRUPTED: Mutex<Option<UserRegs>> = Mutex::new(None);
 
-pub(super) fn set_interrupted(frame: Option<TrapFrame>) {
+pub(super) fn set_interrupted(frame: Option<UserRegs>) {
     *INTERRUPTED.lock() = frame;
 }
 
@@ -42,7 +42,7 @@ fn registers<S: ?Sized>(_: &S, out: &mut dyn Write) -> fmt::Result {
             writeln!(out, "idle; {}{} was last:", loaded.domain.id, loaded.vcpu.id)?;
             // SAFETY: 1. A vCPU is loaded, so its registers lie where its entry, or `switch`,
             // put them; the two types have one layout. 2. The CPU is idle: nobody changes them.
-            panic::print_registers(&unsafe { *info.regs().cast::<TrapFrame>() });
+            panic::print_registers(&unsafe { *info.regs() });
         }
         (_, None) => writeln!(out, "idle; no vCPU has run here")?,
     }

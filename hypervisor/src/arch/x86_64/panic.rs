@@ -16,8 +16,8 @@ use x86_64::registers::control::{Cr2, Cr3};
 
 use super::backtrace::{self, Code};
 use super::logger::Timestamp;
-use super::trap_frame::TrapFrame;
 use super::{apic, cpus, end, serial};
+use crate::guest::regs::UserRegs;
 
 /// Nobody has panicked.
 const NOBODY: u32 = u32::MAX;
@@ -84,7 +84,7 @@ pub fn rust_panic(info: &PanicInfo<'_>) -> ! {
 }
 
 /// An exception that nothing expected: in Ring 0, or the machine's own failure.
-pub fn exception(name: &str, frame: &TrapFrame) -> ! {
+pub fn exception(name: &str, frame: &UserRegs) -> ! {
     claim();
     let ring = frame.cs & 3;
     line(format_args!("{name} in Ring {ring}, error code {:#x}", frame.error_code));
@@ -94,7 +94,7 @@ pub fn exception(name: &str, frame: &TrapFrame) -> ! {
 }
 
 /// Prints all registers of `frame`, and the control registers.
-pub fn print_registers(frame: &TrapFrame) {
+pub fn print_registers(frame: &UserRegs) {
     let code = Code(frame.rip);
     serial::write_fmt(format_args!(
         "  rip {code}\n  cs {:#06x} ss {:#06x} rflags {:#010x} rsp {:#018x}\n",

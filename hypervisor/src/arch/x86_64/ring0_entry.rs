@@ -1,8 +1,8 @@
-//! Entry stubs for interrupts and exceptions that hit the hypervisor itself.
+//! The way of interrupts and exceptions that hit the hypervisor itself.
 //!
-//! One stub of 16 bytes per vector: pushes a zero where the CPU pushes no error code, pushes
-//! the vector into the upper half of that slot, and jumps to the common part, which saves all
-//! registers as a `TrapFrame` and calls `handle_ring0`.
+//! The stubs of `entry` come here when the frame says Ring 0. All registers are saved as a
+//! `UserRegs` where the stack pointer happens to be, `handle_ring0` is called, and what was
+//! interrupted goes on by the frame.
 
 // UNSAFETY: assembly.
 #![allow(unsafe_code)]
@@ -15,21 +15,7 @@ global_asm!(
     r#"
     .section .text.entry, "ax", @progbits
     .balign 16
-/* One per vector, 16 bytes apart. In: the CPU's interrupt frame at rsp; IF=0.
-   Out: jumps to ring0_common with error code (low half) and vector (high half) on top. */
-ring0_stubs:
-    .set vector, 0
-    .rept 256
-    .balign 16
-    /* The vectors for which the CPU pushes an error code: 8, 10-14, 17, 21, 29, 30. */
-    .if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30)
-    pushq   $0
-    .endif
-    movl    $vector, 4(%rsp)
-    jmp     ring0_common
-    .set vector, vector + 1
-    .endr
-
+    .globl ring0_common
     .type ring0_common, @function
 /* In: error code and vector on top of an interrupt frame from Ring 0; IF=0.
    Out: returns to what was interrupted, every register as the frame then says. */
@@ -80,13 +66,3 @@ ring0_common:
     handler = sym exceptions::handle_ring0,
     options(att_syntax)
 );
-
-unsafe extern "C" {
-    safe static ring0_stubs: u8;
-}
-
-/// The stubs' addresses by vector.
-pub fn addresses() -> [u64; 256] {
-    let first = &raw const ring0_stubs as u64;
-    core::array::from_fn(|vector| first + 16 * vector as u64)
-}
