@@ -16,6 +16,9 @@
 //! mode cannot see r8 to r15, so their slots are left as they were, and are not restored.
 //! A guest of another kind gets gates of its own, in an IDT of its own.
 //!
+//! What hits the hypervisor itself is told by CS in the frame, and saved in the same way where
+//! the stack pointer happens to be.
+//!
 //! Nothing touches CR3, CR4 or a segment register on these paths.
 
 // UNSAFETY: assembly.
@@ -23,11 +26,50 @@
 
 use core::arch::global_asm;
 
-use super::guest_entry;
+use super::{exceptions, guest_entry};
 
 global_asm!(
     r#"
     .section .text.entry, "ax", @progbits
+/* Completes a frame to UserRegs. In: error code and vector on top of an interrupt frame. */
+    .macro save_registers
+    pushq   %rdi
+    pushq   %rsi
+    pushq   %rdx
+    pushq   %rcx
+    pushq   %rax
+    pushq   %r8
+    pushq   %r9
+    pushq   %r10
+    pushq   %r11
+    pushq   %rbx
+    pushq   %rbp
+    pushq   %r12
+    pushq   %r13
+    pushq   %r14
+    pushq   %r15
+    .endm
+
+/* The reverse. Out: the interrupt frame alone on top. */
+    .macro restore_registers
+    popq    %r15
+    popq    %r14
+    popq    %r13
+    popq    %r12
+    popq    %rbp
+    popq    %rbx
+    popq    %r11
+    popq    %r10
+    popq    %r9
+    popq    %r8
+    popq    %rax
+    popq    %rcx
+    popq    %rdx
+    popq    %rsi
+    popq    %rdi
+    addq    $8, %rsp
+    .endm
+
     .balign 16
 /* One per vector, 16 bytes apart. In: the CPU's interrupt frame at rsp; IF=0.
    Out: jumps to any_entry with error code (low half) and vector (high half) on top. */
@@ -51,21 +93,7 @@ any_entry:
     testb   $3, 16(%rsp)
     jz      ring0_common
     cld
-    pushq   %rdi
-    pushq   %rsi
-    pushq   %rdx
-    pushq   %rcx
-    pushq   %rax
-    pushq   %r8
-    pushq   %r9
-    pushq   %r10
-    pushq   %r11
-    pushq   %rbx
-    pushq   %rbp
-    pushq   %r12
-    pushq   %r13
-    pushq   %r14
-    pushq   %r15
+    save_registers
     movq    %rsp, %rdi
     subq    $8, %rsp
     xorl    %ebp, %ebp
@@ -76,26 +104,30 @@ any_entry:
     .type resume_guest, @function
 /* In: rsp = the guest's UserRegs at the top of the CPU's stack; IF=0. Out: in the guest. */
 resume_guest:
-    popq    %r15
-    popq    %r14
-    popq    %r13
-    popq    %r12
-    popq    %rbp
-    popq    %rbx
-    popq    %r11
-    popq    %r10
-    popq    %r9
-    popq    %r8
-    popq    %rax
-    popq    %rcx
-    popq    %rdx
-    popq    %rsi
-    popq    %rdi
-    addq    $8, %rsp
+    restore_registers
     .globl resume_iretq
 resume_iretq:
     iretq
     .size any_entry, . - any_entry
+
+    .type ring0_common, @function
+/* The hypervisor itself was interrupted. In: error code and vector on top of an interrupt frame
+   from Ring 0; IF=0. Out: returns to what was interrupted, every register as the frame then
+   says. */
+ring0_common:
+    cld
+    save_registers
+    movq    %rsp, %rdi
+    /* A link for the backtrace: the interrupted rip as return address, rbp below it. */
+    pushq   16*8(%rsp)
+    pushq   %rbp
+    movq    %rsp, %rbp
+    andq    $-16, %rsp
+    call    {handle_ring0}
+    leaq    16(%rbp), %rsp
+    restore_registers
+    iretq
+    .size ring0_common, . - ring0_common
 
 /* Saves what a pv32 guest can see, calls \handler(rdi = regs), goes to resume_short.
    In: error code and vector on top of an interrupt frame of a pv32 guest; IF=0. */
@@ -167,6 +199,7 @@ resume_short_iretq:
     iretq
     .size hypercall_entry, . - hypercall_entry
     "#,
+    handle_ring0 = sym exceptions::handle_ring0,
     guest_trap = sym guest_entry::guest_trap,
     guest_hypercall = sym guest_entry::guest_hypercall,
     guest_int80 = sym guest_entry::guest_int80,

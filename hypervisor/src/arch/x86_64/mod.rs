@@ -36,7 +36,6 @@ pub mod panic;
 pub mod percpu;
 pub mod pic;
 pub mod pit;
-pub mod ring0_entry;
 pub mod rtc;
 pub mod serial;
 pub mod smp;
