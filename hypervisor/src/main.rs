@@ -13,7 +13,7 @@ use hypervisor::arch::x86_64::layout::DIRECT_MAP;
 use hypervisor::arch::x86_64::machine::Machine;
 use hypervisor::arch::x86_64::percpu::CpuInfo;
 use hypervisor::arch::x86_64::{
-    clock, console, cpus, end, guest_entry, m2p, machine_keys, panic, switch,
+    clock, console, cpu, cpus, end, guest_entry, m2p, machine_keys, panic, switch,
 };
 use hypervisor::builder::{self, Request};
 use hypervisor::debug_keys;
@@ -58,8 +58,12 @@ fn system(hardware: &Hardware) -> System<Machine> {
         end::finish(end::code::REFUSED)
     };
     let zero = memory.allocate(Owner::Hypervisor, 0).unwrap_or_else(|e| out_of_memory(e));
-    let machine =
-        Machine { zero, wallclock_base_ns: clock::wallclock_base_ns(), cpus: cpus::online() };
+    let machine = Machine {
+        zero,
+        wallclock_base_ns: clock::wallclock_base_ns(),
+        cpus: cpus::online(),
+        tsc_stable: cpu::has_invariant_tsc() || cpus::online() == 1,
+    };
     machine.zero(zero);
     let window = m2p::window(&machine, &memory, hardware.root).unwrap_or_else(|e| out_of_memory(e));
     System::new(machine, memory, window)
@@ -104,27 +108,21 @@ fn bytes(module: &Module) -> &'static [u8] {
 /// Passes on what interrupts say.
 struct Bell;
 
-impl Bell {
-    fn system() -> Option<&'static System<Machine>> {
-        CpuInfo::this().system.get()
-    }
-}
-
 impl Receiver for Bell {
     fn timer(&self) {
-        if let Some(sys) = Self::system() {
+        if let Some(sys) = switch::system() {
             time::expired(sys, CpuInfo::this().cpu);
         }
     }
 
     fn kick(&self) {
-        if let Some(sys) = Self::system() {
+        if let Some(sys) = switch::system() {
             sched::kicked(sys, CpuInfo::this().cpu);
         }
     }
 
     fn console_input(&self) {
-        if let Some(sys) = Self::system()
+        if let Some(sys) = switch::system()
             && let Some(domain) = sys.domain(DomId::new(0))
         {
             virq::raise(sys, domain, VcpuId::new(0), pv_abi::virq::VIRQ_CONSOLE);
@@ -132,7 +130,7 @@ impl Receiver for Bell {
     }
 
     fn debug_key(&self, key: u8) {
-        let Some(sys) = Self::system() else { return };
+        let Some(sys) = switch::system() else { return };
         let tables =
             [&reports::keys::<Machine>()[..], &machine_keys::keys::<System<Machine>>()[..]];
         // The console cannot fail.

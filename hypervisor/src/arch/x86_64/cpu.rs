@@ -32,6 +32,12 @@ pub fn has_xsave() -> bool {
     __cpuid(1).ecx & 1 << 26 != 0
 }
 
+/// Whether [`init_control_registers`] found XSAVE and switched it on. CPUID would say, too, but
+/// costs an exit in a virtual machine, and each switch of vCPUs asks.
+pub fn uses_xsave() -> bool {
+    Cr4::read_raw() & Cr4Flags::OSXSAVE.bits() != 0
+}
+
 /// Whether the TSC keeps one rate in all power states (CPUID 0x8000_0007, EDX bit 8).
 pub fn has_invariant_tsc() -> bool {
     __cpuid(0x8000_0000).eax >= 0x8000_0007 && __cpuid(0x8000_0007).edx & 1 << 8 != 0

@@ -13,7 +13,7 @@ use pv_abi::types::Mfn;
 use super::layout::{DIRECT_MAP, PAGE_SIZE};
 use super::percpu::CpuInfo;
 use super::window::{self, WindowPage};
-use super::{address_space, apic, clock, console, cpu, end, uaccess};
+use super::{address_space, apic, clock, console, end, uaccess};
 use crate::platform::{
     Bytes, Clock, Console, CpuRegisters, Cpus, FrameAccess, GuestAccess, GuestFault, HalfWords,
     Mmu, Platform, Power, PvClock, TablePage, Words,
@@ -27,6 +27,9 @@ pub struct Machine {
     pub wallclock_base_ns: u64,
     /// CPUs that are up.
     pub cpus: u32,
+    /// Whether guests may trust the TSC on every CPU. Asked of CPUID once: each publication of
+    /// a guest's clock needs it.
+    pub tsc_stable: bool,
 }
 
 #[inline(always)]
@@ -170,7 +173,7 @@ impl Clock for Machine {
             system_time: scale.to_ns(tsc.wrapping_sub(clock::start_tsc())),
             tsc_to_system_mul: scale.mul_frac,
             tsc_shift: scale.shift,
-            tsc_stable: cpu::has_invariant_tsc() || self.cpus == 1,
+            tsc_stable: self.tsc_stable,
         }
     }
     fn wallclock_base_ns(&self) -> u64 {

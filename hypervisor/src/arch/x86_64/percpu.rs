@@ -39,8 +39,6 @@ pub struct CpuInfo {
     pub cpu: u32,
     /// Its pages of descriptors.
     pub reserved_gdt: ReservedPages,
-    /// The machine; `None` while it boots.
-    pub system: Cell<Option<&'static System<Machine>>>,
     /// The loaded vCPU.
     pub loaded: Cell<Option<Loaded>>,
 }
@@ -50,7 +48,7 @@ const _: () = assert!(size_of::<CpuInfo>().is_multiple_of(16));
 impl CpuInfo {
     /// What a CPU starts with.
     pub const fn new(cpu: u32, reserved_gdt: ReservedPages) -> CpuInfo {
-        CpuInfo { cpu, reserved_gdt, system: Cell::new(None), loaded: Cell::new(None) }
+        CpuInfo { cpu, reserved_gdt, loaded: Cell::new(None) }
     }
 
     /// Where CPU `cpu` has its `CpuInfo`.

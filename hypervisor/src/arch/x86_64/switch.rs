@@ -20,12 +20,12 @@ use crate::domain::vcpu::{Vcpu, VcpuState};
 use crate::exit::{self, Next};
 use crate::guest::Ctx;
 use crate::mm::mmuext;
-use crate::platform::{Cpus, Mmu, Platform};
+use crate::platform::{CpuRegisters, Cpus, Mmu, Platform};
 use crate::sched;
 use crate::system::System;
 use crate::width::Width;
 
-/// The machine, once it is ready for guests.
+/// What [`publish`] was given.
 static SYSTEM: Once<System<Machine>> = Once::new();
 
 /// Makes the machine known to all CPUs; those that wait in [`join`] are kicked.
@@ -37,10 +37,15 @@ pub fn publish(system: System<Machine>) -> &'static System<Machine> {
     sys
 }
 
+/// The machine, once it is ready for guests.
+pub fn system() -> Option<&'static System<Machine>> {
+    SYSTEM.get()
+}
+
 /// Waits for the machine to be ready, then takes part: what a CPU other than the first does.
 pub fn join() -> ! {
     loop {
-        if let Some(sys) = SYSTEM.get() {
+        if let Some(sys) = system() {
             main_loop(sys)
         }
         idle();
@@ -76,7 +81,6 @@ pub fn away(mut ctx: Ctx<'static, Machine>) {
 /// Runs what there is to run, forever: what a CPU does once it is up.
 pub fn main_loop(sys: &'static System<Machine>) -> ! {
     let cpu = CpuInfo::this();
-    cpu.system.set(Some(sys));
     loop {
         match sched::next(sys, cpu.cpu) {
             Some((domain, vcpu)) => run(sys, domain, vcpu),
@@ -156,6 +160,9 @@ fn load(
     sys.platform.load_ldt(vcpu.window, ctx.state.ldt_entries);
     load_debug_registers(sys, ctx.state);
     restore_extended(ctx.state);
+    if ctx.state.task_switched {
+        sys.platform.set_task_switched(true);
+    }
     // Between unloading and loading nobody changes the vCPU's descriptors, so the selectors
     // are as good as they were; one that is not reads as null.
     let [ds, es, fs, gs] = ctx.state.segments;
@@ -180,11 +187,11 @@ fn extended(state: &VcpuState) -> u64 {
 
 fn save_extended(state: &VcpuState) {
     let area = extended(state);
-    // SAFETY: 1. The area is a frame of the hypervisor's, page-aligned, larger than what
-    //            XCR0 enables (checked at boot). 2. CR0.TS is clear while we run on its behalf.
+    // SAFETY: 1. The area is a frame of the hypervisor's, page-aligned; XCR0 has x87, SSE and AVX
+    //            at most (`cpu`), whose state is 832 bytes (SDM volume 1, 13.4). 2. CR0.TS is clear while we run on its behalf.
     unsafe {
         core::arch::asm!("clts", options(nomem, nostack));
-        if cpu::has_xsave() {
+        if cpu::uses_xsave() {
             core::arch::asm!("xsave64 [{}]", in(reg) area, in("eax") u32::MAX, in("edx") u32::MAX, options(nostack));
         } else {
             core::arch::asm!("fxsave64 [{}]", in(reg) area, options(nostack));
@@ -197,15 +204,10 @@ fn restore_extended(state: &VcpuState) {
     // SAFETY: 1. As above; the area holds what `save_extended` put there, or the initial image.
     unsafe {
         core::arch::asm!("clts", options(nomem, nostack));
-        if cpu::has_xsave() {
+        if cpu::uses_xsave() {
             core::arch::asm!("xrstor64 [{}]", in(reg) area, in("eax") u32::MAX, in("edx") u32::MAX, options(nostack));
         } else {
             core::arch::asm!("fxrstor64 [{}]", in(reg) area, options(nostack));
-        }
-        if state.task_switched {
-            let cr0: u64;
-            core::arch::asm!("mov {0}, cr0", "or {0}, 8", "mov cr0, {0}", out(reg) cr0, options(nostack));
-            let _ = cr0;
         }
     }
 }
