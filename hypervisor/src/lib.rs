@@ -25,6 +25,7 @@ pub mod evtchn;
 pub mod exit;
 pub mod guest;
 pub mod hypercall;
+pub mod irq;
 pub mod machine;
 pub mod mm;
 pub mod platform;

@@ -217,6 +217,7 @@ fn other_operations_do_not_exist() {
     let known = [
         EVTCHNOP_BIND_INTERDOMAIN,
         EVTCHNOP_BIND_VIRQ,
+        EVTCHNOP_BIND_PIRQ,
         EVTCHNOP_CLOSE,
         EVTCHNOP_SEND,
         EVTCHNOP_STATUS,
@@ -362,6 +363,20 @@ fn a_virtual_interrupt_rings_the_port_of_its_vcpu() {
         raise(&sys, guest.domain(), VcpuId::new(0), VIRQ_CONSOLE);
         assert!(!guest.pending(console));
         assert_eq!(bind_virq(&mut guest, VIRQ_CONSOLE, 0), Ok(console));
+    }
+}
+
+// ---- physical interrupts ----------------------------------------------------------------
+
+#[test]
+fn a_physical_interrupt_takes_permission() {
+    for mut guest in both() {
+        for (pirq, expected) in [(0, EPERM), (255, EPERM), (256, EINVAL), (u32::MAX, EINVAL)] {
+            let arg = EvtchnBindPirq { pirq, flags: BIND_PIRQ_WILL_SHARE, port: Port::new(0) };
+            assert_eq!(guest.op(EVENT_CHANNEL_OP, EVTCHNOP_BIND_PIRQ, &arg).0, expected);
+            assert!(!hypervisor::evtchn::pirq::raise(&guest.sys, guest.domain(), pirq));
+        }
+        assert_eq!(bind_ipi(&mut guest, 0), Ok(1), "nothing was bound");
     }
 }
 

@@ -16,6 +16,7 @@ use super::table::Changes;
 use super::{two_level, virq};
 use crate::domain::Domain;
 use crate::guest::Ctx;
+use crate::irq;
 use crate::platform::Platform;
 
 /// The domain that `id` names in an event channel operation: `ESRCH` if there is none.
@@ -163,6 +164,7 @@ pub fn bind_vcpu<P: Platform>(ctx: &Ctx<'_, P>, arg: &EvtchnBindVcpu) -> Result<
     let channel = events.get(arg.port).ok_or(Errno::EINVAL)?;
     match channel.state {
         State::Unbound { .. } | State::Interdomain { .. } => {}
+        State::Pirq { pirq } => irq::retarget(ctx.sys, ctx.domain, pirq, arg.vcpu),
         State::Virq { virq } if virq::is_global(u32::from(virq)) => {}
         State::Virq { .. } | State::Ipi | State::Free | State::Reserved => {
             return Err(Errno::EINVAL);

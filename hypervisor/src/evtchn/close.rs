@@ -6,7 +6,7 @@ use pv_abi::types::{DomId, Port, VcpuId};
 use super::bind::Pair;
 use super::port::{Channel, State};
 use super::table::Changes;
-use super::{two_level, virq};
+use super::{pirq, two_level, virq};
 use crate::domain::Domain;
 use crate::platform::Platform;
 use crate::system::System;
@@ -36,6 +36,7 @@ pub fn close<P: Platform>(sys: &System<P>, domain: &Domain, port: Port) -> Resul
             let vcpu = if virq::is_global(virq) { VcpuId::new(0) } else { notify };
             domain.events.set_virq_port(locks.first(), vcpu, virq, None);
         }
+        State::Pirq { pirq } => pirq::unbind(sys, domain, locks.first(), pirq),
         State::Unbound { .. } | State::Ipi => {}
     }
     // Pending events go, lest they surprise the next user of the number. One that is being

@@ -10,6 +10,7 @@
 //! | [`table`] | a domain's ports, and the lock under which they change |
 //! | [`two_level`] | how an event reaches the guest: bits in shared memory, in order |
 //! | [`virq`] | virtual interrupts: which exist, which port each rings |
+//! | [`pirq`] | physical interrupts: which port each rings |
 //! | [`bind`], [`close`] | making and unmaking bindings |
 //! | [`ops`] | the hypercall: decode, and the short operations |
 //! | [`report`] | all of it in words |
@@ -29,6 +30,7 @@
 pub mod bind;
 pub mod close;
 pub mod ops;
+pub mod pirq;
 pub mod port;
 pub mod report;
 pub mod table;

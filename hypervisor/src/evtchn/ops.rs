@@ -7,13 +7,13 @@
 use pv_abi::errno::Errno;
 use pv_abi::event_channel as abi;
 use pv_abi::event_channel::{
-    EvtchnAllocUnbound, EvtchnBindInterdomain, EvtchnBindIpi, EvtchnBindVcpu, EvtchnBindVirq,
-    EvtchnClose, EvtchnSend, EvtchnStatus, EvtchnStatusInterdomain, EvtchnUnmask,
+    EvtchnAllocUnbound, EvtchnBindInterdomain, EvtchnBindIpi, EvtchnBindPirq, EvtchnBindVcpu,
+    EvtchnBindVirq, EvtchnClose, EvtchnSend, EvtchnStatus, EvtchnStatusInterdomain, EvtchnUnmask,
 };
 use pv_abi::types::{DomId, Port, VcpuId};
 
 use super::port::{Channel, State};
-use super::{bind, close, two_level};
+use super::{bind, close, pirq, two_level};
 use crate::domain::Domain;
 use crate::error::HypercallResult;
 use crate::guest::Ctx;
@@ -22,7 +22,7 @@ use crate::platform::Platform;
 
 /// `event_channel_op(cmd, arg)`.
 ///
-/// `ENOSYS` for commands that are not there (physical interrupts, reset, the FIFO ABI),
+/// `ENOSYS` for commands that are not there (reset, the FIFO ABI),
 /// `EFAULT` if the argument cannot be read or written; else as each operation says.
 #[inline(always)]
 pub fn event_channel_op<P: Platform>(ctx: &mut Ctx<'_, P>, args: &mut Args) -> HypercallResult {
@@ -58,6 +58,11 @@ fn others<P: Platform>(ctx: &mut Ctx<'_, P>, cmd: u32, at: u64) -> HypercallResu
             let arg: EvtchnBindIpi = ctx.read(at)?;
             let port = bind::bind_ipi(ctx, &arg)?;
             ctx.write(at, &EvtchnBindIpi { port, ..arg })?;
+        }
+        abi::EVTCHNOP_BIND_PIRQ => {
+            let arg: EvtchnBindPirq = ctx.read(at)?;
+            let port = pirq::bind_pirq(ctx, &arg)?;
+            ctx.write(at, &EvtchnBindPirq { port, ..arg })?;
         }
         abi::EVTCHNOP_BIND_VCPU => {
             let arg: EvtchnBindVcpu = ctx.read(at)?;
@@ -95,7 +100,9 @@ fn send<P: Platform>(ctx: &Ctx<'_, P>, port: Port) -> Result<(), Errno> {
             None => return Ok(()),
         },
         State::Unbound { .. } => return Ok(()),
-        State::Virq { .. } | State::Free | State::Reserved => return Err(Errno::EINVAL),
+        State::Virq { .. } | State::Pirq { .. } | State::Free | State::Reserved => {
+            return Err(Errno::EINVAL);
+        }
     };
     two_level::set_pending(sys, domain, notify, port);
     Ok(())
@@ -152,6 +159,11 @@ fn status<P: Platform>(ctx: &Ctx<'_, P>, arg: &EvtchnStatus) -> Result<EvtchnSta
         State::Virq { virq } => {
             out.status = abi::EVTCHNSTAT_VIRQ;
             let number = EvtchnStatusInterdomain::from_irq(u32::from(virq));
+            out.u = EvtchnStatusInterdomain { port: arg.u.port, ..number };
+        }
+        State::Pirq { pirq } => {
+            out.status = abi::EVTCHNSTAT_PIRQ;
+            let number = EvtchnStatusInterdomain::from_irq(pirq);
             out.u = EvtchnStatusInterdomain { port: arg.u.port, ..number };
         }
         State::Ipi => out.status = abi::EVTCHNSTAT_IPI,

@@ -28,6 +28,11 @@ pub enum State {
         /// Its number, below `NR_VIRQS`.
         virq: u8,
     },
+    /// A physical interrupt.
+    Pirq {
+        /// Its number among the domain's, below `NR_PIRQS`.
+        pirq: u32,
+    },
     /// The domain's own vCPUs.
     Ipi,
 }
@@ -54,6 +59,7 @@ const UNBOUND: u64 = 3;
 const INTERDOMAIN: u64 = 4;
 const VIRQ: u64 = 5;
 const IPI: u64 = 6;
+const PIRQ: u64 = 7;
 
 impl Channel {
     /// A port in `state` whose events go to vCPU 0.
@@ -76,6 +82,7 @@ impl Channel {
             State::Unbound { remote } => (UNBOUND, remote.raw(), 0),
             State::Interdomain { remote, port } => (INTERDOMAIN, remote.raw(), port.raw()),
             State::Virq { virq } => (VIRQ, 0, virq as u32),
+            State::Pirq { pirq } => (PIRQ, 0, pirq),
             State::Ipi => (IPI, 0, 0),
         };
         kind | (self.notify.raw() as u64 & VCPU_MASK) << 8
@@ -94,6 +101,7 @@ impl Channel {
             UNBOUND => State::Unbound { remote: domain },
             INTERDOMAIN => State::Interdomain { remote: domain, port: Port::new(number) },
             VIRQ => State::Virq { virq: number as u8 },
+            PIRQ => State::Pirq { pirq: number },
             IPI => State::Ipi,
             _ => return None,
         };
@@ -109,6 +117,7 @@ impl core::fmt::Display for Channel {
             State::Unbound { remote } => write!(f, "unbound for {remote}")?,
             State::Interdomain { remote, port } => write!(f, "to {remote} {port}")?,
             State::Virq { virq } => write!(f, "virq {virq}")?,
+            State::Pirq { pirq } => write!(f, "pirq {pirq}")?,
             State::Ipi => write!(f, "ipi")?,
         }
         write!(f, " -> {}", self.notify)
@@ -128,6 +137,7 @@ mod tests {
             State::Unbound { remote: far },
             State::Interdomain { remote: far, port: Port::new(u32::MAX) },
             State::Virq { virq: 23 },
+            State::Pirq { pirq: 255 },
             State::Ipi,
         ] {
             for vcpu in [0, 1, 31] {

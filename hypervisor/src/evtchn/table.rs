@@ -17,6 +17,7 @@ use spin::{Mutex, MutexGuard, Once};
 
 use super::port::{ABSENT, Channel, State};
 use crate::domain::MAX_VCPUS;
+use crate::irq::NR_PIRQS;
 use crate::mm::frame_box::FrameBox;
 use crate::mm::memory::Memory;
 use crate::platform::FrameAccess;
@@ -38,6 +39,8 @@ type Virqs = [AtomicU16; NR_VIRQS as usize];
 pub struct Events {
     buckets: [Once<FrameBox<Bucket>>; BUCKETS],
     virqs: [Virqs; MAX_VCPUS],
+    /// The port each physical interrupt rings; 0: none.
+    pirqs: [AtomicU16; NR_PIRQS as usize],
     /// Bit per vCPU: it sleeps in `SCHEDOP_poll`.
     pub(crate) pollers: AtomicU32,
     changes: Mutex<Changes>,
@@ -63,6 +66,7 @@ impl Events {
         Events {
             buckets: [const { Once::new() }; BUCKETS],
             virqs: [const { [const { AtomicU16::new(0) }; NR_VIRQS as usize] }; MAX_VCPUS],
+            pirqs: [const { AtomicU16::new(0) }; NR_PIRQS as usize],
             pollers: AtomicU32::new(0),
             changes: Mutex::new(Changes { lowest_free: 1 }),
         }
@@ -173,6 +177,21 @@ impl Events {
 
     fn virq_slot(&self, vcpu: VcpuId, virq: u32) -> Option<&AtomicU16> {
         self.virqs.get(vcpu.raw() as usize)?.get(virq as usize)
+    }
+
+    /// The port that the domain's physical interrupt `pirq` rings.
+    #[inline(always)]
+    pub fn pirq_port(&self, pirq: u32) -> Option<Port> {
+        let port = self.pirqs.get(pirq as usize)?.load(Ordering::Acquire);
+        (port != 0).then(|| Port::new(u32::from(port)))
+    }
+
+    /// Sets or clears it.
+    pub fn set_pirq_port(&self, _: &mut Changes, pirq: u32, port: Option<Port>) {
+        if let Some(slot) = self.pirqs.get(pirq as usize) {
+            // Ports are below 4096.
+            slot.store(port.map_or(0, |p| p.raw() as u16), Ordering::Release);
+        }
     }
 
     /// Every port in use, for listings.
