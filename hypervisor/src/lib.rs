@@ -31,6 +31,7 @@ pub mod mm;
 pub mod platform;
 pub mod reports;
 pub mod sched;
+pub mod support;
 pub mod system;
 pub mod time;
 pub mod trap;

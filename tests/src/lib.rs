@@ -3,6 +3,7 @@
 //! - [`machine::FakeMachine`] is the machine: an array of frames, a software page walk
 //!   with a TLB that really goes stale, and devices that record what was done to them.
 //! - [`boot`] makes a `System` over it, as `arch` does on the CPU.
+//! - [`support`] finds out what there is of the ABI, and which tests are about it.
 //! - [`guest::Guest`] is a domain on it and the code that runs in it: it makes
 //!   hypercalls, and reads and writes its memory by virtual address.
 //!
@@ -21,3 +22,4 @@ mod events;
 pub mod guest;
 pub mod machine;
 pub mod ops;
+pub mod support;

@@ -2,7 +2,10 @@
 
 use hypervisor::mm::frame::Type;
 use pv_abi::hypercall as nr;
-use pv_abi::mmu::{MMU_MACHPHYS_UPDATE, MMU_PT_UPDATE_NO_TRANSLATE, MMU_PT_UPDATE_PRESERVE_AD};
+use pv_abi::mmu::{
+    MMU_MACHPHYS_UPDATE, MMU_NORMAL_PT_UPDATE, MMU_PT_UPDATE_NO_TRANSLATE,
+    MMU_PT_UPDATE_PRESERVE_AD,
+};
 use pv_abi::types::Mfn;
 use pv_tests::check;
 use pv_tests::guest::mmu::{P, RW, SELF, US};
@@ -40,7 +43,7 @@ fn an_entry_maps_a_page_at_once() {
     let mut g = guest();
     let (a, b) = (g.page(), g.page());
     g.write(b.va, &0x1234_5678_u32);
-    let at = g.l1_maddr_of(a.va);
+    let at = g.l1_maddr_of(a.va) | u64::from(MMU_NORMAL_PT_UPDATE);
     assert_eq!(g.mmu_update(&[(at, b.maddr() | P | RW)]), (0, 1));
     g.machine().this().tlb.clear();
     assert_eq!(g.read::<u32>(a.va), 0x1234_5678);

@@ -124,7 +124,15 @@ fn assists_are_switched_one_by_one() {
     let mut guest = Guest::pv32();
     let enable = u64::from(vm_assist::VMASST_CMD_ENABLE);
     let disable = u64::from(vm_assist::VMASST_CMD_DISABLE);
-    for bit in 0..6 {
+    let of_both_widths = [
+        vm_assist::VMASST_TYPE_4GB_SEGMENTS,
+        vm_assist::VMASST_TYPE_4GB_SEGMENTS_NOTIFY,
+        vm_assist::VMASST_TYPE_WRITABLE_PAGETABLES,
+        vm_assist::VMASST_TYPE_PAE_EXTENDED_CR3,
+        vm_assist::VMASST_TYPE_ARCHITECTURAL_IOPL,
+        vm_assist::VMASST_TYPE_RUNSTATE_UPDATE_FLAG,
+    ];
+    for bit in of_both_widths.map(u64::from) {
         assert_eq!(guest.call(nr::VM_ASSIST, &[enable, bit]), 0);
         assert!(guest.domain().assists(bit as u32));
         assert_eq!(guest.call(nr::VM_ASSIST, &[disable, bit]), 0);

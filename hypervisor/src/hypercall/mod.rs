@@ -20,6 +20,7 @@
 
 pub mod assist;
 pub mod console;
+pub mod limits;
 pub mod multicall;
 pub mod physdev;
 pub mod table;

@@ -18,7 +18,12 @@ use super::Args;
 use crate::error::HypercallResult;
 use crate::guest::Ctx;
 use crate::platform::Platform;
+use crate::support::{Limit, refused};
 use crate::width::Width;
+
+/// What is not whole.
+pub const LIMITS: &[Limit] =
+    &[refused(XENVER_BUILD_ID, Errno::ENODATA, "there is no build id, as in many a Xen")];
 
 /// The version of Xen whose ABI this is.
 pub const MAJOR: u32 = 4;

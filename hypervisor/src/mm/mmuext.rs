@@ -13,7 +13,14 @@ use crate::error::{HypercallResult, Stop};
 use crate::guest::Ctx;
 use crate::hypercall::Args;
 use crate::platform::Platform;
+use crate::support::{Limit, refused};
 use crate::width::Width;
+
+/// What is not whole.
+pub const LIMITS: &[Limit] = &[
+    refused(mmu::MMUEXT_MARK_SUPER, Errno::EOPNOTSUPP, "as on Xen: PV guests have no large pages"),
+    refused(mmu::MMUEXT_UNMARK_SUPER, Errno::EOPNOTSUPP, "as on Xen"),
+];
 
 /// One `struct mmuext_op`, of either width.
 #[derive(Clone, Copy)]

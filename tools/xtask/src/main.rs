@@ -23,6 +23,7 @@ mod run;
 mod scratch;
 mod session;
 mod size;
+mod support;
 mod symbols;
 mod terminal;
 mod test;
@@ -70,6 +71,8 @@ enum Verb {
     Lint(lint::Args),
     /// Write the documentation, warnings as errors
     Doc(doc::Args),
+    /// Bring the table of hypercalls in ARCHITECTURE.md up to date
+    Support(support::Args),
 }
 
 fn main() -> ExitCode {
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         Verb::Symbols(args) => addresses::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Lint(args) => lint::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Doc(args) => doc::run(args).map(|()| ExitCode::SUCCESS),
+        Verb::Support(args) => support::run(args).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -25,7 +25,7 @@ use crate::cargo::BareMetal;
 use crate::run::Kind;
 use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
-use crate::{bench, doc, lint, terminal};
+use crate::{bench, doc, lint, support, terminal};
 use boot::Builds;
 use manifest::Manifest;
 use runner::{Ended, Test, run_all};
@@ -153,6 +153,7 @@ fn all<'a>(
         }));
     }
     tests.push(check("rustdoc", doc::host));
+    tests.push(check("support-table", support::check));
     for what in [BareMetal::Hypervisor, BareMetal::GuestKernel] {
         let name = format!("rustdoc-{}", what.package());
         tests

@@ -1,0 +1,48 @@
+//! Asking the real dispatch what there is: one call with each command, all else zero.
+//!
+//! A domain 0 of its own makes each call, since some end it.
+
+use pv_abi::callback::CALLBACKOP_REGISTER;
+use pv_abi::types::DOMID_SELF;
+use pv_abi::vm_assist::VMASST_CMD_ENABLE;
+
+use super::family::{Family, How};
+use crate::guest::Guest;
+
+/// The answer to a hypercall without commands: a value, or a negative errno.
+pub fn whole(hypercall: u32) -> i64 {
+    Guest::pv32().call(hypercall, &[0; 6])
+}
+
+/// The answer to `command` of a family.
+pub fn command(family: &Family, command: u32) -> i64 {
+    let mut guest = Guest::pv32();
+    let at = guest.page().va;
+    let cmd = u64::from(command);
+    let myself = u64::from(DOMID_SELF);
+    let args = match family.how {
+        How::Argument => [cmd, at, 0, 0, 0, 0],
+        How::Arguments => [cmd, at, 1, 0, 0, 0],
+        How::Vcpu => [cmd, 0, at, 0, 0, 0],
+        How::Buffer => [cmd, 0, at, 0, 0, 0],
+        How::Assist => [VMASST_CMD_ENABLE.into(), cmd, 0, 0, 0, 0],
+        How::Callback => {
+            guest.write(at, &command);
+            [CALLBACKOP_REGISTER.into(), at, 0, 0, 0, 0]
+        }
+        How::Structure => {
+            guest.write(at, &[command, family.interface_version()]);
+            [at, 0, 0, 0, 0, 0]
+        }
+        How::Operations => {
+            guest.write(at, &command);
+            [at, 1, 0, myself, 0, 0]
+        }
+        How::Updates => {
+            let page = guest.page();
+            guest.write(at, &[page.maddr() | cmd, 0]);
+            [at, 1, 0, myself, 0, 0]
+        }
+    };
+    guest.call(family.hypercall, &args)
+}
