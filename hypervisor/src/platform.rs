@@ -150,6 +150,16 @@ pub trait CpuRegisters {
     fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4];
 }
 
+/// The machine's I/O ports.
+pub trait Ports {
+    /// Reads `bytes` (1, 2 or 4) bytes from `port`.
+    fn read_port(&self, port: u16, bytes: u8) -> u32;
+    /// Writes them.
+    fn write_port(&self, port: u16, bytes: u8, value: u32);
+    /// The ports that drivers of the hypervisor use: first and last of each range.
+    fn own_ports(&self) -> &[(u16, u16)];
+}
+
 /// Reaching other CPUs.
 pub trait Cpus {
     /// The number of the CPU we run on.
@@ -169,6 +179,16 @@ pub trait Power {
 
 /// All of the machine.
 pub trait Platform:
-    FrameAccess + GuestAccess + Mmu + Clock + Console + CpuRegisters + Cpus + Power + Sync + 'static
+    FrameAccess
+    + GuestAccess
+    + Mmu
+    + Clock
+    + Console
+    + CpuRegisters
+    + Cpus
+    + Ports
+    + Power
+    + Sync
+    + 'static
 {
 }

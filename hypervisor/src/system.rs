@@ -7,7 +7,8 @@
 //! 2. `Domain::paging`
 //! 3. `Domain::events`; of two domains', the lower number's first
 //! 4. a CPU's run queue
-//! 5. leaves: `Memory`'s heap, a CPU's list of residents, a vCPU's runstate
+//! 5. leaves: `Memory`'s heap, a CPU's list of residents, a vCPU's runstate, a domain's
+//!    permissions, the indexed ports
 //!
 //! No CPU waits for another's acknowledgement while it holds any of them: the other
 //! may be spinning on that very lock with interrupts closed.
@@ -18,6 +19,7 @@ use pv_abi::types::DomId;
 use spin::Once;
 
 use crate::domain::{Domain, Domains};
+use crate::machine::indexed_ports::IndexedPorts;
 use crate::machine::multiboot::CommandLine;
 use crate::machine::ranges::MemoryMap;
 use crate::mm::m2p_window::M2pWindow;
@@ -37,6 +39,8 @@ pub struct System<P: Platform> {
     pub domains: Domains,
     /// Who runs where.
     pub scheduler: Scheduler,
+    /// PCI configuration space and the CMOS memory.
+    pub indexed_ports: IndexedPorts,
     /// The hypervisor's own command line, once it is known.
     pub command_line: Once<CommandLine>,
     /// The firmware's memory map, once it is known.
@@ -54,6 +58,7 @@ impl<P: Platform> System<P> {
             m2p_window,
             domains: Domains::new(),
             scheduler: Scheduler::new(),
+            indexed_ports: IndexedPorts::new(),
             command_line: Once::new(),
             memory_map: Once::new(),
             windows: AtomicU32::new(0),

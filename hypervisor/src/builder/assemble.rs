@@ -167,6 +167,8 @@ fn make_domain<'s, P: Platform>(
         Domain::new(DOMAIN_0, width, true, shared_info, kernel.hv_start)
     })
     .map_err(|_| BuildError::NoMemory)?;
+    // There is room for the ranges that a new domain starts with.
+    domain.permissions.give_hardware(&sys.platform).map_err(|_| BuildError::NoMemory)?;
     // Fits: Block numbers are 32 bits wide.
     domain.pages.store(pages as u32, Ordering::Relaxed);
     domain.max_pages.store(pages as u32, Ordering::Relaxed);

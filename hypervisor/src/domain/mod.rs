@@ -1,6 +1,8 @@
 //! Domains: guests with their memory, vCPUs and channels.
 
 mod create;
+pub mod permissions;
+pub mod port_latches;
 pub mod vcpu;
 
 use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
@@ -12,6 +14,8 @@ use crate::evtchn::Events;
 use crate::mm::frame_box::FrameBox;
 use crate::mm::paging::Paging;
 use crate::width::Width;
+use permissions::IoPermissions;
+use port_latches::PortLatches;
 use vcpu::Vcpu;
 
 /// vCPUs of one domain: as many as `shared_info` has room for.
@@ -43,6 +47,10 @@ pub struct Domain {
     pub events: Events,
     /// pv32: where the hypervisor's window at the top of its address space begins.
     pub hv_start: u64,
+    /// What of the machine it may touch.
+    pub permissions: IoPermissions,
+    /// What it wrote to index ports.
+    pub port_latches: PortLatches,
     /// `vm_assist` bits that are on.
     pub vm_assist: AtomicU64,
     /// `SHUTDOWN_*`, or [`RUNNING`].
@@ -69,6 +77,8 @@ impl Domain {
             shared_info,
             events: Events::new(),
             hv_start,
+            permissions: IoPermissions::new(),
+            port_latches: PortLatches::new(),
             vm_assist: AtomicU64::new(0),
             shutdown: AtomicU16::new(RUNNING),
             vcpus: [const { Once::new() }; MAX_VCPUS],

@@ -5,6 +5,7 @@
 
 pub mod acpi;
 pub mod frequency;
+pub mod indexed_ports;
 pub mod multiboot;
 pub mod multiboot2;
 pub mod ranges;

@@ -1,8 +1,8 @@
 //! The simulated clock and console.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use hypervisor::platform::{Clock, Console, Power, PvClock};
+use hypervisor::platform::{Clock, Console, Ports, Power, PvClock};
 
 use super::FakeMachine;
 
@@ -19,11 +19,29 @@ pub struct Devices {
     pub input: VecDeque<u8>,
     /// Why domain 0 shut down, each time that the machine was told.
     pub shut_down: Vec<u8>,
+    /// What I/O ports hold, by port; what is not there reads as zero.
+    pub ports: BTreeMap<u16, u8>,
+    /// Accesses to I/O ports.
+    pub port_log: Vec<PortAccess>,
     /// Frames that were zeroed whole.
     pub frames_zeroed: u64,
 }
 
+/// An access to I/O ports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PortAccess {
+    /// Port, bytes.
+    Read(u16, u8),
+    /// Port, bytes, value.
+    Write(u16, u8, u32),
+}
+
 impl FakeMachine {
+    /// Accesses to I/O ports so far; they are forgotten.
+    pub fn take_port_log(&self) -> Vec<PortAccess> {
+        std::mem::take(&mut self.devices().port_log)
+    }
+
     /// Lets time pass.
     pub fn advance_ns(&self, ns: u64) {
         self.devices().now_ns += ns;
@@ -79,6 +97,33 @@ impl Console for FakeMachine {
             *slot = byte;
         }
         count
+    }
+}
+
+/// Each port is a byte of memory.
+impl Ports for FakeMachine {
+    fn read_port(&self, port: u16, bytes: u8) -> u32 {
+        assert!(matches!(bytes, 1 | 2 | 4), "{bytes} bytes from a port");
+        let mut devices = self.devices();
+        devices.port_log.push(PortAccess::Read(port, bytes));
+        (0..bytes).fold(0, |value, i| {
+            let byte = devices.ports.get(&(port.wrapping_add(i.into()))).copied().unwrap_or(0);
+            value | u32::from(byte) << (8 * i)
+        })
+    }
+
+    fn write_port(&self, port: u16, bytes: u8, value: u32) {
+        assert!(matches!(bytes, 1 | 2 | 4), "{bytes} bytes to a port");
+        assert_eq!(u64::from(value) >> (8 * bytes), 0, "{value:#x} is more than {bytes} bytes");
+        let mut devices = self.devices();
+        devices.port_log.push(PortAccess::Write(port, bytes, value));
+        for i in 0..bytes {
+            devices.ports.insert(port.wrapping_add(i.into()), (value >> (8 * i)) as u8);
+        }
+    }
+
+    fn own_ports(&self) -> &[(u16, u16)] {
+        &[(0x3f8, 0x3ff)]
     }
 }
 

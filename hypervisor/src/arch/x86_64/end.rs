@@ -15,6 +15,9 @@ use crate::cmdline::{AtEnd, DebugExit};
 /// The port of QEMU's `isa-debug-exit` device: code c ends QEMU with status (c << 1) | 1.
 const DEBUG_EXIT: u16 = 0xf4;
 
+/// First and last of its ports.
+pub const DEBUG_EXIT_PORTS: (u16, u16) = (DEBUG_EXIT, DEBUG_EXIT + 3);
+
 /// Codes for [`finish`].
 pub mod code {
     /// Domain 0 shut down; its reason (`SHUTDOWN_*` in `sched.h`) is added.
@@ -34,6 +37,11 @@ static STOP: AtomicBool = AtomicBool::new(false);
 pub fn configure(at_end: AtEnd, debug_exit: DebugExit) {
     STOP.store(at_end == AtEnd::Stop, Ordering::Relaxed);
     USE_DEBUG_EXIT.store(debug_exit == DebugExit::On, Ordering::Relaxed);
+}
+
+/// Whether the command line names the debug-exit device.
+pub fn uses_debug_exit() -> bool {
+    USE_DEBUG_EXIT.load(Ordering::Relaxed)
 }
 
 /// Ends everything: by the debug-exit device with `code` if the command line names it, else

@@ -13,10 +13,10 @@ use pv_abi::types::Mfn;
 use super::layout::{DIRECT_MAP, PAGE_SIZE};
 use super::percpu::CpuInfo;
 use super::window::{self, WindowPage};
-use super::{address_space, apic, clock, console, end, uaccess};
+use super::{address_space, apic, clock, console, end, serial, uaccess};
 use crate::platform::{
     Bytes, Clock, Console, CpuRegisters, Cpus, FrameAccess, GuestAccess, GuestFault, HalfWords,
-    Mmu, Platform, Power, PvClock, TablePage, Words,
+    Mmu, Platform, Ports, Power, PvClock, TablePage, Words,
 };
 
 /// The machine we run on.
@@ -246,6 +246,48 @@ impl CpuRegisters for Machine {
     fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
         let r = core::arch::x86_64::__cpuid_count(leaf, subleaf);
         [r.eax, r.ebx, r.ecx, r.edx]
+    }
+}
+
+impl Ports for Machine {
+    fn read_port(&self, port: u16, bytes: u8) -> u32 {
+        let value: u32;
+        // SAFETY: 1. The caller answers for what the port does: it is the hypervisor's own, or a
+        //            domain's that is trusted with the machine.
+        unsafe {
+            match bytes {
+                1 => {
+                    asm!("in al, dx", inout("eax") 0 => value, in("dx") port, options(nostack, preserves_flags))
+                }
+                2 => {
+                    asm!("in ax, dx", inout("eax") 0 => value, in("dx") port, options(nostack, preserves_flags))
+                }
+                _ => {
+                    asm!("in eax, dx", out("eax") value, in("dx") port, options(nostack, preserves_flags))
+                }
+            }
+        }
+        value
+    }
+    fn write_port(&self, port: u16, bytes: u8, value: u32) {
+        // SAFETY: as in `read_port`.
+        unsafe {
+            match bytes {
+                1 => {
+                    asm!("out dx, al", in("al") value as u8, in("dx") port, options(nostack, preserves_flags))
+                }
+                2 => {
+                    asm!("out dx, ax", in("ax") value as u16, in("dx") port, options(nostack, preserves_flags))
+                }
+                _ => {
+                    asm!("out dx, eax", in("eax") value, in("dx") port, options(nostack, preserves_flags))
+                }
+            }
+        }
+    }
+    fn own_ports(&self) -> &[(u16, u16)] {
+        const PORTS: [(u16, u16); 2] = [serial::PORTS, end::DEBUG_EXIT_PORTS];
+        if end::uses_debug_exit() { &PORTS } else { PORTS.split_at(1).0 }
     }
 }
 

@@ -37,7 +37,7 @@ impl Sample {
 
 /// Lets channel 2 count round and round, with the speaker off.
 pub fn start() {
-    // SAFETY: channel 2 and its gate drive the speaker only; guests get no ports.
+    // SAFETY: channel 2 and its gate drive the speaker only; there is no guest yet.
     unsafe {
         let mut gate = Port::<u8>::new(GATE);
         let value = gate.read();

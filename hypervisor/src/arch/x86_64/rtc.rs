@@ -12,7 +12,7 @@ const UPDATING: u8 = 1 << 7;
 
 fn read(register: u8) -> u8 {
     // SAFETY: 0x70 selects a CMOS register (bit 7 clear: NMIs stay enabled), 0x71 reads it;
-    // nobody else drives them.
+    // no guest runs yet that could, too.
     unsafe {
         Port::<u8>::new(0x70).write(register);
         Port::<u8>::new(0x71).read()

@@ -20,6 +20,8 @@ use x86_64::instructions::interrupts::without_interrupts;
 
 /// I/O port of COM1.
 const COM1: u16 = 0x3f8;
+/// First and last of its ports.
+pub const PORTS: (u16, u16) = (COM1, COM1 + 7);
 /// The ISA interrupt of COM1.
 pub const COM1_IRQ: u8 = 4;
 /// Bytes that the transmit FIFO takes after one look at the line status.

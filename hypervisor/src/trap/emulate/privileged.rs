@@ -77,12 +77,12 @@ fn carry_out<P: Platform>(ctx: &mut Ctx<'_, P>, instruction: Privileged) -> Resu
             let number = port_number(ctx, port);
             ports::check(ctx, number, bytes)?;
             let value = ports::read(ctx, number, bytes);
-            ctx.regs.rax = merged(ctx.regs.rax, value, bytes);
+            ctx.regs.rax = merged(ctx.regs.rax, value.into(), bytes);
         }
         Privileged::Out { bytes, port } => {
             let number = port_number(ctx, port);
             ports::check(ctx, number, bytes)?;
-            ports::write(ctx, number, bytes, ctx.regs.rax & mask(bytes));
+            ports::write(ctx, number, bytes, (ctx.regs.rax & mask(bytes)) as u32);
         }
     }
     Ok(())
