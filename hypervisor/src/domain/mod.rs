@@ -1,5 +1,7 @@
 //! Domains: guests with their memory, vCPUs and channels.
 
+pub mod assists;
+pub mod context;
 mod create;
 pub mod permissions;
 pub mod port_latches;

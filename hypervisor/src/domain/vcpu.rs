@@ -10,10 +10,11 @@ use pv_abi::types::{DomId, Mfn, VcpuId};
 use spin::Mutex;
 
 use crate::guest::regs::UserRegs;
+use crate::mm::descriptor::GdtFrames;
 use crate::platform::FrameAccess;
 use crate::sched::VcpuRun;
 use crate::time::VcpuTime;
-use crate::trap::{Callbacks, TrapTable};
+use crate::trap::{Callbacks, TrapTable, debug_registers};
 
 /// A virtual CPU, shared.
 pub struct Vcpu {
@@ -60,7 +61,7 @@ pub struct VcpuState {
     /// The L4 that the CPU walks while the vCPU runs; the hypervisor's.
     pub l4: Mfn,
     /// Frames of the GDT (`set_gdt`); each holds a `SegDesc` reference.
-    pub gdt: heapless::Vec<Mfn, 14>,
+    pub gdt: GdtFrames,
     /// Entries of the GDT.
     pub gdt_entries: u32,
     /// The LDT: its guest address.
@@ -102,14 +103,14 @@ impl Vcpu {
                 io_bitmap_ports: 0,
                 root: Mfn::new(0),
                 l4,
-                gdt: heapless::Vec::new(),
+                gdt: GdtFrames::new(),
                 gdt_entries: 0,
                 ldt_base: 0,
                 ldt_entries: 0,
                 ldt: [None; 16],
                 task_switched: false,
                 cr4: 0,
-                debug_registers: [0, 0, 0, 0, 0, 0, 0xffff_0ff0, 0x400],
+                debug_registers: debug_registers::RESET,
                 fpu,
             }),
         }

@@ -64,6 +64,8 @@ pub mod rflags {
     pub const VM: u64 = 1 << 17;
     /// Alignment check.
     pub const AC: u64 = 1 << 18;
+    /// What a guest may have as it likes: CF PF AF ZF SF TF DF OF RF AC ID.
+    pub const GUEST: u64 = 0x0025_0dd5;
     /// Virtual interrupt flag.
     pub const VIF: u64 = 1 << 19;
     /// Virtual interrupt pending.

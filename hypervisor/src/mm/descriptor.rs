@@ -65,6 +65,13 @@ pub const fn kernel_ring(width: Width) -> u16 {
     }
 }
 
+/// A selector for guest code or stack: its RPL is the guest kernel's ring or above.
+#[inline(always)]
+pub const fn guest_selector(width: Width, selector: u16) -> u16 {
+    let ring = kernel_ring(width);
+    if selector & 3 >= ring { selector } else { selector & !3 | ring }
+}
+
 /// The segment limit that a descriptor states, inclusive.
 pub const fn limit(descriptor: u64) -> u32 {
     let raw = (descriptor & 0xffff | descriptor >> 32 & 0xf_0000) as u32;
@@ -130,6 +137,22 @@ pub fn validate_frame(words: &Words, width: Width, hv_start: u64) -> Result<(), 
         let fixed = check(width, hv_start, given)?;
         if fixed != given {
             word.store(fixed, Ordering::Relaxed);
+        }
+    }
+    Ok(())
+}
+
+/// Frames of a guest's GDT.
+pub type GdtFrames = heapless::Vec<Mfn, 14>;
+
+/// Takes a reference to each frame of a GDT, or to none.
+pub fn take_gdt<P: Platform>(types: &mut PageTypes<'_, P>, frames: &GdtFrames) -> Result<(), Stop> {
+    for (taken, mfn) in frames.iter().enumerate() {
+        if let Err(stop) = types.get(*mfn, Type::SegDesc) {
+            for mfn in frames.iter().take(taken) {
+                types.put(*mfn);
+            }
+            return Err(stop);
         }
     }
     Ok(())

@@ -64,7 +64,7 @@ use policy::Waits;
 pub use poll::wake_pollers;
 pub use run::{State, VcpuRun};
 use vcpu_ref::VcpuRef;
-pub use wake::{start, wake};
+pub use wake::{down, start, wake};
 
 /// A deadline that never comes.
 pub(crate) const NEVER: u64 = u64::MAX;

@@ -60,6 +60,8 @@ const NO_CPU: u32 = u32::MAX;
 pub struct VcpuRun {
     /// A [`State`], and perhaps [`RESCHEDULE`].
     word: AtomicU32,
+    /// Whether it has been given a state to start with.
+    initialised: AtomicBool,
     /// The CPU it lives on: in whose queue it waits, whose timer serves it.
     cpu: AtomicU32,
     /// The next in the run queue; guarded by that queue's lock, as is `queued`.
@@ -84,6 +86,7 @@ impl VcpuRun {
     pub const fn new() -> VcpuRun {
         VcpuRun {
             word: AtomicU32::new(State::Offline as u32),
+            initialised: AtomicBool::new(false),
             cpu: AtomicU32::new(NO_CPU),
             queue_next: AtomicVcpuRef::none(),
             queued: AtomicBool::new(false),
@@ -108,6 +111,16 @@ impl VcpuRun {
     /// Whether the vCPU has been started and not been taken down.
     pub fn is_up(&self) -> bool {
         self.state() != State::Offline
+    }
+
+    /// Whether it has been given a state to start with, so that it can be brought up.
+    pub fn is_initialised(&self) -> bool {
+        self.initialised.load(Ordering::Acquire)
+    }
+
+    /// It has been given a state to start with.
+    pub fn set_initialised(&self) {
+        self.initialised.store(true, Ordering::Release);
     }
 
     /// Whether the CPU that runs it may go back to the guest: nothing wants it to stop.

@@ -5,7 +5,7 @@ use core::fmt;
 use pv_abi::sched as abi;
 use pv_abi::types::DomId;
 
-use super::run::State;
+use super::wake::down;
 use crate::domain::Domain;
 use crate::error::Crash;
 use crate::guest::Ctx;
@@ -44,14 +44,7 @@ pub fn shutdown<P: Platform>(sys: &System<P>, domain: &Domain, reason: u8) {
         return;
     }
     for vcpu in domain.vcpus() {
-        let was = vcpu.run.offline();
-        vcpu.run.account(sys.platform.now_ns());
-        if was == State::Running
-            && let Some(cpu) = vcpu.run.cpu()
-            && cpu != sys.platform.this_cpu()
-        {
-            sys.platform.kick(cpu);
-        }
+        down(sys, vcpu);
     }
     log::info!("{} shut down: {}", domain.id, Reason(reason));
     if domain.id == DomId::new(0) {

@@ -3,6 +3,7 @@
 use core::sync::atomic::Ordering;
 
 use super::policy::Waits;
+use super::run::State;
 use super::vcpu_ref::VcpuRef;
 use crate::domain::Domain;
 use crate::domain::vcpu::Vcpu;
@@ -12,6 +13,7 @@ use crate::time;
 
 /// Starts a vCPU that is down and has been given its initial state; returns whether it was down.
 pub fn start<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: &Vcpu) -> bool {
+    vcpu.run.set_initialised();
     if vcpu.run.cpu().is_none() {
         settle(sys, vcpu);
     }
@@ -21,6 +23,18 @@ pub fn start<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: &Vcpu) -> bool
     time::publish(sys, domain, vcpu);
     enqueue(sys, vcpu);
     true
+}
+
+/// Takes a vCPU down. If it runs on another CPU, that one is told; until it looks, it runs on.
+pub fn down<P: Platform>(sys: &System<P>, vcpu: &Vcpu) {
+    let was = vcpu.run.offline();
+    vcpu.run.account(sys.platform.now_ns());
+    if was == State::Running
+        && let Some(cpu) = vcpu.run.cpu()
+        && cpu != sys.platform.this_cpu()
+    {
+        sys.platform.kick(cpu);
+    }
 }
 
 /// Settles a vCPU on the CPU where the fewest live.

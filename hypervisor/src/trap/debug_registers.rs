@@ -11,6 +11,7 @@ use crate::error::HypercallResult;
 use crate::guest::Ctx;
 use crate::hypercall::Args;
 use crate::platform::Platform;
+use crate::width::Width;
 
 /// DR6 bits that read as one (SDM volume 3, 17.2.3).
 const DR6_ONES: u64 = 0xffff_0ff0;
@@ -26,6 +27,9 @@ const DR7_GD: u64 = 1 << 13;
 const DR7_RW: u64 = 3;
 /// Break on I/O.
 const DR7_RW_IO: u64 = 2;
+
+/// DR0 to DR7 after reset.
+pub const RESET: [u64; 8] = [0, 0, 0, 0, 0, 0, DR6_ONES, DR7_ONES];
 
 /// `set_debugreg(reg, value)`.
 ///
@@ -59,18 +63,23 @@ pub fn get<P: Platform>(ctx: &Ctx<'_, P>, number: u32) -> Result<u64, Errno> {
 /// Sets debug register `number`; errors as [`set_debugreg`].
 pub fn set<P: Platform>(ctx: &mut Ctx<'_, P>, number: u32, value: u64) -> Result<(), Errno> {
     let index = index(ctx, number)?;
-    let value = match index {
-        // The processor aligns what a breakpoint covers, so its first byte tells.
-        0..=3 if !ctx.width().range_ok(value, 1) => return Err(Errno::EPERM),
-        0..=3 => value,
-        6 => value & DR6_SETTABLE | DR6_ONES,
-        _ => check_dr7(value)?,
-    };
+    let value = check(ctx.width(), index, value)?;
     if let Some(register) = ctx.state.debug_registers.get_mut(usize::from(index)) {
         *register = value;
     }
     ctx.sys.platform.set_debug_register(index, value);
     Ok(())
+}
+
+/// What debug register `index` (0 to 3, 6 or 7) becomes; errors as [`set_debugreg`].
+pub fn check(width: Width, index: u8, value: u64) -> Result<u64, Errno> {
+    match index {
+        // The processor aligns what a breakpoint covers, so its first byte tells.
+        0..=3 if !width.range_ok(value, 1) => Err(Errno::EPERM),
+        0..=3 => Ok(value),
+        6 => Ok(value & DR6_SETTABLE | DR6_ONES),
+        _ => check_dr7(value),
+    }
 }
 
 /// What DR7 becomes.

@@ -9,10 +9,10 @@ use pv_abi::errno::Errno;
 use pv_abi::traps::FIRST_RESERVED_GDT_ENTRY;
 use pv_abi::types::Mfn;
 
-use crate::error::{HypercallResult, Stop};
+use crate::error::HypercallResult;
 use crate::guest::Ctx;
 use crate::hypercall::Args;
-use crate::mm::descriptor::check;
+use crate::mm::descriptor::{GdtFrames, check, take_gdt};
 use crate::mm::frame::Type;
 use crate::mm::types::PageTypes;
 use crate::platform::{Platform, TablePage};
@@ -20,9 +20,6 @@ use crate::width::Width;
 
 /// Descriptors in a frame.
 const PER_FRAME: u32 = 512;
-
-/// Frames of a guest's GDT.
-type Frames = heapless::Vec<Mfn, 14>;
 
 /// `set_gdt(frame_list, entries)`: the frames that make up the GDT below the hypervisor's part.
 ///
@@ -33,36 +30,23 @@ pub fn set_gdt<P: Platform>(ctx: &mut Ctx<'_, P>, args: &mut Args) -> HypercallR
     if entries > FIRST_RESERVED_GDT_ENTRY {
         return Err(Errno::EINVAL.into());
     }
-    let mut frames = Frames::new();
+    let mut frames = GdtFrames::new();
     for i in 0..u64::from(entries.div_ceil(PER_FRAME)) {
         let mfn = Mfn::new(ctx.read_long(args[0], i)?);
         frames.push(mfn).map_err(|_| Errno::EINVAL)?;
     }
     let mut types = ctx.sys.page_types(ctx.domain);
     types.finish()?;
-    take(&mut types, &frames)?;
+    take_gdt(&mut types, &frames)?;
     install(ctx, &mut types, frames, entries);
     Ok(0)
-}
-
-/// Takes a reference to each frame, or to none.
-fn take<P: Platform>(types: &mut PageTypes<'_, P>, frames: &Frames) -> Result<(), Stop> {
-    for (taken, mfn) in frames.iter().enumerate() {
-        if let Err(stop) = types.get(*mfn, Type::SegDesc) {
-            for mfn in frames.iter().take(taken) {
-                types.put(*mfn);
-            }
-            return Err(stop);
-        }
-    }
-    Ok(())
 }
 
 /// Puts the frames, to each of which there is a reference, in place of those before.
 fn install<P: Platform>(
     ctx: &mut Ctx<'_, P>,
     types: &mut PageTypes<'_, P>,
-    frames: Frames,
+    frames: GdtFrames,
     entries: u32,
 ) {
     let platform = &ctx.sys.platform;

@@ -21,10 +21,7 @@ use crate::hypercall::Args;
 use crate::platform::Platform;
 use crate::width::Width;
 
-/// EFLAGS bits that the frame decides: CF PF AF ZF SF TF DF OF RF AC ID. The others are fixed.
-const FROM_FRAME: u64 = 0x0025_0dd5;
-
-/// EFLAGS bits that are on in Ring 1 and 3.
+/// EFLAGS bits that are on in Ring 1 and 3. The frame decides [`rflags::GUEST`].
 const ALWAYS: u64 = rflags::FIXED | rflags::IF;
 
 /// What a frame that cannot be used leads to.
@@ -69,7 +66,7 @@ fn iret32<P: Platform>(ctx: &mut Ctx<'_, P>) -> HypercallResult {
     let r = &mut *ctx.regs;
     r.rip = eip.into();
     r.cs = cs as u16;
-    r.rflags = eflags & FROM_FRAME | ALWAYS;
+    r.rflags = eflags & rflags::GUEST | ALWAYS;
     r.rsp = new_esp.into();
     r.ss = new_ss;
     Ok(eax.into())

@@ -85,6 +85,7 @@ impl Trap {
 }
 
 /// A guest's trap table, by vector.
+#[derive(Clone, Copy)]
 pub struct TrapTable([Trap; 256]);
 
 impl TrapTable {

@@ -18,19 +18,12 @@ use super::{Target, Trap};
 use crate::error::{HypercallResult, Stop};
 use crate::guest::Ctx;
 use crate::hypercall::Args;
-use crate::mm::descriptor::kernel_ring;
+use crate::mm::descriptor::guest_selector;
 use crate::platform::Platform;
 use crate::width::Width;
 
 /// Table entries taken before other work gets a chance: a whole table and its end.
 const BATCH: u32 = 257;
-
-/// A selector for guest code or stack: its RPL is the guest kernel's ring or above.
-#[inline(always)]
-pub const fn guest_selector(width: Width, selector: u16) -> u16 {
-    let ring = kernel_ring(width);
-    if selector & 3 >= ring { selector } else { selector & !3 | ring }
-}
 
 /// Where guest code is entered, from a selector (pv32) and an address.
 ///
