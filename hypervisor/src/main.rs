@@ -39,6 +39,7 @@ fn run(hardware: &'static Hardware) -> ! {
     let sys = switch::publish(system(hardware));
     sys.command_line.call_once(|| hardware.command_line.clone());
     sys.memory_map.call_once(|| hardware.memory_map.clone());
+    sys.io_memory.set_ram(hardware.memory_map.usable_ram());
     interrupts::set_receiver(&Bell);
     panic::set_guest_report(guest_entry::report);
     start_domain0(sys, hardware);

@@ -8,7 +8,7 @@
 //! 3. `Domain::events`; of two domains', the lower number's first
 //! 4. a CPU's run queue
 //! 5. leaves: `Memory`'s heap, a CPU's list of residents, a vCPU's runstate, a domain's
-//!    permissions, the indexed ports
+//!    permissions, the indexed ports, read-only memory
 //!
 //! No CPU waits for another's acknowledgement while it holds any of them: the other
 //! may be spinning on that very lock with interrupts closed.
@@ -20,6 +20,7 @@ use spin::Once;
 
 use crate::domain::{Domain, Domains};
 use crate::machine::indexed_ports::IndexedPorts;
+use crate::machine::io_memory::IoMemory;
 use crate::machine::multiboot::CommandLine;
 use crate::machine::ranges::MemoryMap;
 use crate::mm::m2p_window::M2pWindow;
@@ -41,6 +42,8 @@ pub struct System<P: Platform> {
     pub scheduler: Scheduler,
     /// PCI configuration space and the CMOS memory.
     pub indexed_ports: IndexedPorts,
+    /// What is no RAM.
+    pub io_memory: IoMemory,
     /// The hypervisor's own command line, once it is known.
     pub command_line: Once<CommandLine>,
     /// The firmware's memory map, once it is known.
@@ -59,6 +62,7 @@ impl<P: Platform> System<P> {
             domains: Domains::new(),
             scheduler: Scheduler::new(),
             indexed_ports: IndexedPorts::new(),
+            io_memory: IoMemory::new(),
             command_line: Once::new(),
             memory_map: Once::new(),
             windows: AtomicU32::new(0),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use hypervisor::machine::ranges::RamRanges;
 use hypervisor::mm::m2p_window::M2pWindow;
 use hypervisor::mm::memory::{INVALID_M2P, Memory};
 use hypervisor::platform::FrameAccess;
@@ -43,5 +44,9 @@ pub fn system(frames: usize, cpus: usize) -> Arc<System<FakeMachine>> {
     }
     memory.add_range(Mfn::new(next), Mfn::new(frames as u64));
 
-    Arc::new(System::new(machine, memory, M2pWindow::new(tables)))
+    let sys = System::new(machine, memory, M2pWindow::new(tables));
+    let mut all = RamRanges::default();
+    all.add(0, (frames as u64) << 12);
+    sys.io_memory.set_ram(all);
+    Arc::new(sys)
 }

@@ -168,7 +168,7 @@ fn make_domain<'s, P: Platform>(
     })
     .map_err(|_| BuildError::NoMemory)?;
     // There is room for the ranges that a new domain starts with.
-    domain.permissions.give_hardware(&sys.platform).map_err(|_| BuildError::NoMemory)?;
+    domain.permissions.give_hardware(sys).map_err(|_| BuildError::NoMemory)?;
     // Fits: Block numbers are 32 bits wide.
     domain.pages.store(pages as u32, Ordering::Relaxed);
     domain.max_pages.store(pages as u32, Ordering::Relaxed);

@@ -5,12 +5,18 @@
 //! a fixed number of ranges, so that nothing is allocated for what a toolstack asks.
 
 use pv_abi::errno::Errno;
+use pv_abi::types::Mfn;
 use spin::Mutex;
 
-use crate::platform::Ports;
+use super::Domain;
+use crate::machine::range_set::RangeSet;
+use crate::platform::{CpuRegisters, Platform};
+use crate::system::System;
 
 /// Ranges of I/O ports that one domain may have.
 const PORT_RANGES: usize = 64;
+/// Ranges of frames of device memory that one domain may have.
+const MEMORY_RANGES: usize = 64;
 
 /// The last I/O port.
 const LAST_PORT: u64 = 0xffff;
@@ -21,90 +27,63 @@ const LAST_PORT: u64 = 0xffff;
 const NOBODYS: [(u16, u16); 5] =
     [(0x20, 0x21), (0xa0, 0xa1), (0x40, 0x43), (0x61, 0x61), (0xcfc, 0xcff)];
 
-/// Disjoint ranges of numbers, in order; both ends of each are inclusive.
-#[derive(Clone, Default, Debug)]
-pub struct RangeSet<const N: usize> {
-    ranges: heapless::Vec<(u64, u64), N>,
-}
-
-impl<const N: usize> RangeSet<N> {
-    /// No numbers.
-    pub const fn new() -> RangeSet<N> {
-        RangeSet { ranges: heapless::Vec::new() }
-    }
-
-    /// Whether all of `first` to `last` is in the set.
-    pub fn contains(&self, first: u64, last: u64) -> bool {
-        // Neighbours are merged, so one range has it all or none does.
-        first <= last && self.ranges.iter().any(|&(a, b)| a <= first && last <= b)
-    }
-
-    /// Adds `first` to `last`. `EINVAL`: an empty range; `ENOMEM`: no room, nothing is changed.
-    pub fn add(&mut self, first: u64, last: u64) -> Result<(), Errno> {
-        if first > last {
-            return Err(Errno::EINVAL);
-        }
-        let (mut low, mut high) = (first, last);
-        let mut new = heapless::Vec::new();
-        for &(a, b) in &self.ranges {
-            let apart = b < low && low - b > 1 || a > high && a - high > 1;
-            if apart {
-                new.push((a, b)).map_err(|_| Errno::ENOMEM)?;
-            } else {
-                (low, high) = (low.min(a), high.max(b));
-            }
-        }
-        let at = new.iter().position(|&(a, _)| a > high).unwrap_or(new.len());
-        new.insert(at, (low, high)).map_err(|_| Errno::ENOMEM)?;
-        self.ranges = new;
-        Ok(())
-    }
-
-    /// Takes `first` to `last` out. Errors as [`RangeSet::add`].
-    pub fn remove(&mut self, first: u64, last: u64) -> Result<(), Errno> {
-        if first > last {
-            return Err(Errno::EINVAL);
-        }
-        let mut new = heapless::Vec::new();
-        for &(a, b) in &self.ranges {
-            if a < first {
-                new.push((a, b.min(first.wrapping_sub(1)))).map_err(|_| Errno::ENOMEM)?;
-            }
-            if b > last {
-                new.push((a.max(last.wrapping_add(1)), b)).map_err(|_| Errno::ENOMEM)?;
-            }
-        }
-        self.ranges = new;
-        Ok(())
-    }
-
-    /// The ranges, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.ranges.iter().copied()
-    }
-}
+/// Where devices write to interrupt a CPU; its first frame is that of the local APIC's registers.
+const MESSAGES: (u64, u64) = (0xfee00, 0xfeeff);
+/// CPUID leaves: vendor; family; physical address bits.
+const VENDOR: u32 = 0;
+const SIGNATURE: u32 = 1;
+const ADDRESS_SIZES: u32 = 0x8000_0008;
+/// "AuthenticAMD" and "HygonGenuine" in EBX of leaf [`VENDOR`].
+const HYPER_TRANSPORT_VENDORS: [u32; 2] = [0x6874_7541, 0x6f67_7948];
 
 /// What a domain may touch. Each set has a lock of its own, a leaf.
 pub struct IoPermissions {
     /// I/O ports.
     ports: Mutex<RangeSet<PORT_RANGES>>,
+    /// Frames that are not RAM.
+    memory: Mutex<RangeSet<MEMORY_RANGES>>,
 }
 
 impl IoPermissions {
     /// Nothing.
     pub const fn new() -> IoPermissions {
-        IoPermissions { ports: Mutex::new(RangeSet::new()) }
+        IoPermissions { ports: Mutex::new(RangeSet::new()), memory: Mutex::new(RangeSet::new()) }
     }
 
-    /// What the hardware domain starts with: all ports but [`NOBODYS`] and those that the
-    /// hypervisor's own drivers use.
-    pub fn give_hardware(&self, ports: &impl Ports) -> Result<(), Errno> {
-        let mut set = self.ports.lock();
-        set.add(0, LAST_PORT)?;
-        for &(first, last) in NOBODYS.iter().chain(ports.own_ports()) {
-            set.remove(first.into(), last.into())?;
+    /// What the hardware domain starts with (`dom0_setup_permissions` in Xen): all ports but
+    /// [`NOBODYS`] and those that the hypervisor's own drivers use; all device memory but the
+    /// local APIC, where interrupts are written to, and AMD's HyperTransport window.
+    pub fn give_hardware<P: Platform>(&self, sys: &System<P>) -> Result<(), Errno> {
+        let mut ports = self.ports.lock();
+        ports.add(0, LAST_PORT)?;
+        for &(first, last) in NOBODYS.iter().chain(sys.platform.own_ports()) {
+            ports.remove(first.into(), last.into())?;
+        }
+        let mut memory = self.memory.lock();
+        let bits = physical_bits(&sys.platform);
+        memory.add(0, (1 << (bits - 12)) - 1)?;
+        memory.remove(MESSAGES.0, MESSAGES.1)?;
+        if let Some((first, last)) = hyper_transport(&sys.platform, bits) {
+            memory.remove(first, last)?;
         }
         Ok(())
+    }
+
+    /// Lets the domain map the frames `first` to `last` if they are device memory. `EINVAL`,
+    /// `ENOMEM`: as [`RangeSet::add`].
+    pub fn permit_memory(&self, first: Mfn, last: Mfn) -> Result<(), Errno> {
+        self.memory.lock().add(first.raw(), last.raw())
+    }
+
+    /// The contrary of [`IoPermissions::permit_memory`]. What is mapped stays so, as on Xen.
+    pub fn deny_memory(&self, first: Mfn, last: Mfn) -> Result<(), Errno> {
+        self.memory.lock().remove(first.raw(), last.raw())
+    }
+
+    /// Whether the domain may map all of the frames `first` to `last`, as far as they are device
+    /// memory.
+    pub fn has_memory(&self, first: Mfn, last: Mfn) -> bool {
+        self.memory.lock().contains(first.raw(), last.raw())
     }
 
     /// Lets the domain use ports `first` to `last`. `EINVAL`, `ENOMEM`: as [`RangeSet::add`].
@@ -130,54 +109,65 @@ impl Default for IoPermissions {
     }
 }
 
+/// How a domain may map a frame of device memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DeviceAccess {
+    /// Without RW, whatever the guest asks for: Xen clears the bit in the entry.
+    ReadOnly,
+    /// As it likes, but never cached.
+    Full,
+}
+
+/// Whether `domain` may map `mfn`, which is no RAM.
+pub fn may_map_io(domain: &Domain, mfn: Mfn) -> bool {
+    domain.permissions.has_memory(mfn, mfn)
+}
+
+/// How `domain` may map `mfn`; `None` if it is RAM, or not the domain's to touch.
+pub fn device_access<P: Platform>(
+    sys: &System<P>,
+    domain: &Domain,
+    mfn: Mfn,
+) -> Option<DeviceAccess> {
+    if !sys.io_memory.is_device(mfn.raw()) || !may_map_io(domain, mfn) {
+        return None;
+    }
+    let read_only = sys.io_memory.is_read_only(mfn.raw());
+    Some(if read_only { DeviceAccess::ReadOnly } else { DeviceAccess::Full })
+}
+
+/// Bits of a machine address: 36 at least in any CPU that has PAE, 52 at most in an entry.
+fn physical_bits(cpu: &impl CpuRegisters) -> u32 {
+    (cpu.cpuid(ADDRESS_SIZES, 0)[0] & 0xff).clamp(36, 52)
+}
+
+/// The frames that AMD's CPUs use for HyperTransport: the last 12 GiB below 1 TiB, from family
+/// 0x17 on below the end of the address space.
+fn hyper_transport(cpu: &impl CpuRegisters, physical_bits: u32) -> Option<(u64, u64)> {
+    let [_, vendor, ..] = cpu.cpuid(VENDOR, 0);
+    if !HYPER_TRANSPORT_VENDORS.contains(&vendor) {
+        return None;
+    }
+    let signature = cpu.cpuid(SIGNATURE, 0)[0];
+    let family = (signature >> 8 & 0xf) + (signature >> 20 & 0xff);
+    let end: u64 = 1 << (if family < 0x17 { 40 } else { physical_bits } - 12);
+    Some((end.saturating_sub(3 << 20), end - 1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn set(ranges: &[(u64, u64)]) -> RangeSet<4> {
-        let mut set = RangeSet::new();
-        for &(first, last) in ranges {
-            set.add(first, last).expect("room");
-        }
-        set
-    }
-
-    fn list(set: &RangeSet<4>) -> std::vec::Vec<(u64, u64)> {
-        set.iter().collect()
-    }
-
     #[test]
-    fn neighbours_and_overlaps_merge() {
-        assert_eq!(list(&set(&[(5, 6), (1, 2), (9, 9)])), [(1, 2), (5, 6), (9, 9)]);
-        assert_eq!(list(&set(&[(5, 6), (1, 2), (3, 4)])), [(1, 6)]);
-        assert_eq!(list(&set(&[(5, 9), (1, 20)])), [(1, 20)]);
-        assert_eq!(list(&set(&[(0, u64::MAX), (3, 3)])), [(0, u64::MAX)]);
-    }
-
-    #[test]
-    fn removing_splits() {
-        let mut ports = set(&[(0, 10)]);
-        ports.remove(3, 4).expect("room");
-        assert_eq!(list(&ports), [(0, 2), (5, 10)]);
-        ports.remove(0, 0).expect("room");
-        ports.remove(10, u64::MAX).expect("room");
-        assert_eq!(list(&ports), [(1, 2), (5, 9)]);
-        assert!(ports.contains(5, 9) && !ports.contains(2, 5) && !ports.contains(9, 10));
-        assert!(!ports.contains(9, 5));
-        ports.remove(0, u64::MAX).expect("room");
-        assert_eq!(list(&ports), []);
-    }
-
-    #[test]
-    fn what_does_not_fit_changes_nothing() {
-        let mut ports = set(&[(0, 10), (20, 20), (30, 30), (40, 40)]);
-        let before = list(&ports);
-        assert_eq!(ports.add(50, 50), Err(Errno::ENOMEM));
-        assert_eq!(ports.remove(5, 5), Err(Errno::ENOMEM));
-        assert_eq!(ports.add(2, 1), Err(Errno::EINVAL));
-        assert_eq!(ports.remove(2, 1), Err(Errno::EINVAL));
-        assert_eq!(list(&ports), before);
-        ports.add(11, 19).expect("it joins two");
-        assert_eq!(list(&ports), [(0, 20), (30, 30), (40, 40)]);
+    fn device_memory_comes_and_goes() {
+        let permissions = IoPermissions::new();
+        let m = Mfn::new;
+        assert_eq!(permissions.permit_memory(m(5), m(4)), Err(Errno::EINVAL));
+        permissions.permit_memory(m(0xfe000), m(0xfefff)).unwrap();
+        permissions.deny_memory(m(0xfee00), m(0xfeeff)).unwrap();
+        assert!(permissions.has_memory(m(0xfe000), m(0xfedff)));
+        assert!(!permissions.has_memory(m(0xfe000), m(0xfee00)));
+        assert!(!permissions.has_memory(m(0xfee80), m(0xfee80)));
+        assert!(permissions.has_memory(m(0xfef00), m(0xfef00)));
     }
 }

@@ -6,8 +6,10 @@
 pub mod acpi;
 pub mod frequency;
 pub mod indexed_ports;
+pub mod io_memory;
 pub mod multiboot;
 pub mod multiboot2;
+pub mod range_set;
 pub mod ranges;
 pub mod rtc;
 pub mod symbols;

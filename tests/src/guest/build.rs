@@ -40,7 +40,7 @@ impl Guest {
         .expect("memory for a domain");
         let domain = sys.domains.add(domain).expect("a number for the domain");
         if spec.privileged {
-            domain.permissions.give_hardware(&sys.platform).expect("room for the ranges");
+            domain.permissions.give_hardware(&sys).expect("room for the ranges");
         }
         domain.max_pages.store(spec.pages as u32, Ordering::Relaxed);
         domain.pages.store(spec.pages as u32, Ordering::Relaxed);
