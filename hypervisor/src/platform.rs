@@ -168,6 +168,12 @@ pub trait Cpus {
     fn count(&self) -> u32;
     /// Makes `cpu` look at its run queue: it sees everything that was written before.
     fn kick(&self, cpu: u32);
+    /// Makes each CPU whose bit is set, not this one, drop all cached translations of guest
+    /// addresses, and waits until it has. Meanwhile others' requests are answered.
+    fn flush_others(&self, cpus: u32);
+    /// Does what others wait for in [`Cpus::flush_others`]: for whoever spins with interrupts
+    /// closed on a lock under which that may be called.
+    fn answer_flushes(&self);
 }
 
 /// The machine's end.

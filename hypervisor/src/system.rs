@@ -10,8 +10,9 @@
 //! 5. leaves: `Memory`'s heap, a CPU's list of residents, a vCPU's runstate, a domain's
 //!    permissions, the indexed ports, read-only memory
 //!
-//! No CPU waits for another's acknowledgement while it holds any of them: the other
-//! may be spinning on that very lock with interrupts closed.
+//! A CPU waits for another's answer only when it flushes TLBs, and then it may hold nothing but
+//! 1 and 2: who spins on those answers while it spins ([`System::spin_on`]). Under any other lock
+//! the other might be spinning on that very lock with interrupts closed.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 

@@ -15,6 +15,7 @@ use spin::{Mutex, Once};
 use crate::evtchn::Events;
 use crate::mm::frame_box::FrameBox;
 use crate::mm::paging::Paging;
+use crate::mm::tlb::Loaded;
 use crate::width::Width;
 use permissions::IoPermissions;
 use port_latches::PortLatches;
@@ -39,6 +40,8 @@ pub struct Domain {
     pub privileged: bool,
     /// Serialises changes of page-table types among its frames.
     pub paging: Mutex<Paging>,
+    /// Where translations of its memory may be cached.
+    pub loaded: Loaded,
     /// Frames it has.
     pub pages: AtomicU32,
     /// Frames it may have.
@@ -74,6 +77,7 @@ impl Domain {
             width,
             privileged,
             paging: Mutex::new(Paging::new()),
+            loaded: Loaded::new(),
             pages: AtomicU32::new(0),
             max_pages: AtomicU32::new(0),
             shared_info,

@@ -4,7 +4,7 @@
 //! picked it holds the lock until it switches away, and reaches the state without
 //! further ado. [`Vcpu`] around it is what other CPUs may look at and poke: atomics.
 
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use pv_abi::types::{DomId, Mfn, VcpuId};
 use spin::Mutex;
@@ -28,6 +28,8 @@ pub struct Vcpu {
     info: AtomicU64,
     /// Whether `VCPUOP_register_vcpu_info` has moved it out of `shared_info`.
     pub info_registered: AtomicBool,
+    /// The CPU on which its address space was loaded last.
+    pub(crate) last_cpu: AtomicU32,
     /// What the scheduler knows.
     pub run: VcpuRun,
     /// Its timers.
@@ -89,6 +91,7 @@ impl Vcpu {
             window,
             info: AtomicU64::new(info),
             info_registered: AtomicBool::new(false),
+            last_cpu: AtomicU32::new(0),
             run: VcpuRun::new(),
             time: VcpuTime::new(),
             state: Mutex::new(VcpuState {

@@ -8,6 +8,7 @@ use pv_abi::{x86_32, x86_64};
 use super::frame::Type;
 use super::mmu_update::{conclude, other_domain};
 use super::pte;
+use super::tlb::{Cpus, only};
 use super::types::PageTypes;
 use crate::error::{HypercallResult, Stop};
 use crate::guest::Ctx;
@@ -105,23 +106,29 @@ fn one<P: Platform>(
         mmu::MMUEXT_PIN_L4_TABLE => types.pin(mfn, Type::L4),
         mmu::MMUEXT_UNPIN_TABLE => types.unpin(mfn),
         mmu::MMUEXT_NEW_BASEPTR => new_baseptr(ctx, types, mfn),
-        // Every vCPU that runs is on this CPU: only vCPU 0 starts.
-        mmu::MMUEXT_TLB_FLUSH_LOCAL | mmu::MMUEXT_TLB_FLUSH_ALL => {
+        mmu::MMUEXT_TLB_FLUSH_LOCAL => {
             platform.flush_tlb();
             Ok(())
         }
-        mmu::MMUEXT_INVLPG_LOCAL | mmu::MMUEXT_INVLPG_ALL => {
-            flush_page(ctx, op.arg1);
+        mmu::MMUEXT_INVLPG_LOCAL => {
+            flush_page(ctx, only(platform.this_cpu()), op.arg1);
+            Ok(())
+        }
+        mmu::MMUEXT_TLB_FLUSH_ALL => {
+            ctx.sys.flush_domain(ctx.domain);
+            Ok(())
+        }
+        mmu::MMUEXT_INVLPG_ALL => {
+            flush_page(ctx, ctx.domain.loaded.cpus(), op.arg1);
             Ok(())
         }
         mmu::MMUEXT_TLB_FLUSH_MULTI => {
-            ctx.read_long(op.arg2, 0)?;
-            platform.flush_tlb();
+            ctx.sys.flush_cpus(cpus_of_bitmap(ctx, op.arg2)?);
             Ok(())
         }
         mmu::MMUEXT_INVLPG_MULTI => {
-            ctx.read_long(op.arg2, 0)?;
-            flush_page(ctx, op.arg1);
+            let cpus = cpus_of_bitmap(ctx, op.arg2)?;
+            flush_page(ctx, cpus, op.arg1);
             Ok(())
         }
         mmu::MMUEXT_FLUSH_CACHE | mmu::MMUEXT_FLUSH_CACHE_GLOBAL => {
@@ -154,11 +161,20 @@ fn one<P: Platform>(
     }
 }
 
+/// The CPUs with translations of the vCPUs whose bits are set in the bitmap at `bitmap`: a `long`,
+/// of which bits beyond the last vCPU mean nothing.
+///
+/// `EFAULT` if it cannot be read.
+pub(super) fn cpus_of_bitmap<P: Platform>(ctx: &Ctx<'_, P>, bitmap: u64) -> Result<Cpus, Errno> {
+    let vcpus = ctx.read_long(bitmap, 0)?;
+    Ok(ctx.sys.cpus_of(ctx.domain, vcpus))
+}
+
 /// Drops the translation of one address of the guest's; others are none of its business.
 #[inline(always)]
-fn flush_page<P: Platform>(ctx: &Ctx<'_, P>, address: u64) {
+fn flush_page<P: Platform>(ctx: &Ctx<'_, P>, cpus: Cpus, address: u64) {
     if ctx.width().range_ok(address, 1) {
-        ctx.sys.platform.flush_page(address);
+        ctx.sys.flush_address(cpus, address);
     }
 }
 

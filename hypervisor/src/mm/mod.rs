@@ -42,8 +42,9 @@
 //! # Translations outlive entries
 //!
 //! A CPU remembers translations after the entry is gone. So whenever a frame changes
-//! from one type to another (or is freed) the TLB is flushed *before* the new use
-//! begins; nothing less would keep a stale writable translation off a new page table.
+//! from one type to another (or is freed) the TLBs of its owner's CPUs are flushed *before*
+//! the new use begins ([`tlb`]); nothing less would keep a stale writable translation off a
+//! new page table.
 //!
 //! # Invariants
 //!
@@ -81,6 +82,7 @@ pub mod mmu_update;
 pub mod mmuext;
 pub mod paging;
 pub mod pte;
+pub mod tlb;
 pub mod types;
 pub mod update;
 pub mod update_va;

@@ -24,7 +24,7 @@ pub struct PageTypes<'a, P: Platform> {
 impl<P: Platform> System<P> {
     /// Locks the page types of `domain`'s frames and gives the request a fresh budget.
     pub fn page_types<'a>(&'a self, domain: &'a Domain) -> PageTypes<'a, P> {
-        let mut paging = domain.paging.lock();
+        let mut paging = self.spin_on(&domain.paging);
         paging.refill();
         PageTypes { sys: self, domain, paging, tlb_clean: false }
     }
@@ -43,11 +43,11 @@ impl<P: Platform> System<P> {
     /// Gives back a frame that the last reference is gone from.
     #[cold]
     fn free_page(&self, mfn: Mfn, frame: &Frame) {
-        // Before anyone else gets the frame, no CPU may translate to it.
-        self.platform.flush_tlb();
         if let Owner::Domain(id) = frame.owner()
             && let Some(domain) = self.domain(id)
         {
+            // Before anyone else gets the frame, no CPU may translate to it (T2).
+            self.flush_domain(domain);
             domain.pages.fetch_sub(1, core::sync::atomic::Ordering::Relaxed);
         }
         self.memory.set_m2p(mfn, super::memory::INVALID_M2P);
@@ -145,11 +145,9 @@ impl<'a, P: Platform> PageTypes<'a, P> {
     }
 
     /// Drops translations of the domain's memory on every CPU that may have some.
-    ///
-    /// A domain's vCPUs all run on the CPU that makes the call as long as only vCPU 0 starts.
-    fn flush_stale(&mut self) {
+    pub(super) fn flush_stale(&mut self) {
         if !self.tlb_clean {
-            self.sys.platform.flush_tlb();
+            self.sys.flush_domain(self.domain);
             self.tlb_clean = true;
         }
     }

@@ -113,7 +113,7 @@ impl<P: Platform> PageTypes<'_, P> {
             self.put(pte::mfn(old));
             // The CPU may hold the way through the old table; the leaves it led to are guarded
             // by their own types, but what is unmapped should be unmapped.
-            self.sys.platform.flush_tlb();
+            self.sys.flush_domain(self.domain);
         }
         Ok(())
     }

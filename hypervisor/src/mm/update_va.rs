@@ -7,6 +7,7 @@ use pv_abi::mmu::{UVMF_ALL, UVMF_FLUSHTYPE_MASK, UVMF_INVLPG, UVMF_LOCAL, UVMF_T
 use pv_abi::types::Mfn;
 
 use super::frame::Type;
+use super::mmuext::cpus_of_bitmap;
 use super::pte;
 use crate::domain::Domain;
 use crate::error::HypercallResult;
@@ -63,22 +64,18 @@ pub(crate) fn find_l1<P: Platform>(
     (frame.is_owned_by(domain.id) && word.kind() == Type::L1 && word.validated()).then_some(table)
 }
 
-/// Drops the translations that the `UVMF_*` flags name.
-///
-/// Every vCPU that runs is on this CPU, so local, multi and all are one: only vCPU 0 starts.
+/// Drops the translations that the `UVMF_*` flags name: on this CPU, on all of the domain's, or
+/// on those of a bitmap of vCPUs, whose address is in the upper bits.
 #[inline(always)]
 fn flush<P: Platform>(ctx: &Ctx<'_, P>, va: u64, flags: u64) -> Result<(), Errno> {
-    let target = flags & !UVMF_FLUSHTYPE_MASK;
-    if flags & UVMF_FLUSHTYPE_MASK == 0 {
-        return Ok(());
-    }
-    if target != UVMF_LOCAL && target != UVMF_ALL {
-        // A bitmap of vCPUs: it has to be readable, as on Xen.
-        ctx.read_long(target, 0)?;
-    }
-    match flags & UVMF_FLUSHTYPE_MASK {
-        UVMF_TLB_FLUSH => ctx.sys.platform.flush_tlb(),
-        UVMF_INVLPG => ctx.sys.platform.flush_page(va),
+    let (kind, target) = (flags & UVMF_FLUSHTYPE_MASK, flags & !UVMF_FLUSHTYPE_MASK);
+    match (kind, target) {
+        (UVMF_TLB_FLUSH, UVMF_LOCAL) => ctx.sys.platform.flush_tlb(),
+        (UVMF_INVLPG, UVMF_LOCAL) => ctx.sys.platform.flush_page(va),
+        (UVMF_TLB_FLUSH, UVMF_ALL) => ctx.sys.flush_domain(ctx.domain),
+        (UVMF_INVLPG, UVMF_ALL) => ctx.sys.flush_address(ctx.domain.loaded.cpus(), va),
+        (UVMF_TLB_FLUSH, bitmap) => ctx.sys.flush_cpus(cpus_of_bitmap(ctx, bitmap)?),
+        (UVMF_INVLPG, bitmap) => ctx.sys.flush_address(cpus_of_bitmap(ctx, bitmap)?, va),
         _ => {}
     }
     Ok(())

@@ -109,6 +109,7 @@ impl Guest {
         assert!(sched::start(&sys, domain, vcpu), "the vCPU was down");
         let cpu = vcpu.run.cpu().expect("it is settled");
         self.run_as(number);
+        sys.loading(domain, vcpu);
         sys.platform.load_root(vcpu.state.lock().l4);
         sched::next(&sys, cpu).expect("its CPU finds it");
     }

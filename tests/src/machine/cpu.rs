@@ -167,4 +167,16 @@ impl Cpus for FakeMachine {
     fn kick(&self, cpu: u32) {
         self.cpu(cpu).kicks += 1;
     }
+
+    fn flush_others(&self, cpus: u32) {
+        let this = self.this_cpu();
+        for cpu in (0..self.count()).filter(|cpu| cpus >> cpu & 1 != 0) {
+            assert_ne!(cpu, this, "a CPU does not wait for itself");
+            let mut cpu = self.cpu(cpu);
+            cpu.flushes += 1;
+            cpu.tlb.clear();
+        }
+    }
+
+    fn answer_flushes(&self) {}
 }

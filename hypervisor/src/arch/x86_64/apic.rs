@@ -196,8 +196,13 @@ pub fn timer_remaining() -> u32 {
 
 /// Makes the CPU with number `cpu` look at its work.
 pub fn kick(cpu: u32) {
+    send_to_cpu(cpu, KICK);
+}
+
+/// Interrupts the CPU with number `cpu` with `vector`.
+pub fn send_to_cpu(cpu: u32, vector: u8) {
     if let Some(apic_id) = cpus::apic_id(cpu) {
-        send(apic_id, KICK);
+        send(apic_id, vector);
     }
 }
 

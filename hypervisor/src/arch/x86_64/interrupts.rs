@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use spin::Once;
 
-use super::{apic, console};
+use super::{apic, console, shootdown};
 use crate::guest::regs::UserRegs;
 
 /// Received bytes wait in COM1.
@@ -17,6 +17,8 @@ pub const COM1: u8 = 0xf1;
 pub const TIMER: u8 = 0xf8;
 /// Another CPU wants this one to look at its work.
 pub const KICK: u8 = 0xf9;
+/// Another CPU waits for this one to drop cached translations.
+pub const FLUSH: u8 = 0xfa;
 /// The local APIC changed its mind; no end of interrupt. Its low four bits are set, as old
 /// CPUs demand.
 pub const SPURIOUS: u8 = 0xff;
@@ -68,6 +70,7 @@ pub fn dispatch(frame: &UserRegs) {
                 receiver.kick();
             }
         }
+        FLUSH => shootdown::answer(super::machine::flush_tlb),
         COM1 => console::on_interrupt(frame),
         _ => log::warn!("interrupt {vector:#x} has no use"),
     }

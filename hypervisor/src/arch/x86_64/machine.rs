@@ -13,7 +13,7 @@ use pv_abi::types::Mfn;
 use super::layout::{DIRECT_MAP, PAGE_SIZE};
 use super::percpu::CpuInfo;
 use super::window::{self, WindowPage};
-use super::{address_space, apic, clock, console, end, serial, uaccess};
+use super::{address_space, apic, clock, console, end, serial, shootdown, uaccess};
 use crate::platform::{
     Bytes, Clock, Console, CpuRegisters, Cpus, FrameAccess, GuestAccess, GuestFault, HalfWords,
     Mmu, Platform, Ports, Power, PvClock, TablePage, Words,
@@ -83,6 +83,15 @@ impl FrameAccess for Machine {
     }
 }
 
+/// Drops every cached translation of this CPU's.
+#[inline(always)]
+pub fn flush_tlb() {
+    // SAFETY: 1. Writes back what is there. No entry is global (CR4.PGE is off).
+    unsafe {
+        asm!("mov {0}, cr3", "mov cr3, {0}", out(reg) _, options(nostack, preserves_flags));
+    }
+}
+
 impl GuestAccess for Machine {
     #[inline(always)]
     fn copy_from_guest(&self, address: u64, to: &mut [u8]) -> Result<(), GuestFault> {
@@ -102,10 +111,7 @@ impl Mmu for Machine {
     }
     #[inline(always)]
     fn flush_tlb(&self) {
-        // SAFETY: 1. Writes back what is there. No entry is global (CR4.PGE is off).
-        unsafe {
-            asm!("mov {0}, cr3", "mov cr3, {0}", out(reg) _, options(nostack, preserves_flags));
-        }
+        flush_tlb();
     }
     #[inline(always)]
     fn flush_page(&self, address: u64) {
@@ -301,6 +307,13 @@ impl Cpus for Machine {
     }
     fn kick(&self, cpu: u32) {
         apic::kick(cpu);
+    }
+    fn flush_others(&self, cpus: u32) {
+        shootdown::flush_others(cpus, flush_tlb);
+    }
+    #[inline(always)]
+    fn answer_flushes(&self) {
+        shootdown::answer(flush_tlb);
     }
 }
 

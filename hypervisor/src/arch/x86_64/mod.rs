@@ -38,6 +38,7 @@ pub mod pic;
 pub mod pit;
 pub mod rtc;
 pub mod serial;
+pub mod shootdown;
 pub mod smp;
 pub mod switch;
 pub mod tables;

@@ -98,13 +98,17 @@ fn idle() {
 /// Loads a vCPU and enters it; returns if it may not run after all.
 fn run(sys: &'static System<Machine>, domain: &'static Domain, vcpu: &'static Vcpu) {
     let cpu = CpuInfo::this();
-    if let Some(old) = cpu.loaded.get()
-        && !core::ptr::eq(old.vcpu, vcpu)
-    {
+    let old = cpu.loaded.get().filter(|old| !core::ptr::eq(old.vcpu, vcpu));
+    if let Some(old) = old {
         unload(cpu, old);
     }
     if cpu.loaded.get().is_none() {
         load(sys, cpu, domain, vcpu);
+        if let Some(old) = old
+            && !core::ptr::eq(old.domain, domain)
+        {
+            sys.unloaded(old.domain);
+        }
     }
     // SAFETY: 1. The vCPU is loaded on this CPU, and this is its only context.
     let Some(mut ctx) = (unsafe { cpu.ctx() }) else { return };
@@ -139,7 +143,7 @@ fn load(
     domain: &'static Domain,
     vcpu: &'static Vcpu,
 ) {
-    let guard = vcpu.state.lock();
+    let guard = sys.spin_on(&vcpu.state);
     let state: *mut VcpuState = spin::MutexGuard::leak(guard);
     cpu.loaded.set(Some(Loaded { sys, domain, vcpu, state }));
     // SAFETY: 1. Just locked. 2. The frame at the top of the stack belongs to nobody now.
@@ -156,6 +160,7 @@ fn load(
         debug_assert!(mapped.is_ok(), "the window was made with the vCPU");
         gdt::load(window::base(vcpu.window));
     }
+    sys.loading(domain, vcpu);
     mmuext::load_root(&ctx);
     sys.platform.load_ldt(vcpu.window, ctx.state.ldt_entries);
     load_debug_registers(sys, ctx.state);
