@@ -58,6 +58,7 @@ hypercalls! {
     nr::MEMORY_OP => mm::memory_op::memory_op, "memory_op";
     nr::MULTICALL => multicall::multicall, "multicall";
     nr::UPDATE_VA_MAPPING => mm::update_va::update_va_mapping, "update_va_mapping";
+    nr::UPDATE_VA_MAPPING_OTHERDOMAIN => mm::update_va::update_va_mapping_otherdomain, "update_va_mapping_otherdomain";
     nr::SET_TIMER_OP => time::ops::set_timer_op, "set_timer_op";
     nr::XEN_VERSION => version::xen_version, "xen_version";
     nr::CONSOLE_IO => console::console_io, "console_io";

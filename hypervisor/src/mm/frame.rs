@@ -117,6 +117,11 @@ impl Word {
     /// A frame nobody has.
     pub const EMPTY: Word = Word(0);
 
+    /// A frame that its owner has, and nobody uses.
+    pub const fn fresh() -> Word {
+        Word(ALLOCATED | 1 << TOTAL_SHIFT)
+    }
+
     /// References that rely on the type.
     #[inline(always)]
     pub const fn type_count(self) -> u64 {

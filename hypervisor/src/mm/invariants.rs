@@ -6,9 +6,9 @@
 
 use core::sync::atomic::Ordering;
 
-use pv_abi::types::{DomId, Mfn};
+use pv_abi::types::Mfn;
 
-use super::frame::{Owner, Type};
+use super::frame::{Frame, Owner, Type};
 use super::pte;
 use super::validate::{Child, PV32_ROOT_ENTRIES, child};
 use crate::domain::Domain;
@@ -133,16 +133,17 @@ impl<P: Platform> System<P> {
             if entry & pte::forbidden(domain.width, kind) != 0 {
                 return bad("an entry has flags that its level does not permit");
             }
-            if !self.is_owned(pte::mfn(entry), domain.id) {
-                return bad("an entry names a frame that is not the owner's");
+            match self.memory.frame(pte::mfn(entry)).map(Frame::owner) {
+                Some(Owner::Domain(id)) if id == domain.id => {}
+                // By privilege or a grant; that it holds its references is for I3 and I4 to say.
+                Some(Owner::Domain(_)) if kind == Type::L1 => {}
+                // A device's; that it is none of RAM is for the frame table to say.
+                Some(Owner::Nobody) | None if kind == Type::L1 && domain.privileged => continue,
+                _ => return bad("an entry names a frame that is not the owner's"),
             }
             note(found, pte::mfn(entry), needs, mfn)?;
         }
         Ok(())
-    }
-
-    fn is_owned(&self, mfn: Mfn, domain: DomId) -> bool {
-        self.memory.frame(mfn).is_some_and(|f| f.is_owned_by(domain))
     }
 
     /// I7: the entries that are the hypervisor's are what it put there.

@@ -69,11 +69,9 @@ impl Memory {
     }
 
     fn hand_out(&self, mfn: Mfn, owner: Owner, order: u8) {
-        let word = Word::EMPTY.with_allocated(true);
-        let word = word.add_total().unwrap_or(word);
         for frame in self.slice(self.frames, mfn, 1 << order) {
             frame.set_owner(owner);
-            frame.set(word);
+            frame.set(Word::fresh());
         }
     }
 

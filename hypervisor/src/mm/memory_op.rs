@@ -222,10 +222,7 @@ fn populate<P: Platform>(
     let count = 1u32 << r.order;
     let domain = ctx.domain;
     let pfn = if physmap { Some(ctx.read_long(r.extents, index)?) } else { None };
-    let charged = domain.pages.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |pages| {
-        pages.checked_add(count).filter(|n| *n <= domain.max_pages.load(Ordering::Relaxed))
-    });
-    charged.map_err(|_| Errno::ENOMEM)?;
+    domain.charge_pages(count)?;
     let uncharge = |e: Errno| {
         domain.pages.fetch_sub(count, Ordering::Relaxed);
         e

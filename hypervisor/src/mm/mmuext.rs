@@ -5,8 +5,9 @@ use pv_abi::mmu;
 use pv_abi::types::Mfn;
 use pv_abi::{x86_32, x86_64};
 
+use super::foreign;
 use super::frame::Type;
-use super::mmu_update::{conclude, other_domain};
+use super::mmu_update::conclude;
 use super::pte;
 use super::tlb::{Cpus, only};
 use super::types::PageTypes;
@@ -38,16 +39,13 @@ struct Op {
 /// Stops at the first operation that fails; `pdone`, if not null, says how many were done.
 /// Errnos as `xen.h` and the operations below say.
 pub fn mmuext_op<P: Platform>(ctx: &mut Ctx<'_, P>, args: &mut Args) -> HypercallResult {
-    let owner = other_domain(ctx, args[3])?;
-    if owner.id != ctx.domain.id {
-        return Err(Errno::EPERM.into());
-    }
-    let (sys, domain) = (ctx.sys, ctx.domain);
-    let size = match domain.width {
+    let owner = foreign::named(ctx, args[3] as u16)?;
+    let sys = ctx.sys;
+    let size = match ctx.width() {
         Width::Pv32 => size_of::<x86_32::MmuextOp>(),
         Width::Pv64 => size_of::<x86_64::MmuextOp>(),
     } as u64;
-    let mut types = sys.page_types(domain);
+    let mut types = sys.page_types(owner);
     types.finish()?;
     let count = (args[1] & !super::mmu_update::CONTINUED) as u32;
     let mut outcome = Ok(());
@@ -97,14 +95,38 @@ fn one<P: Platform>(
 ) -> Result<(), Stop> {
     let platform = &ctx.sys.platform;
     let mfn = Mfn::new(op.arg1);
+    let owner = types.domain;
+    let own = core::ptr::eq(owner, ctx.domain);
     match op.cmd {
         mmu::MMUEXT_PIN_L1_TABLE => types.pin(mfn, Type::L1),
         mmu::MMUEXT_PIN_L2_TABLE => types.pin(mfn, Type::L2),
         mmu::MMUEXT_PIN_L3_TABLE => types.pin(mfn, Type::L3),
         // A pv32 guest has no level 4; Xen passes over the request in silence.
-        mmu::MMUEXT_PIN_L4_TABLE if ctx.width() == Width::Pv32 => Ok(()),
+        mmu::MMUEXT_PIN_L4_TABLE if owner.width == Width::Pv32 => Ok(()),
         mmu::MMUEXT_PIN_L4_TABLE => types.pin(mfn, Type::L4),
         mmu::MMUEXT_UNPIN_TABLE => types.unpin(mfn),
+        mmu::MMUEXT_CLEAR_PAGE => {
+            types.get(mfn, Type::Writable)?;
+            platform.zero(mfn);
+            types.put(mfn);
+            Ok(())
+        }
+        mmu::MMUEXT_COPY_PAGE => {
+            let source = Mfn::new(op.arg2);
+            ctx.sys.memory.get_page(source, owner.id)?;
+            let writable = types.get(mfn, Type::Writable);
+            if writable.is_ok() {
+                platform.copy(source, mfn);
+                types.put(mfn);
+            }
+            ctx.sys.put_page(source);
+            writable
+        }
+        mmu::MMUEXT_MARK_SUPER | mmu::MMUEXT_UNMARK_SUPER => Err(Errno::EOPNOTSUPP.into()),
+        // The rest is about the caller's own address space.
+        mmu::MMUEXT_NEW_BASEPTR..=mmu::MMUEXT_FLUSH_CACHE_GLOBAL if !own => {
+            Err(Errno::EPERM.into())
+        }
         mmu::MMUEXT_NEW_BASEPTR => new_baseptr(ctx, types, mfn),
         mmu::MMUEXT_TLB_FLUSH_LOCAL => {
             platform.flush_tlb();
@@ -139,24 +161,6 @@ fn one<P: Platform>(
             Ok(())
         }
         mmu::MMUEXT_SET_LDT => super::descriptor::set_ldt(ctx, types, op.arg1, op.arg2),
-        mmu::MMUEXT_CLEAR_PAGE => {
-            types.get(mfn, Type::Writable)?;
-            platform.zero(mfn);
-            types.put(mfn);
-            Ok(())
-        }
-        mmu::MMUEXT_COPY_PAGE => {
-            let source = Mfn::new(op.arg2);
-            ctx.sys.memory.get_page(source, ctx.domain.id)?;
-            let writable = types.get(mfn, Type::Writable);
-            if writable.is_ok() {
-                platform.copy(source, mfn);
-                types.put(mfn);
-            }
-            ctx.sys.put_page(source);
-            writable
-        }
-        mmu::MMUEXT_MARK_SUPER | mmu::MMUEXT_UNMARK_SUPER => Err(Errno::EOPNOTSUPP.into()),
         _ => Err(Errno::ENOSYS.into()),
     }
 }

@@ -58,7 +58,8 @@
 //!   refers to it.
 //! - **I4** The type count of each frame equals the found references that need its type.
 //! - **I5** Every present entry of a validated table refers to a frame of the table's
-//!   owner (or one it was granted), with flags that the level permits.
+//!   owner, with flags that the level permits. A level-1 entry may also refer to a frame of
+//!   another domain ([`foreign`], grants), holding the same references, or to a device.
 //! - **I6** No frame that a present, writable L1 entry maps has any type but *writable*.
 //! - **I7** pv32: entries 4 to 511 of an L3 are zero; its slot 3 is an `L2Top` with type
 //!   count 1, whose last entries are the hypervisor's.
@@ -71,6 +72,7 @@
 //! without it. The heap's lock is a leaf.
 
 pub mod descriptor;
+pub mod foreign;
 pub mod frame;
 pub mod frame_box;
 pub mod heap;
@@ -80,6 +82,7 @@ pub mod memory;
 pub mod memory_op;
 pub mod mmu_update;
 pub mod mmuext;
+pub mod ownership;
 pub mod paging;
 pub mod pte;
 pub mod tlb;

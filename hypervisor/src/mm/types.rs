@@ -17,7 +17,8 @@ pub struct PageTypes<'a, P: Platform> {
     pub(super) sys: &'a System<P>,
     pub(super) domain: &'a Domain,
     pub(super) paging: MutexGuard<'a, Paging>,
-    /// The TLB was flushed since the request at hand began, and no guest memory used since.
+    /// The domain was flushed since the request at hand began, and no entry has changed since: no
+    /// CPU translates to a frame that is not mapped.
     tlb_clean: bool,
 }
 
@@ -66,7 +67,7 @@ impl<'a, P: Platform> PageTypes<'a, P> {
         self.get_nested(mfn, kind)
     }
 
-    /// A new request: guest memory may have been used since the last one.
+    /// A new request, or an entry has changed: what is not mapped now may have been just before.
     #[inline(always)]
     pub(super) fn begin(&mut self) {
         self.tlb_clean = false;
@@ -262,6 +263,7 @@ impl<'a, P: Platform> PageTypes<'a, P> {
     /// Ends a pin. `EINVAL` if the frame is not the domain's or not pinned.
     pub fn unpin(&mut self, mfn: Mfn) -> Result<(), Stop> {
         let frame = self.sys.memory.get_page(mfn, self.domain.id)?;
+        self.begin();
         let unpinned = frame.update(|w| if w.pinned() { Some(w.with_pinned(false)) } else { None });
         if unpinned.is_ok() {
             self.put(mfn);

@@ -48,10 +48,47 @@ impl<P: Platform> PageTypes<'_, P> {
             self.get_page(new)?;
         }
         let old = exchange(word, new, ad);
+        self.begin();
+        self.drop_entry(old);
+        Ok(())
+    }
+
+    /// Replaces entry `index` of the level-1 `table` and leaves the references to the caller: the
+    /// new entry's, if it is present, must be held and are the entry's from now on; the old entry
+    /// is returned, and its references are the caller's ([`PageTypes::drop_entry`]).
+    ///
+    /// `EINVAL`: the frame is no level-1 table of the domain's; or `accept`, which is shown the old
+    /// entry, refuses it. Nothing has changed then.
+    pub fn exchange_page_entry(
+        &mut self,
+        table: Mfn,
+        index: u16,
+        new: u64,
+        preserve_ad: bool,
+        accept: impl Fn(u64) -> bool,
+    ) -> Result<u64, Stop> {
+        let frame = self.sys.memory.frame(table).ok_or(Errno::EINVAL)?;
+        let kind = frame.load();
+        let is_table = kind.kind() == Type::L1 && kind.type_count() > 0;
+        if !is_table || !frame.is_owned_by(self.domain.id) {
+            return Err(Errno::EINVAL.into());
+        }
+        let word = self.words(table).get(usize::from(index)).ok_or(Errno::EINVAL)?;
+        // Under the paging lock nobody but the CPU's walker changes it, so what was accepted is
+        // what is replaced.
+        if !accept(word.load(Ordering::Relaxed)) {
+            return Err(Errno::EINVAL.into());
+        }
+        let old = exchange(word, new, preserve_ad);
+        self.begin();
+        Ok(old)
+    }
+
+    /// Drops the references of an entry that [`PageTypes::exchange_page_entry`] returned.
+    pub fn drop_entry(&mut self, old: u64) {
         if old & pte::P != 0 {
             self.put_entry_page(old);
         }
-        Ok(())
     }
 
     /// Writes entry `index` of the level-1 `table` if it still is `old`; else nothing, and `false`.
@@ -72,6 +109,7 @@ impl<P: Platform> PageTypes<'_, P> {
             self.get_page(new)?;
         }
         let written = word.compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        self.begin();
         let gone = if written { old } else { new };
         if gone & pte::P != 0 && !same {
             self.put_entry_page(gone);
@@ -109,6 +147,7 @@ impl<P: Platform> PageTypes<'_, P> {
             self.get_table(kind, below, new)?;
         }
         let old = exchange(word, new, ad);
+        self.begin();
         if old & pte::P != 0 {
             self.put(pte::mfn(old));
             // The CPU may hold the way through the old table; the leaves it led to are guarded

@@ -6,6 +6,7 @@ use pv_abi::errno::Errno;
 use pv_abi::mmu::{UVMF_ALL, UVMF_FLUSHTYPE_MASK, UVMF_INVLPG, UVMF_LOCAL, UVMF_TLB_FLUSH};
 use pv_abi::types::Mfn;
 
+use super::foreign::{self, Owners};
 use super::frame::Type;
 use super::mmuext::cpus_of_bitmap;
 use super::pte;
@@ -32,6 +33,37 @@ pub fn update_va_mapping<P: Platform>(ctx: &mut Ctx<'_, P>, args: &mut Args) -> 
     types.finish()?;
     let table = find_l1(sys, domain, ctx.state.root, va).ok_or(Errno::EINVAL)?;
     types.write_entry(table, Type::L1, (va >> 12 & 511) as u16, value, false)?;
+    flush(ctx, va, flags)?;
+    Ok(0)
+}
+
+/// `update_va_mapping_otherdomain(va, new_val, flags, domid)`: the same, with an entry that names
+/// a frame of `domid`'s.
+///
+/// `EPERM`: without privilege; `ESRCH`: no such domain; else as above.
+pub fn update_va_mapping_otherdomain<P: Platform>(
+    ctx: &mut Ctx<'_, P>,
+    args: &mut Args,
+) -> HypercallResult {
+    let va = args[0];
+    let (value, flags, domid) = match ctx.width() {
+        Width::Pv32 => (args[1] | args[2] << 32, args[3], args[4]),
+        Width::Pv64 => (args[1], args[2], args[3]),
+    };
+    let owners = Owners { tables: ctx.domain, frames: foreign::named(ctx, domid as u16)? };
+    if owners.are(ctx) || value & pte::P == 0 {
+        return update_va_mapping(ctx, args);
+    }
+    let (sys, root) = (ctx.sys, ctx.state.root);
+    let table = {
+        let _types = sys.page_types(ctx.domain);
+        let table = find_l1(sys, ctx.domain, root, va).ok_or(Errno::EINVAL)?;
+        sys.memory.get_page(table, ctx.domain.id)?;
+        table
+    };
+    let written = foreign::write_foreign(sys, owners, table, va >> 12 & 511, value, false);
+    sys.put_page(table);
+    written?;
     flush(ctx, va, flags)?;
     Ok(0)
 }

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use pv_abi::errno::Errno;
 use pv_abi::types::Mfn;
 
-use super::frame::{Frame, Type};
+use super::frame::{Frame, Owner, Type};
 use super::m2p_window::WINDOW_SLOTS;
 use super::pte;
 use super::types::PageTypes;
@@ -268,10 +268,17 @@ impl<P: Platform> PageTypes<'_, P> {
     /// Drops the reference of a present level-1 entry.
     #[inline(always)]
     pub(super) fn put_entry_page(&mut self, entry: u64) {
+        let mfn = pte::mfn(entry);
+        match self.sys.memory.frame(mfn) {
+            Some(frame) if frame.is_owned_by(self.domain.id) => {}
+            Some(frame) if matches!(frame.owner(), Owner::Domain(_)) => self.flush_stale(), // T1
+            // A device's.
+            _ => return,
+        }
         if entry & pte::RW != 0 {
-            self.put(pte::mfn(entry));
+            self.put(mfn);
         } else {
-            self.sys.put_page(pte::mfn(entry));
+            self.sys.put_page(mfn);
         }
     }
 
