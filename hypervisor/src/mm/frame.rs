@@ -244,7 +244,7 @@ pub struct Frame {
     owner: AtomicU16,
     /// While partial: how many entries hold references. In a free block's head: its order.
     progress: AtomicU16,
-    /// In a free block's head: the next block.
+    /// In a free block's head: the next block. In a page table: [`Frame::linear`].
     link: AtomicU32,
 }
 
@@ -310,6 +310,15 @@ impl Frame {
     /// Sets [`Frame::progress`].
     pub fn set_progress(&self, n: u16) {
         self.progress.store(n, Ordering::Relaxed);
+    }
+    /// In a page table: how many of its entries refer to tables of its own level (above zero), or
+    /// how many such entries refer to it (below zero).
+    pub fn linear(&self) -> i32 {
+        self.link.load(Ordering::Relaxed).cast_signed()
+    }
+    /// Sets [`Frame::linear`].
+    pub fn set_linear(&self, count: i32) {
+        self.link.store(count.cast_unsigned(), Ordering::Relaxed);
     }
     /// The next free block, in a free block's head.
     pub fn link(&self) -> Option<Mfn> {

@@ -119,6 +119,7 @@ impl<P: Platform> System<P> {
         found: &mut [Found],
     ) -> Result<(), Violation> {
         let bad = |what| Err(Violation { invariant: "I5", mfn, what });
+        let mut linear = 0;
         for (index, word) in (0..live).zip(self.platform.words(mfn)) {
             let entry = word.load(Ordering::Relaxed);
             if entry & pte::P == 0 {
@@ -128,7 +129,20 @@ impl<P: Platform> System<P> {
                 Child::Reserved => continue,
                 Child::Page if entry & pte::RW != 0 => Some(Type::Writable),
                 Child::Page => None,
-                Child::Table(below) => Some(below),
+                Child::Table(_) if pte::mfn(entry) == mfn => continue,
+                Child::Table(below) => {
+                    let frame = self.memory.frame(pte::mfn(entry));
+                    let level = if kind == Type::L2Top { Type::L2 } else { kind };
+                    let is_linear = frame.is_some_and(|f| f.load().kind() == level);
+                    linear += i32::from(is_linear);
+                    if is_linear && frame.is_some_and(|f| f.linear() >= 0) {
+                        return bad("a table of its own level does not know of an entry");
+                    }
+                    if is_linear && entry & pte::RW != 0 {
+                        return bad("a table of its own level is mapped writable");
+                    }
+                    Some(if is_linear { level } else { below })
+                }
             };
             if entry & pte::forbidden(domain.width, kind) != 0 {
                 return bad("an entry has flags that its level does not permit");
@@ -142,6 +156,9 @@ impl<P: Platform> System<P> {
                 _ => return bad("an entry names a frame that is not the owner's"),
             }
             note(found, pte::mfn(entry), needs, mfn)?;
+        }
+        if linear > 0 && self.memory.frame(mfn).is_none_or(|f| f.linear() != linear) {
+            return bad("it does not count its entries to tables of its own level");
         }
         Ok(())
     }

@@ -77,6 +77,7 @@ pub mod frame;
 pub mod frame_box;
 pub mod heap;
 pub mod invariants;
+mod linear;
 pub mod m2p_window;
 pub mod memory;
 pub mod memory_op;

@@ -38,8 +38,6 @@ use crate::system::System;
 /// A set of CPUs, a bit for each.
 pub type Cpus = u32;
 
-const _: () = assert!(crate::sched::MAX_CPUS <= Cpus::BITS as usize);
-
 /// The set of one CPU.
 #[inline(always)]
 pub(super) const fn only(cpu: u32) -> Cpus {

@@ -142,6 +142,9 @@ impl<'a, P: Platform> PageTypes<'a, P> {
             return self.still_ours(mfn, frame);
         }
         let from = if old.partial() { frame.progress() } else { 0 };
+        if from == 0 {
+            frame.set_linear(0);
+        }
         self.validate(mfn, frame, kind, from)
     }
 

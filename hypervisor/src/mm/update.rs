@@ -33,7 +33,7 @@ impl<P: Platform> PageTypes<'_, P> {
         if kind == Type::L1 {
             self.write_page_entry(word, new, preserve_ad)
         } else {
-            self.write_table_entry(word, kind, index, new, preserve_ad)
+            self.write_table_entry(table, word, kind, index, new, preserve_ad)
         }
     }
 
@@ -119,6 +119,7 @@ impl<P: Platform> PageTypes<'_, P> {
 
     fn write_table_entry(
         &mut self,
+        table: Mfn,
         word: &AtomicU64,
         kind: Type,
         index: u16,
@@ -136,20 +137,22 @@ impl<P: Platform> PageTypes<'_, P> {
         let new = pte::adjust(width, kind, new);
         let old = word.load(Ordering::Relaxed);
         if new & pte::P != 0 {
-            if old & pte::P != 0 && (old ^ new) & !(pte::SOFT | pte::RW) == 0 {
-                // The same table below. RW of a higher entry only narrows what the leaves permit.
+            let same = old & pte::P != 0 && (old ^ new) & !(pte::SOFT | pte::RW) == 0;
+            // RW of a higher entry only narrows what the leaves permit: unless it is itself taken
+            // for a leaf (XSA-182).
+            if same && (new & pte::RW == 0 || !self.is_linear(table, below, old)) {
                 if new & pte::forbidden(width, kind) != 0 {
                     return Err(Errno::EINVAL.into());
                 }
                 exchange(word, new, ad);
                 return Ok(());
             }
-            self.get_table(kind, below, new)?;
+            self.get_table(table, kind, below, new)?;
         }
         let old = exchange(word, new, ad);
         self.begin();
         if old & pte::P != 0 {
-            self.put(pte::mfn(old));
+            self.put_table(table, below, old);
             // The CPU may hold the way through the old table; the leaves it led to are guarded
             // by their own types, but what is unmapped should be unmapped.
             self.sys.flush_domain(self.domain);

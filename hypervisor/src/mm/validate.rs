@@ -123,7 +123,7 @@ impl<P: Platform> PageTypes<'_, P> {
             }
             let taken = match child(width, hv_start, kind, index) {
                 Child::Page => self.get_page(entry),
-                Child::Table(below) => self.get_table(kind, below, entry),
+                Child::Table(below) => self.get_table(mfn, kind, below, entry),
                 Child::Reserved => continue,
             };
             if let Err(stop) = taken {
@@ -234,12 +234,12 @@ impl<P: Platform> PageTypes<'_, P> {
             }
             match child(width, hv_start, kind, index) {
                 Child::Page => self.put_entry_page(entry),
-                Child::Table(_) => {
+                Child::Table(below) => {
                     let ours = pte::adjusted_bits(width, kind);
                     if ours != 0 {
                         word.fetch_and(!ours, Ordering::Relaxed);
                     }
-                    self.put(pte::mfn(entry));
+                    self.put_table(mfn, below, entry);
                     if self.paging.exhausted() && index > 0 && !self.paging.deferred.is_full() {
                         self.make_partial(frame, index);
                         return self.defer(mfn);
@@ -282,12 +282,31 @@ impl<P: Platform> PageTypes<'_, P> {
         }
     }
 
-    /// Takes the reference of a present entry of a higher level.
+    /// Takes the reference of a present entry of `table`, of a higher level.
     #[inline(always)]
-    pub(super) fn get_table(&mut self, table: Type, below: Type, entry: u64) -> Result<(), Stop> {
-        if entry & pte::forbidden(self.domain.width, table) != 0 {
+    pub(super) fn get_table(
+        &mut self,
+        table: Mfn,
+        kind: Type,
+        below: Type,
+        entry: u64,
+    ) -> Result<(), Stop> {
+        if entry & pte::forbidden(self.domain.width, kind) != 0 {
             return Err(Errno::EINVAL.into());
         }
-        self.get_nested(pte::mfn(entry), below)
+        match self.get_nested(pte::mfn(entry), below) {
+            Err(Stop::Errno(Errno::EINVAL)) => self.get_linear(table, kind, entry),
+            other => other,
+        }
+    }
+
+    /// Drops the reference of a present entry of `table`, of a higher level.
+    #[inline(always)]
+    pub(super) fn put_table(&mut self, table: Mfn, below: Type, entry: u64) {
+        if self.is_linear(table, below, entry) {
+            self.put_linear(table, entry);
+        } else {
+            self.put(pte::mfn(entry));
+        }
     }
 }

@@ -15,6 +15,7 @@ use crate::domain::{Domain, Domains};
 
 /// CPUs that can take part.
 pub const MAX_CPUS: usize = 32;
+const _: () = assert!(MAX_CPUS <= crate::mm::tlb::Cpus::BITS as usize);
 
 /// The policy in use.
 type Queue = RoundRobin;
