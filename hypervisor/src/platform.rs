@@ -142,6 +142,8 @@ pub trait CpuRegisters {
     fn set_debug_register(&self, index: u8, value: u64);
     /// Fills a frame with the extended state (x87, SSE, AVX) that a processor has after reset.
     fn init_extended_state(&self, area: Mfn);
+    /// The selectors that the running guest has in ds, es, fs and gs.
+    fn data_segments(&self) -> [u16; 4];
     /// Address of the last page fault.
     fn page_fault_address(&self) -> u64;
     /// DR6 as the last debug exception left it; it is reset.

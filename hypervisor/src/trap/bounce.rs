@@ -93,7 +93,8 @@ pub fn failsafe<P: Platform>(ctx: &mut Ctx<'_, P>, segments: [u16; 4]) -> Result
         return Err(Stop::Crash(Crash::Because("its failsafe callback cannot be entered")));
     }
     enter(ctx, None, |state| (target, state.callbacks.failsafe_masks))?;
-    let esp = push(ctx, ctx.regs.ss, ctx.regs.rsp as u32, segments.map(u32::from))?;
+    let (ss, esp) = (ctx.regs.ss, ctx.regs.rsp as u32);
+    let esp = push(ctx, ss, esp, segments.map(u32::from))?;
     ctx.regs.rsp = esp.into();
     Ok(())
 }
@@ -125,7 +126,7 @@ fn enter<P: Platform>(
 /// Pushes the frame; returns the stack that it is on.
 #[inline(always)]
 fn push_frame32<P: Platform>(
-    ctx: &Ctx<'_, P>,
+    ctx: &mut Ctx<'_, P>,
     error_code: Option<u32>,
 ) -> Result<(u16, u32), Stop> {
     let masked = ctx.vcpu.upcall_masked(&ctx.sys.platform);
@@ -139,9 +140,10 @@ fn push_frame32<P: Platform>(
     }
     let eip = r.rip as u32;
     let cs = u32::from(r.cs) | u32::from(masked) << 16;
-    let (esp, ss) = (r.rsp as u32, u32::from(r.ss));
+    let (esp, stack) = (r.rsp as u32, r.ss);
     // From Ring 2 or 3, the stack changes.
     if r.cs & 2 != 0 {
+        let ss = u32::from(stack);
         let (kernel_ss, top) = (ctx.state.kernel_ss, ctx.state.kernel_sp as u32);
         let esp = match error_code {
             Some(code) => push(ctx, kernel_ss, top, [code, eip, cs, eflags, esp, ss])?,
@@ -150,16 +152,16 @@ fn push_frame32<P: Platform>(
         return Ok((kernel_ss, esp));
     }
     let esp = match error_code {
-        Some(code) => push(ctx, r.ss, esp, [code, eip, cs, eflags])?,
-        None => push(ctx, r.ss, esp, [eip, cs, eflags])?,
+        Some(code) => push(ctx, stack, esp, [code, eip, cs, eflags])?,
+        None => push(ctx, stack, esp, [eip, cs, eflags])?,
     };
-    Ok((r.ss, esp))
+    Ok((stack, esp))
 }
 
 /// Writes words below `top`; returns the new top.
 #[inline(always)]
 fn push<P: Platform, const N: usize>(
-    ctx: &Ctx<'_, P>,
+    ctx: &mut Ctx<'_, P>,
     ss: u16,
     top: u32,
     words: [u32; N],
@@ -171,7 +173,12 @@ fn push<P: Platform, const N: usize>(
 
 /// Writes to the guest's stack; where it cannot be written the domain crashes.
 #[inline(always)]
-fn write_stack<P: Platform>(ctx: &Ctx<'_, P>, ss: u16, esp: u32, bytes: &[u8]) -> Result<(), Stop> {
+fn write_stack<P: Platform>(
+    ctx: &mut Ctx<'_, P>,
+    ss: u16,
+    esp: u32,
+    bytes: &[u8],
+) -> Result<(), Stop> {
     let Some(base) = segment::base32(ctx, ss) else {
         return Err(Stop::Crash(Crash::Because("its kernel stack segment does not exist")));
     };

@@ -61,6 +61,9 @@ fn system_call<P: Platform>(ctx: &mut Ctx<'_, P>) -> Result<(), Stop> {
     refuse_interrupt(ctx, SYSTEM_CALL)
 }
 
+/// DR6.BS: a single step.
+pub(super) const SINGLE_STEP: u64 = 1 << 14;
+
 /// Whether `int $vector` is allowed where the guest runs. A kernel counts as ring 1.
 #[inline(always)]
 pub(super) fn may_raise<P: Platform>(ctx: &Ctx<'_, P>, vector: u8) -> bool {

@@ -43,7 +43,8 @@ pub fn iret<P: Platform>(ctx: &mut Ctx<'_, P>, _args: &mut Args) -> HypercallRes
 #[inline(always)]
 fn iret32<P: Platform>(ctx: &mut Ctx<'_, P>) -> HypercallResult {
     let esp = ctx.regs.rsp as u32;
-    let base = segment::base32(ctx, ctx.regs.ss).ok_or(BAD)?;
+    let ss = ctx.regs.ss;
+    let base = segment::base32(ctx, ss).ok_or(BAD)?;
     let at = u64::from(base.wrapping_add(esp));
     let [eax, eip, cs, eflags]: [u32; 4] = ctx.read(at).map_err(|_| BAD)?;
     let eflags = u64::from(eflags);

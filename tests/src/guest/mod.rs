@@ -9,6 +9,7 @@
 //! arguments of hypercalls; the others are handed out by [`Guest::page`].
 
 mod build;
+pub mod descriptors;
 mod memory;
 pub mod mmu;
 pub mod traps;

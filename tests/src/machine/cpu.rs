@@ -48,6 +48,8 @@ pub struct Cpu {
     pub task_switched: bool,
     /// DR0 to DR7.
     pub debug_registers: [u64; 8],
+    /// The selectors in ds, es, fs and gs.
+    pub data_segments: [u16; 4],
     /// Address of the last page fault.
     pub page_fault_address: u64,
     /// DR6 as the last debug exception left it.
@@ -140,6 +142,10 @@ impl CpuRegisters for FakeMachine {
 
     fn init_extended_state(&self, area: Mfn) {
         self.zero(area);
+    }
+
+    fn data_segments(&self) -> [u16; 4] {
+        self.this().data_segments
     }
 
     fn page_fault_address(&self) -> u64 {

@@ -225,6 +225,9 @@ impl CpuRegisters for Machine {
             }
         }
     }
+    fn data_segments(&self) -> [u16; 4] {
+        uaccess::segments()
+    }
     #[inline(always)]
     fn page_fault_address(&self) -> u64 {
         x86_64::registers::control::Cr2::read_raw()

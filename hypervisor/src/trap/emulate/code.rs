@@ -40,7 +40,19 @@ pub enum Opcode {
     Long(u8),
 }
 
-/// Prefixes that matter here. Segments do not: addresses come from elsewhere.
+/// A segment register.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)] // The names are the processor's.
+pub enum Segment {
+    Es,
+    Cs,
+    Ss,
+    Ds,
+    Fs,
+    Gs,
+}
+
+/// Prefixes that matter here.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Prefixes {
     /// 0x66: the other operand size.
@@ -53,6 +65,8 @@ pub struct Prefixes {
     pub repeat: bool,
     /// 64-bit mode: 0x40 to 0x4f.
     pub rex: u8,
+    /// The segment of an operand in memory, if not the usual one.
+    pub segment: Option<Segment>,
 }
 
 impl Prefixes {
@@ -60,8 +74,46 @@ impl Prefixes {
     const W: u8 = 8;
     /// REX.R: bit 3 of `reg`.
     const R: u8 = 4;
+    /// REX.X: bit 3 of an index.
+    const X: u8 = 2;
     /// REX.B: bit 3 of `rm`.
     const B: u8 = 1;
+}
+
+/// How an operand's address in its segment is computed.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Address {
+    /// A register.
+    base: Option<Register>,
+    /// Another one, shifted left by so many bits.
+    index: Option<(Register, u8)>,
+    /// A number; relative to the next instruction in 64-bit mode, where there is no base.
+    displacement: u32,
+    /// Bytes of the sum that count.
+    bytes: u8,
+}
+
+impl Address {
+    /// The offset in the operand's segment, of at most 32 bits.
+    pub fn offset(self, regs: &mut UserRegs) -> u32 {
+        let mut sum = self.displacement;
+        if let Some(base) = self.base {
+            sum = sum.wrapping_add(*register(regs, base) as u32);
+        }
+        if let Some((index, shift)) = self.index {
+            sum = sum.wrapping_add((*register(regs, index) as u32) << (shift & 3));
+        }
+        sum & mask(self.bytes) as u32
+    }
+
+    /// The segment that it is in unless a prefix says otherwise: the stack's, if the base is
+    /// the stack or frame pointer.
+    pub const fn segment(self) -> Segment {
+        match self.base {
+            Some(4 | 5) => Segment::Ss,
+            _ => Segment::Ds,
+        }
+    }
 }
 
 /// ModRM: which registers, or memory.
@@ -73,6 +125,8 @@ pub struct ModRm {
     pub reg: Register,
     /// A register, or the form of an address.
     pub rm: Register,
+    /// The operand's address, if it is in memory.
+    pub address: Address,
 }
 
 impl Code {
@@ -87,7 +141,7 @@ impl Code {
     }
 
     /// The instruction that the guest is at; `None` if its code cannot be read.
-    pub fn fetch<P: Platform>(ctx: &Ctx<'_, P>) -> Option<Code> {
+    pub fn fetch<P: Platform>(ctx: &mut Ctx<'_, P>) -> Option<Code> {
         let (base, mode) = segment::code(ctx)?;
         let at = match ctx.width() {
             Width::Pv32 => u64::from((base as u32).wrapping_add(ctx.regs.rip as u32)),
@@ -138,7 +192,12 @@ impl Code {
                 0x67 => prefixes.address_size = true,
                 0xf0 => prefixes.lock = true,
                 0xf2 | 0xf3 => prefixes.repeat = true,
-                0x26 | 0x2e | 0x36 | 0x3e | 0x64 | 0x65 => {}
+                0x26 => prefixes.segment = Some(Segment::Es),
+                0x2e => prefixes.segment = Some(Segment::Cs),
+                0x36 => prefixes.segment = Some(Segment::Ss),
+                0x3e => prefixes.segment = Some(Segment::Ds),
+                0x64 => prefixes.segment = Some(Segment::Fs),
+                0x65 => prefixes.segment = Some(Segment::Gs),
                 rex @ 0x40..=0x4f if self.mode == Mode::Bits64 => {
                     // A REX prefix counts only right before the opcode.
                     let opcode = self.byte()?;
@@ -176,34 +235,79 @@ impl Code {
         }
     }
 
-    /// ModRM, and what follows it if it means memory (SIB, displacement), which is passed over.
+    /// ModRM, and what follows it if it means memory (SIB, displacement).
     pub fn modrm(&mut self, prefixes: Prefixes) -> Option<ModRm> {
         let byte = self.byte()?;
         let (mode, reg, rm) = (byte >> 6, byte >> 3 & 7, byte & 7);
-        if mode != 3 {
-            self.pass_address(mode, rm, self.address_bytes(prefixes))?;
-        }
         let high = |bit: u8| if prefixes.rex & bit != 0 { 8 } else { 0 };
-        Some(ModRm { mode, reg: reg | high(Prefixes::R), rm: rm | high(Prefixes::B) })
+        let mut modrm = ModRm {
+            mode,
+            reg: reg | high(Prefixes::R),
+            rm: rm | high(Prefixes::B),
+            address: Address::default(),
+        };
+        if mode != 3 {
+            modrm.address = match self.address_bytes(prefixes) {
+                2 => self.address_16(mode, rm)?,
+                bytes => self.address_32(mode, rm, prefixes, bytes)?,
+            };
+        }
+        Some(modrm)
     }
 
-    fn pass_address(&mut self, mode: u8, rm: u8, address_bytes: u8) -> Option<()> {
-        let displacement = if address_bytes == 2 {
-            match (mode, rm) {
-                (0, 6) | (2, _) => 2,
-                (1, _) => 1,
-                _ => 0,
-            }
-        } else {
-            let base = if rm == 4 { self.byte()? & 7 } else { rm };
-            match (mode, base) {
-                (0, 5) | (2, _) => 4,
-                (1, _) => 1,
-                _ => 0,
-            }
+    fn address_16(&mut self, mode: u8, rm: u8) -> Option<Address> {
+        // By numbers: bx 3, bp 5, si 6, di 7.
+        let (base, index) = match rm {
+            0 => (Some(3), Some((6, 0))),
+            1 => (Some(3), Some((7, 0))),
+            2 => (Some(5), Some((6, 0))),
+            3 => (Some(5), Some((7, 0))),
+            4 => (Some(6), None),
+            5 => (Some(7), None),
+            6 if mode == 0 => (None, None),
+            6 => (Some(5), None),
+            _ => (Some(3), None),
         };
-        self.number(displacement)?;
-        Some(())
+        let bytes = match (mode, rm) {
+            (0, 6) | (2, _) => 2,
+            (1, _) => 1,
+            _ => 0,
+        };
+        let displacement = self.signed(bytes)? as u32;
+        Some(Address { base, index, displacement, bytes: 2 })
+    }
+
+    fn address_32(&mut self, mode: u8, rm: u8, prefixes: Prefixes, bytes: u8) -> Option<Address> {
+        let high = |bit: u8| if prefixes.rex & bit != 0 { 8 } else { 0 };
+        let (mut base, mut index) = (rm, None);
+        if rm == 4 {
+            let sib = self.byte()?;
+            base = sib & 7;
+            let number = sib >> 3 & 7 | high(Prefixes::X);
+            // 4 stands for none.
+            index = (number != 4).then_some((number, sib >> 6));
+        }
+        let (displacement, has_base) = match (mode, base) {
+            (0, 5) => (4, false),
+            (2, _) => (4, true),
+            (1, _) => (1, true),
+            _ => (0, true),
+        };
+        Some(Address {
+            base: has_base.then_some(base | high(Prefixes::B)),
+            index,
+            displacement: self.signed(displacement)? as u32,
+            bytes,
+        })
+    }
+
+    /// The next `bytes` bytes (at most 4), sign-extended; 0 if there are none.
+    pub fn signed(&mut self, bytes: u8) -> Option<u64> {
+        if bytes == 0 {
+            return Some(0);
+        }
+        let unused = 64 - 8 * u32::from(bytes);
+        Some(((self.number(bytes)? << unused) as i64 >> unused) as u64)
     }
 }
 

@@ -50,7 +50,10 @@ fn rex_extends_registers_and_counts_before_the_opcode_only() {
     let (prefixes, opcode) = code.opcode().unwrap();
     assert_eq!((prefixes.rex, opcode), (0x4d, Opcode::Short(0x89)));
     assert_eq!(code.operand_bytes(prefixes), 8);
-    assert_eq!(code.modrm(prefixes), Some(ModRm { mode: 3, reg: 15, rm: 8 }));
+    assert_eq!(
+        code.modrm(prefixes),
+        Some(ModRm { mode: 3, reg: 15, rm: 8, address: Address::default() })
+    );
     let mut code = Code::new(&[0x48, 0x66, 0x89, 0xc0], Mode::Bits64);
     let (prefixes, _) = code.opcode().unwrap();
     assert_eq!((prefixes.rex, code.operand_bytes(prefixes)), (0, 2));
@@ -79,4 +82,37 @@ fn partial_writes_keep_the_rest() {
     assert_eq!(merged(0x1122_3344_5566_7788, 0xabcd, 2), 0x1122_3344_5566_abcd);
     assert_eq!(merged(0x1122_3344_5566_7788, 0xffff_ffff, 4), 0xffff_ffff);
     assert_eq!(merged(1, u64::MAX, 8), u64::MAX);
+}
+
+#[test]
+fn addresses_are_computed() {
+    let mut regs = UserRegs {
+        rax: 0x1000,
+        rcx: 0x10,
+        rbx: 0x2_0300,
+        rsp: 0x8000,
+        rbp: 0x9000,
+        rsi: 0xffff_fff0,
+        rdi: 0x7,
+        ..UserRegs::default()
+    };
+    for (bytes, offset, segment) in [
+        (&[0xff, 0x18][..], 0x1000, Segment::Ds),   // (%eax)
+        (&[0xff, 0x5d, 0xf8], 0x8ff8, Segment::Ss), // -8(%ebp)
+        (&[0xff, 0x1d, 4, 3, 2, 1], 0x0102_0304, Segment::Ds), // 0x1020304
+        (&[0xff, 0x1c, 0x24], 0x8000, Segment::Ss), // (%esp)
+        (&[0xff, 0x5c, 0x8c, 4], 0x8044, Segment::Ss), // 4(%esp,%ecx,4)
+        (&[0xff, 0x1c, 0xcd, 0, 0, 0, 0x80], 0x8000_0080, Segment::Ds), // 0x80000000(,%ecx,8)
+        (&[0xff, 0x1c, 0x30], 0xff0, Segment::Ds),  // (%eax,%esi)
+        (&[0x67, 0xff, 0x1f], 0x300, Segment::Ds),  // (%bx)
+        (&[0x67, 0xff, 0x5a, 0xff], 0x8fef, Segment::Ss), // -1(%bp,%si)
+        (&[0x67, 0xff, 0x1e, 0x34, 0x12], 0x1234, Segment::Ds), // 0x1234
+        (&[0x67, 0xff, 0x9e, 0xff, 0xff], 0x8fff, Segment::Ss), // -1(%bp)
+    ] {
+        let mut code = Code::new(bytes, Mode::Bits32);
+        let (prefixes, _) = code.opcode().unwrap();
+        let address = code.modrm(prefixes).unwrap().address;
+        assert_eq!((address.offset(&mut regs), address.segment()), (offset, segment), "{bytes:x?}");
+        assert_eq!(code.length(), bytes.len() as u64);
+    }
 }

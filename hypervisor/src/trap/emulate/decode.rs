@@ -4,6 +4,7 @@
 //! everything else stays a #GP.
 
 use super::code::{Code, Opcode, Prefixes, Register};
+use super::string_io::{Direction, StringIo};
 
 /// Where the number of an I/O port is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,19 +43,21 @@ pub enum Privileged {
     In { bytes: u8, port: Port },
     /// `out`
     Out { bytes: u8, port: Port },
+    /// `ins`, `outs`
+    String(StringIo),
 }
 
 impl Privileged {
     /// Whether I/O privilege, rather than being the kernel, is what permits it.
     pub const fn is_io(self) -> bool {
-        matches!(self, Self::In { .. } | Self::Out { .. } | Self::InterruptFlag)
+        matches!(self, Self::In { .. } | Self::Out { .. } | Self::String(_) | Self::InterruptFlag)
     }
 }
 
 /// Decodes a privileged instruction; `None` if it is none of those.
 pub fn privileged(code: &mut Code) -> Option<Privileged> {
     let (prefixes, opcode) = code.opcode()?;
-    // None of them can be locked, and none of these repeats.
+    // None of them can be locked.
     if prefixes.lock {
         return None;
     }
@@ -65,6 +68,7 @@ pub fn privileged(code: &mut Code) -> Option<Privileged> {
         Opcode::Long(0x32) => Privileged::ReadMsr,
         Opcode::Long(byte @ 0x20..=0x23) => moved(code, prefixes, byte)?,
         Opcode::Short(0xfa | 0xfb) => Privileged::InterruptFlag,
+        Opcode::Short(byte @ 0x6c..=0x6f) => string(code, prefixes, byte),
         Opcode::Short(byte @ (0xe4..=0xe7 | 0xec..=0xef)) => port(code, prefixes, byte)?,
         _ => return None,
     })
@@ -84,13 +88,21 @@ fn moved(code: &mut Code, prefixes: Prefixes, byte: u8) -> Option<Privileged> {
     })
 }
 
+/// How many ports, by bit 0 of the opcode. There is no 64-bit I/O.
+fn port_bytes(code: &Code, prefixes: Prefixes, byte: u8) -> u8 {
+    if byte & 1 == 0 { 1 } else { code.operand_bytes(prefixes).min(4) }
+}
+
+/// `ins` and `outs`: bit 0 of the opcode is the size, bit 1 the direction.
+fn string(code: &Code, prefixes: Prefixes, byte: u8) -> Privileged {
+    let direction = if byte & 2 == 0 { Direction::In } else { Direction::Out };
+    let bytes = port_bytes(code, prefixes, byte);
+    Privileged::String(StringIo::new(direction, bytes, code.address_bytes(prefixes), prefixes))
+}
+
 /// `in` and `out`: bit 0 of the opcode is the size, bit 1 the direction, bit 3 where the port is.
 fn port(code: &mut Code, prefixes: Prefixes, byte: u8) -> Option<Privileged> {
-    let bytes = match byte & 1 {
-        0 => 1,
-        // There is no 64-bit I/O.
-        _ => code.operand_bytes(prefixes).min(4),
-    };
+    let bytes = port_bytes(code, prefixes, byte);
     let port = if byte & 8 != 0 { Port::Dx } else { Port::Immediate(code.byte()?) };
     Some(match byte & 2 {
         0 => Privileged::In { bytes, port },
@@ -150,6 +162,29 @@ mod tests {
     }
 
     #[test]
+    fn string_instructions() {
+        use crate::trap::emulate::code::Segment;
+        let string = |direction, bytes, address_bytes, segment, repeat| {
+            Privileged::String(StringIo { direction, bytes, address_bytes, segment, repeat })
+        };
+        let (into, from) = (Direction::In, Direction::Out);
+        for (bytes, expected) in [
+            (&[0x6c][..], string(into, 1, 4, Segment::Es, false)),
+            (&[0x6d], string(into, 4, 4, Segment::Es, false)),
+            (&[0x66, 0x6d], string(into, 2, 4, Segment::Es, false)),
+            (&[0xf3, 0x67, 0x6c], string(into, 1, 2, Segment::Es, true)),
+            // The destination's segment is what it is; the source's may be another.
+            (&[0x64, 0x6c], string(into, 1, 4, Segment::Es, false)),
+            (&[0xf2, 0x64, 0x6e], string(from, 1, 4, Segment::Fs, true)),
+            (&[0x36, 0x6f], string(from, 4, 4, Segment::Ss, false)),
+            (&[0x6e], string(from, 1, 4, Segment::Ds, false)),
+        ] {
+            let length = bytes.len() as u64;
+            assert_eq!(decode(bytes, Mode::Bits32), Some((expected, length)), "{bytes:x?}");
+        }
+    }
+
+    #[test]
     fn everything_else_is_not_on_it() {
         for bytes in [
             &[0xf4][..],               // hlt
@@ -160,8 +195,6 @@ mod tests {
             &[0x0f, 0x01, 0xd1],       // xsetbv
             &[0x0f, 0x00, 0xd0],       // lldt
             &[0x0f, 0x33],             // rdpmc
-            &[0x6c],                   // insb
-            &[0xf3, 0x6e],             // rep outsb
             &[0xf0, 0x0f, 0x20, 0xc0], // lock mov %cr0
             &[0xcd, 0x80],
             &[0x0f],

@@ -2,18 +2,22 @@
 //!
 //! [`code`] reads an instruction once; [`decode`] says which privileged one it is;
 //! [`privileged`] carries it out over [`msr`], [`ports`] and the control registers;
-//! [`cpuid`] answers the forced form of `cpuid`; [`store`] decodes stores to memory and
+//! [`string_io`] moves between ports and [`memory`]; [`gate`] makes far transfers through call
+//! gates; [`cpuid`] answers the forced form of `cpuid`; [`store`] decodes stores to memory and
 //! [`ptwr`] applies them to page tables. Whatever is not understood is not carried out: the
 //! guest gets the exception that the processor raised.
 
 pub mod code;
 pub mod cpuid;
 pub mod decode;
+pub mod gate;
+pub mod memory;
 pub mod msr;
 pub mod ports;
 pub mod privileged;
 pub mod ptwr;
 pub mod store;
+pub mod string_io;
 
 use pv_abi::cpuid::EMULATE_PREFIX;
 use pv_abi::vectors;
@@ -46,7 +50,11 @@ pub fn general_protection<P: Platform>(ctx: &mut Ctx<'_, P>) -> Result<(), Stop>
             if let Some(outcome) = software_interrupt(ctx) {
                 return outcome;
             }
-        } else if code == 0 && privileged::emulate(ctx)? {
+        } else if code == 0 {
+            if privileged::emulate(ctx)? {
+                return Ok(());
+            }
+        } else if gate::transfer(ctx)? {
             return Ok(());
         }
     }
@@ -93,12 +101,15 @@ fn advance<P: Platform>(ctx: &mut Ctx<'_, P>, length: u64) {
 
 /// Ends an instruction that was carried out; a single step traps after it, as on the processor.
 fn retire<P: Platform>(ctx: &mut Ctx<'_, P>, length: u64) -> Result<(), Stop> {
-    /// DR6.BS: a single step.
-    const SINGLE_STEP: u64 = 1 << 14;
     advance(ctx, length);
+    completed(ctx)
+}
+
+/// The guest is where an instruction that was carried out led it: a single step traps there.
+fn completed<P: Platform>(ctx: &mut Ctx<'_, P>) -> Result<(), Stop> {
     ctx.regs.rflags &= !rflags::RF;
     if ctx.regs.rflags & rflags::TF != 0 {
-        exception::raise_debug(ctx, SINGLE_STEP)?;
+        exception::raise_debug(ctx, exception::SINGLE_STEP)?;
     }
     Ok(())
 }

@@ -7,12 +7,24 @@ use pv_abi::vectors;
 
 use super::code::{Code, mask, merged, register};
 use super::decode::{self, Port, Privileged};
-use super::{msr, ports, retire};
+use super::{msr, ports, retire, string_io};
 use crate::error::Stop;
 use crate::guest::Ctx;
 use crate::platform::Platform;
 use crate::trap::{bounce, control, debug_registers};
 use crate::width::Width;
+
+/// How far an instruction got.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// It is done, and the next one follows.
+    Done,
+    /// The guest goes on where its registers say: at the instruction again, or at the handler
+    /// of an exception that it caused.
+    Again,
+    /// It is not one that is carried out: the guest has its fault.
+    NotOurs,
+}
 
 /// The guest is at an instruction that raised #GP(0): whether it is dealt with.
 pub fn emulate<P: Platform>(ctx: &mut Ctx<'_, P>) -> Result<bool, Stop> {
@@ -22,10 +34,12 @@ pub fn emulate<P: Platform>(ctx: &mut Ctx<'_, P>) -> Result<bool, Stop> {
         return Ok(false);
     }
     match carry_out(ctx, instruction) {
-        Ok(()) => {
+        Ok(Progress::Done) => {
             retire(ctx, code.length())?;
             Ok(true)
         }
+        Ok(Progress::Again) => Ok(true),
+        Ok(Progress::NotOurs) => Ok(false),
         // The registers that DR4 and DR5 stand for under CR4.DE do not exist.
         Err(Stop::Errno(Errno::ENODEV)) => {
             bounce::trap(ctx, vectors::INVALID_OPCODE, None)?;
@@ -37,7 +51,7 @@ pub fn emulate<P: Platform>(ctx: &mut Ctx<'_, P>) -> Result<bool, Stop> {
 }
 
 /// Does it; an errno (but for `ENODEV`) means that the guest gets its #GP.
-fn carry_out<P: Platform>(ctx: &mut Ctx<'_, P>, instruction: Privileged) -> Result<(), Stop> {
+fn carry_out<P: Platform>(ctx: &mut Ctx<'_, P>, instruction: Privileged) -> Result<Progress, Stop> {
     let bytes = match ctx.width() {
         Width::Pv32 => 4,
         Width::Pv64 => 8,
@@ -69,7 +83,8 @@ fn carry_out<P: Platform>(ctx: &mut Ctx<'_, P>, instruction: Privileged) -> Resu
             let value = ctx.regs.rax & mask(4) | ctx.regs.rdx << 32;
             msr::write(ctx, ctx.regs.rcx as u32, value)?;
         }
-        // Guests may ask for it often and gain nothing: their memory is all write-back.
+        // Others gain nothing by it: their memory is all write-back.
+        Privileged::FlushCache if ctx.domain.privileged => ctx.sys.platform.flush_cache(),
         Privileged::FlushCache => {}
         // The real flag stays on; the guest's is `evtchn_upcall_mask`. Xen ignores these, too.
         Privileged::InterruptFlag => ports::check_iopl(ctx)?,
@@ -84,8 +99,12 @@ fn carry_out<P: Platform>(ctx: &mut Ctx<'_, P>, instruction: Privileged) -> Resu
             ports::check(ctx, number, bytes)?;
             ports::write(ctx, number, bytes, (ctx.regs.rax & mask(bytes)) as u32);
         }
+        Privileged::String(io) => {
+            ports::check(ctx, ctx.regs.rdx as u16, io.bytes)?;
+            return string_io::carry_out(ctx, io);
+        }
     }
-    Ok(())
+    Ok(Progress::Done)
 }
 
 fn port_number<P: Platform>(ctx: &Ctx<'_, P>, port: Port) -> u16 {

@@ -154,10 +154,7 @@ fn in_register(code: &mut Code, prefixes: Prefixes, bytes: u8) -> Option<Source>
 
 /// An immediate operand: at most 4 bytes, sign-extended.
 fn immediate(code: &mut Code, bytes: u8) -> Option<Source> {
-    let bytes = bytes.min(4);
-    let value = code.number(bytes)?;
-    let unused = 64 - 8 * u32::from(bytes);
-    Some(Source::Immediate(((value << unused) as i64 >> unused) as u64))
+    Some(Source::Immediate(code.signed(bytes.min(4))?))
 }
 
 fn arithmetic(number: u8) -> Option<Arithmetic> {
