@@ -24,7 +24,7 @@ use hypervisor::mm::memory::Memory;
 use hypervisor::platform::FrameAccess;
 use hypervisor::system::System;
 use hypervisor::{reports, sched, time};
-use pv_abi::types::{DomId, Mfn, VcpuId};
+use pv_abi::types::Mfn;
 
 /// Where the boot code arrives: long mode, boot page tables, boot stack, interrupts off.
 ///
@@ -123,10 +123,8 @@ impl Receiver for Bell {
     }
 
     fn console_input(&self) {
-        if let Some(sys) = switch::system()
-            && let Some(domain) = sys.domain(DomId::new(0))
-        {
-            virq::raise(sys, domain, VcpuId::new(0), pv_abi::virq::VIRQ_CONSOLE);
+        if let Some(sys) = switch::system() {
+            virq::raise_global(sys, pv_abi::virq::VIRQ_CONSOLE);
         }
     }
 

@@ -6,8 +6,9 @@
 //! 1. `Vcpu::state` (held by the CPU that runs the vCPU)
 //! 2. `Domain::paging`
 //! 3. `Domain::events`; of two domains', the lower number's first
-//! 4. a CPU's run queue
-//! 5. leaves: `Memory`'s heap, a CPU's list of residents, a vCPU's runstate, a domain's
+//! 4. `Events::fifo` of a domain
+//! 5. a CPU's run queue
+//! 6. leaves: `Memory`'s heap, a CPU's list of residents, a vCPU's runstate, a domain's
 //!    permissions, the indexed ports, read-only memory
 //!
 //! A CPU waits for another's answer only when it flushes TLBs, and then it may hold nothing but
@@ -20,6 +21,7 @@ use pv_abi::types::DomId;
 use spin::Once;
 
 use crate::domain::{Domain, Domains};
+use crate::evtchn::virq::Handlers;
 use crate::machine::indexed_ports::IndexedPorts;
 use crate::machine::io_memory::IoMemory;
 use crate::machine::multiboot::CommandLine;
@@ -45,6 +47,8 @@ pub struct System<P: Platform> {
     pub indexed_ports: IndexedPorts,
     /// What is no RAM.
     pub io_memory: IoMemory,
+    /// Which domain hears of what concerns the machine.
+    pub virq_handlers: Handlers,
     /// The hypervisor's own command line, once it is known.
     pub command_line: Once<CommandLine>,
     /// The firmware's memory map, once it is known.
@@ -64,6 +68,7 @@ impl<P: Platform> System<P> {
             scheduler: Scheduler::new(),
             indexed_ports: IndexedPorts::new(),
             io_memory: IoMemory::new(),
+            virq_handlers: Handlers::new(),
             command_line: Once::new(),
             memory_map: Once::new(),
             windows: AtomicU32::new(0),

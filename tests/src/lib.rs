@@ -6,6 +6,7 @@
 //! - [`support`] finds out what there is of the ABI, and which tests are about it.
 //! - [`guest::Guest`] is a domain on it and the code that runs in it: it makes
 //!   hypercalls, and reads and writes its memory by virtual address.
+//! - [`channels`] are the event channel operations, [`fifo`] a guest's half of the FIFO ABI.
 //!
 //! ```
 //! use pv_abi::hypercall as nr;
@@ -16,9 +17,11 @@
 //! ```
 
 pub mod boot;
+pub mod channels;
 pub mod check;
 pub mod elf;
 mod events;
+pub mod fifo;
 pub mod guest;
 pub mod machine;
 pub mod ops;

@@ -410,7 +410,7 @@ fn the_timeout_of_a_poll_that_is_over_wakes_nobody() {
     assert_eq!(guest.leave(), Next::Switch);
     guest.enter(|ctx| {
         let port = Port::new(port);
-        hypervisor::evtchn::two_level::set_pending(ctx.sys, ctx.domain, VcpuId::new(0), port);
+        hypervisor::evtchn::delivery::set_pending(ctx.sys, ctx.domain, VcpuId::new(0), port);
     });
     assert_eq!(guest.pick(), Some((0, 0)));
     assert_eq!(sched_op(&mut guest, SCHEDOP_BLOCK), 0);

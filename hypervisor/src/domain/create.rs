@@ -50,6 +50,7 @@ impl<P: Platform> System<P> {
                 vcpu.free(&self.memory);
             }
         }
+        domain.events.free_table(&self.memory);
         domain.free(&self.memory);
     }
 

@@ -81,7 +81,7 @@ impl Domain {
             pages: AtomicU32::new(0),
             max_pages: AtomicU32::new(0),
             shared_info,
-            events: Events::new(),
+            events: Events::new(width),
             hv_start,
             permissions: IoPermissions::new(),
             port_latches: PortLatches::new(),

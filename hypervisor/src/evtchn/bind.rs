@@ -12,9 +12,10 @@ use pv_abi::virq::NR_VIRQS;
 use spin::MutexGuard;
 
 use super::port::{Channel, State};
-use super::table::Changes;
-use super::{two_level, virq};
+use super::table::{self, Changes};
+use super::{delivery, virq};
 use crate::domain::Domain;
+use crate::error::Stop;
 use crate::guest::Ctx;
 use crate::irq;
 use crate::platform::Platform;
@@ -66,16 +67,6 @@ impl<'a> Pair<'a> {
     }
 }
 
-fn allocate<P: Platform>(
-    ctx: &Ctx<'_, P>,
-    domain: &Domain,
-    changes: &mut Changes,
-    channel: Channel,
-) -> Result<Port, Errno> {
-    let sys = ctx.sys;
-    domain.events.allocate(changes, &sys.memory, &sys.platform, domain.width, channel)
-}
-
 /// `EVTCHNOP_alloc_unbound`: a port of `dom` that `remote_dom` may bind to.
 ///
 /// `ESRCH` if `dom` does not exist, `ENOSPC` or `ENOMEM` without a port, `EPERM` if `dom`
@@ -83,14 +74,13 @@ fn allocate<P: Platform>(
 pub fn alloc_unbound<P: Platform>(
     ctx: &Ctx<'_, P>,
     arg: &EvtchnAllocUnbound,
-) -> Result<Port, Errno> {
+) -> Result<Port, Stop> {
     let domain = named(ctx, arg.dom)?;
     let remote = if arg.remote_dom == DomId::SELF { ctx.domain.id } else { arg.remote_dom };
     let mut changes = domain.events.changes();
-    let (events, sys) = (&domain.events, ctx.sys);
-    events.find_free(&mut changes, &sys.memory, &sys.platform, domain.width)?;
+    table::find_free(ctx.sys, domain, &mut changes)?;
     permit(ctx, domain)?;
-    allocate(ctx, domain, &mut changes, Channel::new(State::Unbound { remote }))
+    table::allocate(ctx.sys, domain, &mut changes, Channel::new(State::Unbound { remote }))
 }
 
 /// `EVTCHNOP_bind_interdomain`: a port of the caller, connected to an unbound one.
@@ -100,26 +90,26 @@ pub fn alloc_unbound<P: Platform>(
 pub fn bind_interdomain<P: Platform>(
     ctx: &Ctx<'_, P>,
     arg: &EvtchnBindInterdomain,
-) -> Result<Port, Errno> {
+) -> Result<Port, Stop> {
     let (sys, local) = (ctx.sys, ctx.domain);
     let remote = named(ctx, arg.remote_dom)?;
     let mut locks = Pair::lock(local, remote);
-    let events = &local.events;
-    let port = events.find_free(locks.first(), &sys.memory, &sys.platform, local.width)?;
+    let access = &sys.platform;
+    let port = table::find_free(sys, local, locks.first())?;
     let Some(Channel { state: State::Unbound { remote: expected }, notify }) =
-        remote.events.get(arg.remote_port)
+        remote.events.get(access, arg.remote_port)
     else {
-        return Err(Errno::EINVAL);
+        return Err(Errno::EINVAL.into());
     };
     if expected != local.id {
-        return Err(Errno::EINVAL);
+        return Err(Errno::EINVAL.into());
     }
     let near = State::Interdomain { remote: remote.id, port: arg.remote_port };
-    events.set(locks.first(), port, Channel::new(near));
+    local.events.set(locks.first(), access, port, Channel::new(near));
     let far = State::Interdomain { remote: local.id, port };
-    remote.events.set(locks.second(), arg.remote_port, Channel { state: far, notify });
+    remote.events.set(locks.second(), access, arg.remote_port, Channel { state: far, notify });
     // The other side may have rung while nobody was connected: have the caller look.
-    two_level::set_pending(sys, local, VcpuId::new(0), port);
+    delivery::set_pending(sys, local, VcpuId::new(0), port);
     Ok(port)
 }
 
@@ -127,19 +117,19 @@ pub fn bind_interdomain<P: Platform>(
 ///
 /// `EINVAL` for a number that does not exist, or for a global one with a vCPU other than
 /// 0; `ENOENT` for a vCPU that does not exist; `EEXIST` if it is bound already.
-pub fn bind_virq<P: Platform>(ctx: &Ctx<'_, P>, arg: &EvtchnBindVirq) -> Result<Port, Errno> {
+pub fn bind_virq<P: Platform>(ctx: &Ctx<'_, P>, arg: &EvtchnBindVirq) -> Result<Port, Stop> {
     if arg.virq >= NR_VIRQS || virq::is_global(arg.virq) && arg.vcpu.raw() != 0 {
-        return Err(Errno::EINVAL);
+        return Err(Errno::EINVAL.into());
     }
     ctx.domain.vcpu(arg.vcpu).ok_or(Errno::ENOENT)?;
     let events = &ctx.domain.events;
     let mut changes = events.changes();
     if events.virq_port(arg.vcpu, arg.virq).is_some() {
-        return Err(Errno::EEXIST);
+        return Err(Errno::EEXIST.into());
     }
     // Below NR_VIRQS, so it fits.
     let channel = Channel { state: State::Virq { virq: arg.virq as u8 }, notify: arg.vcpu };
-    let port = allocate(ctx, ctx.domain, &mut changes, channel)?;
+    let port = table::allocate(ctx.sys, ctx.domain, &mut changes, channel)?;
     events.set_virq_port(&mut changes, arg.vcpu, arg.virq, Some(port));
     Ok(port)
 }
@@ -147,10 +137,10 @@ pub fn bind_virq<P: Platform>(ctx: &Ctx<'_, P>, arg: &EvtchnBindVirq) -> Result<
 /// `EVTCHNOP_bind_ipi`: a port that the domain rings for one of its vCPUs.
 ///
 /// `ENOENT` for a vCPU that does not exist.
-pub fn bind_ipi<P: Platform>(ctx: &Ctx<'_, P>, arg: &EvtchnBindIpi) -> Result<Port, Errno> {
+pub fn bind_ipi<P: Platform>(ctx: &Ctx<'_, P>, arg: &EvtchnBindIpi) -> Result<Port, Stop> {
     ctx.domain.vcpu(arg.vcpu).ok_or(Errno::ENOENT)?;
     let channel = Channel { state: State::Ipi, notify: arg.vcpu };
-    allocate(ctx, ctx.domain, &mut ctx.domain.events.changes(), channel)
+    table::allocate(ctx.sys, ctx.domain, &mut ctx.domain.events.changes(), channel)
 }
 
 /// `EVTCHNOP_bind_vcpu`: has a port tell another vCPU from now on.
@@ -159,9 +149,9 @@ pub fn bind_ipi<P: Platform>(ctx: &Ctx<'_, P>, arg: &EvtchnBindIpi) -> Result<Po
 /// bound, or is bound to a vCPU for good: an IPI's, or a virtual interrupt's of one vCPU.
 pub fn bind_vcpu<P: Platform>(ctx: &Ctx<'_, P>, arg: &EvtchnBindVcpu) -> Result<(), Errno> {
     ctx.domain.vcpu(arg.vcpu).ok_or(Errno::ENOENT)?;
-    let events = &ctx.domain.events;
+    let (access, events) = (&ctx.sys.platform, &ctx.domain.events);
     let mut changes = events.changes();
-    let channel = events.get(arg.port).ok_or(Errno::EINVAL)?;
+    let channel = events.get(access, arg.port).ok_or(Errno::EINVAL)?;
     match channel.state {
         State::Unbound { .. } | State::Interdomain { .. } => {}
         State::Pirq { pirq } => irq::retarget(ctx.sys, ctx.domain, pirq, arg.vcpu),
@@ -170,6 +160,6 @@ pub fn bind_vcpu<P: Platform>(ctx: &Ctx<'_, P>, arg: &EvtchnBindVcpu) -> Result<
             return Err(Errno::EINVAL);
         }
     }
-    events.set(&mut changes, arg.port, Channel { notify: arg.vcpu, ..channel });
+    events.set(&mut changes, access, arg.port, Channel { notify: arg.vcpu, ..channel });
     Ok(())
 }

@@ -8,10 +8,13 @@
 //! |---|---|
 //! | [`port`] | what a port is bound to: a state machine of values |
 //! | [`table`] | a domain's ports, and the lock under which they change |
-//! | [`two_level`] | how an event reaches the guest: bits in shared memory, in order |
+//! | [`delivery`] | how an event reaches the guest: by one of two ABIs |
+//! | [`two_level`], [`bits`] | bits in shared memory: where they are, in which order they are set |
+//! | [`fifo`] | queues in shared memory |
+//! | [`cell`] | a word of shared memory |
 //! | [`virq`] | virtual interrupts: which exist, which port each rings |
 //! | [`pirq`] | physical interrupts: which port each rings |
-//! | [`bind`], [`close`] | making and unmaking bindings |
+//! | [`bind`], [`close`], [`mod@reset`] | making and unmaking bindings |
 //! | [`ops`] | the hypercall: decode, and the short operations |
 //! | [`report`] | all of it in words |
 //!
@@ -28,11 +31,16 @@
 //! lower domain number first.
 
 pub mod bind;
+pub mod bits;
+pub mod cell;
 pub mod close;
+pub mod delivery;
+pub mod fifo;
 pub mod ops;
 pub mod pirq;
 pub mod port;
 pub mod report;
+pub mod reset;
 pub mod table;
 pub mod two_level;
 pub mod virq;

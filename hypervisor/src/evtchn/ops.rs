@@ -8,22 +8,28 @@ use pv_abi::errno::Errno;
 use pv_abi::event_channel as abi;
 use pv_abi::event_channel::{
     EvtchnAllocUnbound, EvtchnBindInterdomain, EvtchnBindIpi, EvtchnBindPirq, EvtchnBindVcpu,
-    EvtchnBindVirq, EvtchnClose, EvtchnSend, EvtchnStatus, EvtchnStatusInterdomain, EvtchnUnmask,
+    EvtchnBindVirq, EvtchnClose, EvtchnExpandArray, EvtchnInitControl, EvtchnReset, EvtchnSend,
+    EvtchnSetPriority, EvtchnStatus, EvtchnStatusInterdomain, EvtchnUnmask,
 };
 use pv_abi::types::{DomId, Port, VcpuId};
 
+use super::fifo::control;
 use super::port::{Channel, State};
-use super::{bind, close, pirq, two_level};
+use super::reset::{self, Phase};
+use super::{bind, close, delivery, pirq};
 use crate::domain::Domain;
-use crate::error::HypercallResult;
+use crate::error::{HypercallResult, Stop};
 use crate::guest::Ctx;
 use crate::hypercall::Args;
 use crate::platform::Platform;
 
+/// `EVTCHNOP_reset_cont`: what is left of an `EVTCHNOP_reset` that was preempted. It is not
+/// in the headers for guests.
+const RESET_GO_ON: u32 = 14;
+
 /// `event_channel_op(cmd, arg)`.
 ///
-/// `ENOSYS` for commands that are not there (reset, the FIFO ABI),
-/// `EFAULT` if the argument cannot be read or written; else as each operation says.
+/// `ENOSYS` for commands that are not there, `EFAULT` if the argument cannot be read or written; else as each operation says.
 #[inline(always)]
 pub fn event_channel_op<P: Platform>(ctx: &mut Ctx<'_, P>, args: &mut Args) -> HypercallResult {
     let [cmd, at, ..] = *args;
@@ -33,11 +39,12 @@ pub fn event_channel_op<P: Platform>(ctx: &mut Ctx<'_, P>, args: &mut Args) -> H
         send(ctx, port)?;
         return Ok(0);
     }
-    others(ctx, cmd as u32, at)
+    others(ctx, args)
 }
 
 #[inline(never)]
-fn others<P: Platform>(ctx: &mut Ctx<'_, P>, cmd: u32, at: u64) -> HypercallResult {
+fn others<P: Platform>(ctx: &mut Ctx<'_, P>, args: &mut Args) -> HypercallResult {
+    let (cmd, at) = (args[0] as u32, args[1]);
     match cmd {
         abi::EVTCHNOP_ALLOC_UNBOUND => {
             let arg: EvtchnAllocUnbound = ctx.read(at)?;
@@ -80,6 +87,27 @@ fn others<P: Platform>(ctx: &mut Ctx<'_, P>, cmd: u32, at: u64) -> HypercallResu
             let EvtchnUnmask { port } = ctx.read(at)?;
             unmask(ctx, port)?;
         }
+        abi::EVTCHNOP_RESET | RESET_GO_ON => {
+            let arg: EvtchnReset = ctx.read(at)?;
+            let phase = if cmd == RESET_GO_ON { Phase::GoOn } else { Phase::Begin };
+            reset::reset(ctx, &arg, phase).inspect_err(|stop| {
+                if *stop == Stop::Preempted {
+                    args[0] = RESET_GO_ON.into();
+                }
+            })?;
+        }
+        abi::EVTCHNOP_INIT_CONTROL => {
+            let arg: EvtchnInitControl = ctx.read(at)?;
+            ctx.write(at, &control::init_control(ctx, &arg)?)?;
+        }
+        abi::EVTCHNOP_EXPAND_ARRAY => {
+            let arg: EvtchnExpandArray = ctx.read(at)?;
+            control::expand_array(ctx, &arg)?;
+        }
+        abi::EVTCHNOP_SET_PRIORITY => {
+            let arg: EvtchnSetPriority = ctx.read(at)?;
+            control::set_priority(ctx, &arg)?;
+        }
         _ => return Err(Errno::ENOSYS.into()),
     }
     Ok(0)
@@ -92,7 +120,7 @@ fn others<P: Platform>(ctx: &mut Ctx<'_, P>, cmd: u32, at: u64) -> HypercallResu
 #[inline(always)]
 fn send<P: Platform>(ctx: &Ctx<'_, P>, port: Port) -> Result<(), Errno> {
     let (sys, local) = (ctx.sys, ctx.domain);
-    let channel = local.events.get(port).ok_or(Errno::EINVAL)?;
+    let channel = local.events.get(&sys.platform, port).ok_or(Errno::EINVAL)?;
     let (domain, notify, port) = match channel.state {
         State::Ipi => (local, channel.notify, port),
         State::Interdomain { remote, port: far } => match far_end(ctx, port, remote, far) {
@@ -104,7 +132,7 @@ fn send<P: Platform>(ctx: &Ctx<'_, P>, port: Port) -> Result<(), Errno> {
             return Err(Errno::EINVAL);
         }
     };
-    two_level::set_pending(sys, domain, notify, port);
+    delivery::set_pending(sys, domain, notify, port);
     Ok(())
 }
 
@@ -120,18 +148,18 @@ fn far_end<'a, P: Platform>(
     let local = ctx.domain;
     // A loop-back channel needs no look-up.
     let remote = if remote == local.id { local } else { ctx.sys.domain(remote)? };
-    let end = remote.events.get(far)?;
     let ours = State::Interdomain { remote: local.id, port };
-    (end.state == ours).then_some((remote, end.notify))
+    let notify = remote.events.notify_if(&ctx.sys.platform, far, ours)?;
+    Some((remote, notify))
 }
 
 /// `EVTCHNOP_unmask`: clears the mask of a port, and delivers what waited behind it.
 ///
 /// `EINVAL` for a port that does not exist.
 fn unmask<P: Platform>(ctx: &Ctx<'_, P>, port: Port) -> Result<(), Errno> {
-    let channel = ctx.domain.events.get(port).ok_or(Errno::EINVAL)?;
+    let channel = ctx.domain.events.get(&ctx.sys.platform, port).ok_or(Errno::EINVAL)?;
     if channel.is_usable() {
-        two_level::unmask(ctx.sys, ctx.domain, channel.notify, port);
+        delivery::unmask(ctx.sys, ctx.domain, channel.notify, port);
     }
     Ok(())
 }
@@ -142,7 +170,8 @@ fn unmask<P: Platform>(ctx: &Ctx<'_, P>, port: Port) -> Result<(), Errno> {
 /// `EPERM` for another domain's port without privilege.
 fn status<P: Platform>(ctx: &Ctx<'_, P>, arg: &EvtchnStatus) -> Result<EvtchnStatus, Errno> {
     let domain = bind::named(ctx, arg.dom)?;
-    let Channel { state, notify } = domain.events.get(arg.port).ok_or(Errno::EINVAL)?;
+    let Channel { state, notify } =
+        domain.events.get(&ctx.sys.platform, arg.port).ok_or(Errno::EINVAL)?;
     bind::permit(ctx, domain)?;
     let mut out = EvtchnStatus { vcpu: notify, ..*arg };
     match state {

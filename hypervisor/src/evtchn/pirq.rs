@@ -10,12 +10,14 @@
 
 use pv_abi::errno::Errno;
 use pv_abi::event_channel::{BIND_PIRQ_WILL_SHARE, EvtchnBindPirq};
-use pv_abi::types::Port;
+use pv_abi::types::{Port, VcpuId};
 
+use super::delivery;
 use super::port::{Channel, State};
-use super::table::Changes;
-use super::two_level;
+use super::table::{self, Changes};
+
 use crate::domain::Domain;
+use crate::error::Stop;
 use crate::guest::Ctx;
 use crate::irq;
 use crate::platform::Platform;
@@ -26,24 +28,25 @@ use crate::system::System;
 /// `EINVAL` for a number that no domain can have, `EPERM` for one that the domain was not
 /// given; `EEXIST` if it is bound already, `ENOSPC` or `ENOMEM` without a port; else what
 /// the line says ([`irq::bound`]).
-pub fn bind_pirq<P: Platform>(ctx: &Ctx<'_, P>, arg: &EvtchnBindPirq) -> Result<Port, Errno> {
+pub fn bind_pirq<P: Platform>(ctx: &Ctx<'_, P>, arg: &EvtchnBindPirq) -> Result<Port, Stop> {
     let (sys, domain, pirq) = (ctx.sys, ctx.domain, arg.pirq);
     irq::may_bind(sys, domain, pirq)?;
     let events = &domain.events;
     let mut changes = events.changes();
     if events.pirq_port(pirq).is_some() {
-        return Err(Errno::EEXIST);
+        return Err(Errno::EEXIST.into());
     }
-    let port = events.find_free(&mut changes, &sys.memory, &sys.platform, domain.width)?;
+    let port = table::find_free(sys, domain, &mut changes)?;
     // From here on the interrupt may come.
     events.set_pirq_port(&mut changes, pirq, Some(port));
-    events.set(&mut changes, port, Channel::new(State::Pirq { pirq }));
+    events.set(&mut changes, &sys.platform, port, Channel::new(State::Pirq { pirq }));
     let bound = irq::bound(sys, domain, pirq, arg.flags & BIND_PIRQ_WILL_SHARE != 0);
-    if bound.is_err() {
+    if let Err(errno) = bound {
         events.set_pirq_port(&mut changes, pirq, None);
-        events.set(&mut changes, port, Channel::new(State::Free));
+        events.set(&mut changes, &sys.platform, port, Channel::new(State::Free));
+        return Err(errno.into());
     }
-    bound.map(|()| port)
+    Ok(port)
 }
 
 /// The port that `pirq` rings is being closed.
@@ -60,23 +63,23 @@ pub(super) fn unbind<P: Platform>(
 /// The domain's interrupt `pirq` has come. Returns whether a port was rung: nobody will
 /// end the interrupt otherwise.
 pub fn raise<P: Platform>(sys: &System<P>, domain: &Domain, pirq: u32) -> bool {
-    let Some((port, channel)) = bound(domain, pirq) else { return false };
-    two_level::set_pending(sys, domain, channel.notify, port);
+    let Some((port, notify)) = rung(sys, domain, pirq) else { return false };
+    delivery::set_pending(sys, domain, notify, port);
     true
 }
 
 /// Unmasks the port that `pirq` rings: what `PHYSDEVOP_eoi` does first for a guest that has
 /// registered an EOI map of version 1.
 pub fn unmask<P: Platform>(sys: &System<P>, domain: &Domain, pirq: u32) {
-    if let Some((port, channel)) = bound(domain, pirq) {
-        two_level::unmask(sys, domain, channel.notify, port);
+    if let Some((port, notify)) = rung(sys, domain, pirq) {
+        delivery::unmask(sys, domain, notify, port);
     }
 }
 
-/// The port that `pirq` rings.
-fn bound(domain: &Domain, pirq: u32) -> Option<(Port, Channel)> {
+/// The port that `pirq` rings, and the vCPU that it tells.
+fn rung<P: Platform>(sys: &System<P>, domain: &Domain, pirq: u32) -> Option<(Port, VcpuId)> {
     let port = domain.events.pirq_port(pirq)?;
     // It may have been closed, and bound to something else, since we looked.
-    let channel = domain.events.get(port)?;
-    (channel.state == State::Pirq { pirq }).then_some((port, channel))
+    let notify = domain.events.notify_if(&sys.platform, port, State::Pirq { pirq })?;
+    Some((port, notify))
 }

@@ -1,5 +1,12 @@
-//! What a port is bound to, and that in one word.
+//! What a port is bound to and how its events are delivered, in one word.
+//!
+//! Binding changes the one part, under the domain's lock; delivery changes the other, under
+//! its queues' lock ([`super::fifo`]). Both do it by compare-and-swap, so neither undoes
+//! what the other did.
 
+use pv_abi::event_channel::{
+    EVTCHN_FIFO_MAX_QUEUES, EVTCHN_FIFO_NR_CHANNELS, EVTCHN_FIFO_PRIORITY_DEFAULT,
+};
 use pv_abi::types::{DomId, Port, VcpuId};
 
 use crate::domain::MAX_VCPUS;
@@ -46,12 +53,45 @@ pub struct Channel {
     pub notify: VcpuId,
 }
 
+/// A queue of the FIFO ABI: one of a vCPU's sixteen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Queue {
+    /// The vCPU that drains it.
+    pub vcpu: VcpuId,
+    /// 0, the first to be drained, to 15.
+    pub priority: u8,
+}
+
+/// How the FIFO ABI delivers a port's events.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Delivery {
+    /// The priority of the next event.
+    pub priority: u8,
+    /// The queue that its last event was put into; it may still be there.
+    pub last: Queue,
+    /// An event came before the page of its word did.
+    pub waiting: bool,
+}
+
 /// A word of zeros: the port does not exist (yet).
 pub(super) const ABSENT: u64 = 0;
 
-/// Bits of a vCPU number.
+// The word: kind in bits 0-3, vCPU 4-8, delivery 9-22, domain 23-38, port or number 39-63.
+const KIND_MASK: u64 = 0xf;
+const VCPU_SHIFT: u32 = 4;
+const PRIORITY_SHIFT: u32 = 9;
+const LAST_VCPU_SHIFT: u32 = 13;
+const LAST_PRIORITY_SHIFT: u32 = 18;
+const WAITING: u64 = 1 << 22;
+const DELIVERY_MASK: u64 = 0x3fff << PRIORITY_SHIFT;
+const DOMAIN_SHIFT: u32 = 23;
+const NUMBER_SHIFT: u32 = 39;
+
+/// Bits of a vCPU number, and of a priority.
 const VCPU_MASK: u64 = MAX_VCPUS as u64 - 1;
-const _: () = assert!(MAX_VCPUS.is_power_of_two() && VCPU_MASK <= 0xff);
+const PRIORITY_MASK: u64 = EVTCHN_FIFO_MAX_QUEUES as u64 - 1;
+const _: () = assert!(MAX_VCPUS.is_power_of_two() && VCPU_MASK <= 0x1f && PRIORITY_MASK == 0xf);
+const _: () = assert!(EVTCHN_FIFO_NR_CHANNELS < 1 << (64 - NUMBER_SHIFT));
 
 const FREE: u64 = 1;
 const RESERVED: u64 = 2;
@@ -73,9 +113,9 @@ impl Channel {
         !matches!(self.state, State::Free | State::Reserved)
     }
 
-    /// The word: kind in bits 0-7, vCPU in 8-15, domain in 16-31, port or number in 32-63.
+    /// The word, without the bits of [`Delivery`].
     #[inline(always)]
-    pub(super) const fn to_word(self) -> u64 {
+    const fn to_word(self) -> u64 {
         let (kind, domain, number) = match self.state {
             State::Free => (FREE, 0, 0),
             State::Reserved => (RESERVED, 0, 0),
@@ -85,17 +125,17 @@ impl Channel {
             State::Pirq { pirq } => (PIRQ, 0, pirq),
             State::Ipi => (IPI, 0, 0),
         };
-        kind | (self.notify.raw() as u64 & VCPU_MASK) << 8
-            | (domain as u64) << 16
-            | (number as u64) << 32
+        kind | (self.notify.raw() as u64 & VCPU_MASK) << VCPU_SHIFT
+            | (domain as u64) << DOMAIN_SHIFT
+            | (number as u64) << NUMBER_SHIFT
     }
 
-    /// What [`Channel::to_word`] made; `None` for a port that does not exist.
+    /// What `word` says; `None` for a port that does not exist.
     #[inline(always)]
     pub(super) const fn from_word(word: u64) -> Option<Channel> {
-        let domain = DomId::new((word >> 16) as u16);
-        let number = (word >> 32) as u32;
-        let state = match word & 0xff {
+        let domain = DomId::new((word >> DOMAIN_SHIFT) as u16);
+        let number = (word >> NUMBER_SHIFT) as u32;
+        let state = match word & KIND_MASK {
             FREE => State::Free,
             RESERVED => State::Reserved,
             UNBOUND => State::Unbound { remote: domain },
@@ -105,7 +145,60 @@ impl Channel {
             IPI => State::Ipi,
             _ => return None,
         };
-        Some(Channel { state, notify: VcpuId::new((word >> 8 & VCPU_MASK) as u32) })
+        Some(Channel { state, notify: VcpuId::new((word >> VCPU_SHIFT & VCPU_MASK) as u32) })
+    }
+
+    /// The vCPU to tell of a port whose word is `word`, if it is bound to exactly `state`.
+    ///
+    /// One comparison: for whoever knows what a port has to be.
+    #[inline(always)]
+    pub(super) const fn notify_if(word: u64, state: State) -> Option<VcpuId> {
+        let expected = Channel::new(state).to_word();
+        if word & !(VCPU_MASK << VCPU_SHIFT | DELIVERY_MASK) != expected {
+            return None;
+        }
+        Some(VcpuId::new((word >> VCPU_SHIFT & VCPU_MASK) as u32))
+    }
+
+    /// The word of a port that comes into existence.
+    pub(super) const fn first_word(self) -> u64 {
+        let last = Queue { vcpu: VcpuId::new(0), priority: DEFAULT_PRIORITY };
+        let delivery = Delivery { priority: DEFAULT_PRIORITY, last, waiting: false };
+        delivery.in_word(self.to_word())
+    }
+
+    /// The word of a port whose word was `old`. One that becomes free loses its priority and
+    /// what waits for it, but not the queue that it may still be in.
+    pub(super) const fn in_word(self, old: u64) -> u64 {
+        let mut delivery = Delivery::from_word(old);
+        if matches!(self.state, State::Free) {
+            delivery.priority = DEFAULT_PRIORITY;
+            delivery.waiting = false;
+        }
+        delivery.in_word(self.to_word())
+    }
+}
+
+const DEFAULT_PRIORITY: u8 = EVTCHN_FIFO_PRIORITY_DEFAULT as u8;
+
+impl Delivery {
+    /// What `word` says.
+    pub(super) const fn from_word(word: u64) -> Delivery {
+        let last = Queue {
+            vcpu: VcpuId::new((word >> LAST_VCPU_SHIFT & VCPU_MASK) as u32),
+            priority: (word >> LAST_PRIORITY_SHIFT & PRIORITY_MASK) as u8,
+        };
+        let priority = (word >> PRIORITY_SHIFT & PRIORITY_MASK) as u8;
+        Delivery { priority, last, waiting: word & WAITING != 0 }
+    }
+
+    /// `word` with these bits.
+    pub(super) const fn in_word(self, word: u64) -> u64 {
+        let bits = (self.priority as u64 & PRIORITY_MASK) << PRIORITY_SHIFT
+            | (self.last.vcpu.raw() as u64 & VCPU_MASK) << LAST_VCPU_SHIFT
+            | (self.last.priority as u64 & PRIORITY_MASK) << LAST_PRIORITY_SHIFT
+            | if self.waiting { WAITING } else { 0 };
+        word & !DELIVERY_MASK | bits
     }
 }
 
@@ -130,20 +223,35 @@ mod tests {
 
     #[test]
     fn words_keep_everything() {
-        let far = DomId::new(0x7fef);
+        let far = DomId::new(0xffff);
+        let last = Queue { vcpu: VcpuId::new(31), priority: 15 };
+        let delivery = Delivery { priority: 3, last, waiting: true };
         for state in [
             State::Free,
             State::Reserved,
             State::Unbound { remote: far },
-            State::Interdomain { remote: far, port: Port::new(u32::MAX) },
+            State::Interdomain { remote: far, port: Port::new(EVTCHN_FIFO_NR_CHANNELS - 1) },
             State::Virq { virq: 23 },
             State::Pirq { pirq: 255 },
             State::Ipi,
         ] {
             for vcpu in [0, 1, 31] {
                 let channel = Channel { state, notify: VcpuId::new(vcpu) };
-                assert_ne!(channel.to_word(), ABSENT);
-                assert_eq!(Channel::from_word(channel.to_word()), Some(channel));
+                let word = delivery.in_word(channel.first_word());
+                assert_ne!(word, ABSENT);
+                assert_eq!(Channel::from_word(word), Some(channel));
+                assert_eq!(Channel::notify_if(word, state), Some(VcpuId::new(vcpu)));
+                assert_eq!(
+                    Channel::notify_if(word, State::Unbound { remote: DomId::new(1) }),
+                    None
+                );
+                assert_eq!(Delivery::from_word(word), delivery);
+                let word = channel.in_word(word);
+                assert_eq!(Channel::from_word(word), Some(channel));
+                let left = Delivery::from_word(word);
+                let forgets = state == State::Free;
+                let expected = Delivery { priority: 7, last, waiting: false };
+                assert_eq!(left, if forgets { expected } else { delivery });
             }
         }
         assert_eq!(Channel::from_word(ABSENT), None);

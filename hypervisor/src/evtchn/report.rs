@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Write};
 
-use super::two_level;
+use super::delivery;
 use crate::platform::Platform;
 use crate::system::System;
 
@@ -11,14 +11,15 @@ pub fn ports<P: Platform>(sys: &System<P>, out: &mut dyn Write) -> fmt::Result {
     for domain in sys.domains.iter() {
         writeln!(
             out,
-            "{}: event channels, {} frames of table, pollers {:#x}",
+            "{}: event channels by {:?}, {} frames of table, pollers {:#x}",
             domain.id,
+            domain.events.abi(),
             domain.events.frames(),
             domain.events.pollers()
         )?;
-        for (port, channel) in domain.events.in_use() {
-            let pending = two_level::is_pending(sys, domain, port);
-            let masked = two_level::is_masked(sys, domain, port);
+        for (port, channel) in domain.events.in_use(&sys.platform) {
+            let pending = delivery::is_pending(sys, domain, port);
+            let masked = delivery::is_masked(sys, domain, port);
             writeln!(
                 out,
                 "  {port} {channel}{}{}",

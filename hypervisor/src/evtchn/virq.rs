@@ -1,10 +1,17 @@
 //! Virtual interrupts: what the hypervisor itself has to say.
+//!
+//! Some are a vCPU's own (the timer's). The others are *global*: a domain binds them once,
+//! and what they tell of (a console that has input, a domain that has ended) is told one
+//! domain, the [`Handlers`] say which; others that bound it hear nothing.
 
-use pv_abi::types::VcpuId;
+use core::sync::atomic::{AtomicU16, Ordering};
+
+use pv_abi::errno::Errno;
+use pv_abi::types::{DomId, VcpuId};
 use pv_abi::virq as abi;
 
+use super::delivery;
 use super::port::State;
-use super::two_level;
 use crate::domain::Domain;
 use crate::platform::Platform;
 use crate::system::System;
@@ -20,10 +27,57 @@ pub const fn is_global(virq: u32) -> bool {
 pub fn raise<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: VcpuId, virq: u32) {
     let vcpu = if is_global(virq) { VcpuId::new(0) } else { vcpu };
     let Some(port) = domain.events.virq_port(vcpu, virq) else { return };
-    let Some(channel) = domain.events.get(port) else { return };
-    // It may have been closed, and bound to something else, since we looked.
-    if matches!(channel.state, State::Virq { virq: bound } if u32::from(bound) == virq) {
-        two_level::set_pending(sys, domain, channel.notify, port);
+    // It may have been closed, and bound to something else, since we looked. Numbers of
+    // virtual interrupts are below 24.
+    let state = State::Virq { virq: virq as u8 };
+    if let Some(notify) = domain.events.notify_if(&sys.platform, port, state) {
+        delivery::set_pending(sys, domain, notify, port);
+    }
+}
+
+/// Raises the global `virq` of the domain that handles it.
+pub fn raise_global<P: Platform>(sys: &System<P>, virq: u32) {
+    if let Some(domain) = sys.domain(sys.virq_handlers.of(virq)) {
+        raise(sys, domain, VcpuId::new(0), virq);
+    }
+}
+
+/// Which domain handles each global virtual interrupt: domain 0, unless it has passed it on.
+pub struct Handlers([AtomicU16; abi::NR_VIRQS as usize]);
+
+impl Handlers {
+    /// Domain 0 handles them all.
+    pub const fn new() -> Handlers {
+        Handlers([const { AtomicU16::new(0) }; abi::NR_VIRQS as usize])
+    }
+
+    /// The domain that handles `virq`.
+    pub fn of(&self, virq: u32) -> DomId {
+        let handler = self.0.get(virq as usize).map_or(0, |h| h.load(Ordering::Relaxed));
+        DomId::new(handler)
+    }
+
+    /// Has `domain` handle `virq` (`XEN_DOMCTL_set_virq_handler`).
+    ///
+    /// `EINVAL`: no such virtual interrupt, or not a global one.
+    pub fn set(&self, virq: u32, domain: DomId) -> Result<(), Errno> {
+        let handler = self.0.get(virq as usize).filter(|_| is_global(virq));
+        handler.ok_or(Errno::EINVAL)?.store(domain.raw(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// `domain` is gone: what it handled is domain 0's again.
+    pub(super) fn forget(&self, domain: DomId) {
+        for handler in &self.0 {
+            let (id, ordering) = (domain.raw(), Ordering::Relaxed);
+            let _ = handler.compare_exchange(id, 0, ordering, ordering);
+        }
+    }
+}
+
+impl Default for Handlers {
+    fn default() -> Self {
+        Handlers::new()
     }
 }
 

@@ -197,6 +197,9 @@ impl<P: Platform> System<P> {
     /// References held by a domain and its vCPUs outside of page tables.
     fn find_holders(&self, domain: &Domain, found: &mut [Found]) -> Result<(), Violation> {
         note(found, domain.shared_info, Some(Type::Writable), domain.shared_info)?;
+        for mfn in domain.events.frames_held() {
+            note(found, mfn, Some(Type::Writable), mfn)?;
+        }
         for vcpu in domain.vcpus() {
             if vcpu.info_registered.load(Ordering::Acquire) {
                 let mfn = Mfn::new(vcpu.info_address() >> 12);

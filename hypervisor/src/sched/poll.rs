@@ -10,7 +10,7 @@ use super::run::POLL_ANY;
 use super::{NEVER, wake};
 use crate::domain::Domain;
 use crate::domain::vcpu::Vcpu;
-use crate::evtchn::two_level;
+use crate::evtchn::delivery;
 use crate::guest::Ctx;
 use crate::platform::Platform;
 use crate::system::System;
@@ -87,7 +87,7 @@ fn announce<P: Platform>(ctx: &Ctx<'_, P>, poll: &Poll) {
     ctx.vcpu.run.poll_port.store(POLL_ANY, Ordering::Relaxed);
     let timeout_ns = if poll.timeout_ns == 0 { NEVER } else { poll.timeout_ns };
     ctx.vcpu.time.set_poll(timeout_ns);
-    ctx.domain.events.pollers.fetch_or(bit(ctx.vcpu), Ordering::SeqCst);
+    ctx.domain.events.add_poller(bit(ctx.vcpu));
 }
 
 /// Whether there is a reason not to sleep.
@@ -98,11 +98,11 @@ fn look<P: Platform>(ctx: &Ctx<'_, P>, poll: &Poll) -> Result<bool, Errno> {
     }
     for index in 0..u64::from(poll.count) {
         let port: Port = ctx.read(poll.ports + index * 4)?;
-        let usable = ctx.domain.events.get(port).is_some_and(|channel| channel.is_usable());
+        let usable = ctx.domain.events.get(access, port).is_some_and(|channel| channel.is_usable());
         if !usable {
             return Err(Errno::EINVAL);
         }
-        if two_level::is_pending(ctx.sys, ctx.domain, port) {
+        if delivery::is_pending(ctx.sys, ctx.domain, port) {
             return Ok(true);
         }
         if poll.count == 1 {
@@ -116,7 +116,7 @@ fn look<P: Platform>(ctx: &Ctx<'_, P>, poll: &Poll) -> Result<bool, Errno> {
 /// Wakes whoever may be polling `port` of `domain`.
 #[cold]
 pub fn wake_pollers<P: Platform>(sys: &System<P>, domain: &Domain, port: Port) {
-    let pollers = domain.events.pollers.load(Ordering::SeqCst);
+    let pollers = domain.events.pollers();
     for vcpu in domain.vcpus().filter(|vcpu| pollers & bit(vcpu) != 0) {
         let polled = vcpu.run.poll_port.load(Ordering::SeqCst);
         if polled == POLL_ANY || polled == port.raw() {
@@ -129,7 +129,7 @@ pub fn wake_pollers<P: Platform>(sys: &System<P>, domain: &Domain, port: Port) {
 pub(super) fn ended(domain: &Domain, vcpu: &Vcpu) {
     vcpu.run.poll_port.store(0, Ordering::Relaxed);
     vcpu.time.set_poll(NEVER);
-    domain.events.pollers.fetch_and(!bit(vcpu), Ordering::SeqCst);
+    domain.events.remove_poller(bit(vcpu));
 }
 
 /// A vCPU's bit among the pollers.
