@@ -1,7 +1,7 @@
 //! Which tests are about a command: found in their sources by the name of its constant.
 //!
 //! A test is about a command if it names the constant, or calls what names it: a function of
-//! its own file, a method of the simulated guest, or a wrapper of the guest kernel's. Sources
+//! its own file or of `channels`, a method of the simulated guest, or a wrapper of the guest kernel's. Sources
 //! are read as words; that is coarse, but nobody has to keep a list.
 
 use std::collections::BTreeSet;
@@ -15,6 +15,8 @@ const NO_TEST: &str = "bench";
 pub struct Sources {
     /// The simulated guest's methods.
     methods: Vec<Item>,
+    /// The functions of `channels`.
+    channels: Vec<Item>,
     /// Functions of the guest kernel and of what micro-guests share: `module::name`.
     wrappers: Vec<Item>,
     host: Vec<TestFile>,
@@ -67,6 +69,7 @@ impl Sources {
             items(&file(path)).into_iter().map(qualified).collect::<Vec<_>>()
         };
         Sources {
+            channels: items(&file(&root.join("src/channels.rs"))),
             methods: methods.iter().flat_map(|path| items(&file(path))).collect(),
             wrappers: wrappers.iter().flat_map(wrapper).collect(),
             host: test_files("tests"),
@@ -83,8 +86,11 @@ impl Sources {
         let methods = reaching(&self.methods, itself.clone(), |name| vec![format!(".{name}")]);
         let wrappers = reaching(&self.wrappers, itself.clone(), |name| vec![name.to_owned()]);
         let mut found = Vec::new();
+        let channels = reaching(&self.channels, methods.clone(), |name| vec![name.to_owned()]);
         for file in &self.host {
-            let reached = reaching(&file.items, methods.clone(), |name| vec![name.to_owned()]);
+            let imported = file.imports.contains("channels");
+            let wanted = if imported { channels.clone() } else { methods.clone() };
+            let reached = reaching(&file.items, wanted, |name| vec![name.to_owned()]);
             for test in file.items.iter().filter(|item| item.is_test && item.names(&reached)) {
                 found.push((!test.names(&itself), format!("{}::{}", file.name, test.name)));
             }

@@ -3,10 +3,12 @@
 //! A domain 0 of its own makes each call, since some end it.
 
 use pv_abi::callback::CALLBACKOP_REGISTER;
+use pv_abi::hypercall::EVENT_CHANNEL_OP;
 use pv_abi::types::DOMID_SELF;
 use pv_abi::vm_assist::VMASST_CMD_ENABLE;
 
 use super::family::{Family, How};
+use crate::fifo::Fifo;
 use crate::guest::Guest;
 
 /// The answer to a hypercall without commands: a value, or a negative errno.
@@ -17,6 +19,10 @@ pub fn whole(hypercall: u32) -> i64 {
 /// The answer to `command` of a family.
 pub fn command(family: &Family, command: u32) -> i64 {
     let mut guest = Guest::pv32();
+    if family.hypercall == EVENT_CHANNEL_OP {
+        // The ABI that has all commands.
+        Fifo::new(&mut guest);
+    }
     let at = guest.page().va;
     let cmd = u64::from(command);
     let myself = u64::from(DOMID_SELF);
