@@ -24,7 +24,7 @@ fn domains<P: Platform>(sys: &System<P>, out: &mut dyn Write) -> fmt::Result {
     for domain in sys.domains.iter() {
         let pages = domain.pages.load(Ordering::Relaxed);
         let max = domain.max_pages.load(Ordering::Relaxed);
-        write!(out, "{}: {:?}, {pages} of {max} pages", domain.id, domain.width)?;
+        write!(out, "{}: {:?}, {pages} of {max} pages", domain.id, domain.width())?;
         match domain.shutdown_reason() {
             Some(reason) => writeln!(out, ", shut down ({reason})")?,
             None => writeln!(out)?,

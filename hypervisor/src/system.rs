@@ -3,7 +3,8 @@
 //! What changes in it sits behind locks of its own; there is no lock over all of
 //! it. Order in which locks are taken, outermost first:
 //!
-//! 1. `Vcpu::state` (held by the CPU that runs the vCPU)
+//! 1. `Vcpu::state` (held by the CPU that runs the vCPU); `System::control` and another vCPU's
+//!    state are only ever tried below it, never waited for
 //! 2. `Domain::paging`
 //! 3. `Domain::events`; of two domains', the lower number's first
 //! 4. `Events::fifo` of a domain
@@ -15,11 +16,12 @@
 //! 1 and 2: who spins on those answers while it spins ([`System::spin_on`]). Under any other lock
 //! the other might be spinning on that very lock with interrupts closed.
 
-use core::sync::atomic::{AtomicU32, Ordering};
-
 use pv_abi::types::DomId;
-use spin::Once;
+use spin::{Mutex, Once};
 
+use crate::domain::destroy::Control;
+use crate::domain::grace::Grace;
+use crate::domain::windows::Windows;
 use crate::domain::{Domain, Domains};
 use crate::evtchn::virq::Handlers;
 use crate::machine::indexed_ports::IndexedPorts;
@@ -53,8 +55,12 @@ pub struct System<P: Platform> {
     pub command_line: Once<CommandLine>,
     /// The firmware's memory map, once it is known.
     pub memory_map: Once<MemoryMap>,
-    /// Descriptor-table windows given to vCPUs so far.
-    windows: AtomicU32,
+    /// Which descriptor-table windows vCPUs have.
+    pub windows: Windows,
+    /// When nobody can have a reference any more.
+    pub grace: Grace,
+    /// One request of domain control at a time.
+    pub control: Mutex<Control>,
 }
 
 impl<P: Platform> System<P> {
@@ -71,16 +77,13 @@ impl<P: Platform> System<P> {
             virq_handlers: Handlers::new(),
             command_line: Once::new(),
             memory_map: Once::new(),
-            windows: AtomicU32::new(0),
+            windows: Windows::new(),
+            grace: Grace::new(),
+            control: Mutex::new(Control::new()),
         }
     }
 
-    /// A window that no vCPU has.
-    pub(crate) fn next_window(&self) -> u32 {
-        self.windows.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// The domain `id`.
+    /// The domain `id`. The reference is good until this CPU goes back to a guest or idles.
     pub fn domain(&self, id: DomId) -> Option<&Domain> {
         self.domains.get(id)
     }

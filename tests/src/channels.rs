@@ -19,7 +19,7 @@ pub fn both() -> impl Iterator<Item = Guest> {
 
 /// The ports that a guest can have with the two-level ABI.
 pub fn limit(guest: &Guest) -> u32 {
-    match guest.domain().width {
+    match guest.domain().width() {
         Width::Pv32 => 1024,
         Width::Pv64 => 4096,
     }

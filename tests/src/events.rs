@@ -44,7 +44,7 @@ impl Guest {
     }
 
     fn mask_array(&self) -> usize {
-        match self.domain().width {
+        match self.domain().width() {
             Width::Pv32 => PENDING + 1024 / 8,
             Width::Pv64 => PENDING + 4096 / 8,
         }
@@ -90,7 +90,7 @@ impl Guest {
     pub fn selector(&self, vcpu: u32) -> u64 {
         let words = self.info_words(vcpu);
         let word = |n: usize| u64::from(words[n].load(Ordering::SeqCst));
-        match self.domain().width {
+        match self.domain().width() {
             Width::Pv32 => word(1),
             Width::Pv64 => word(2) | word(3) << 32,
         }

@@ -79,7 +79,7 @@ fn send(guest: &mut Guest, port: u32) {
 
 /// `SCHEDOP_poll` on an array of ports at `at`.
 fn poll_at(guest: &mut Guest, at: u64, nr_ports: u32, timeout_ns: u64) -> i64 {
-    let arg = match guest.domain().width {
+    let arg = match guest.domain().width() {
         Width::Pv32 => {
             let timeout = U64A4::new(timeout_ns);
             guest.arg(&x86_32::SchedPoll { ports: at as u32, nr_ports, _pad: [], timeout })
@@ -272,7 +272,7 @@ fn poll_refuses_what_makes_no_sense() {
         assert_eq!(poll_at(&mut guest, NOWHERE, 1, 0), EFAULT);
         assert_eq!(poll_at(&mut guest, NOWHERE, 129, 0), EINVAL, "counted first");
         // The last ports would lie past the guest's memory.
-        let end = match guest.domain().width {
+        let end = match guest.domain().width() {
             Width::Pv32 => 0xffff_fff0,
             Width::Pv64 => 0x0000_7fff_ffff_fff0,
         };

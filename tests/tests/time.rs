@@ -47,14 +47,14 @@ fn bind_timer(guest: &mut Guest, vcpu: u32) -> u32 {
 }
 
 fn set_timer_op(guest: &mut Guest, deadline_ns: u64) -> i64 {
-    match guest.domain().width {
+    match guest.domain().width() {
         Width::Pv32 => guest.call(SET_TIMER_OP, &[deadline_ns & 0xffff_ffff, deadline_ns >> 32]),
         Width::Pv64 => guest.call(SET_TIMER_OP, &[deadline_ns]),
     }
 }
 
 fn set_single_shot(guest: &mut Guest, vcpu: u32, timeout_ns: u64, flags: u32) -> i64 {
-    match guest.domain().width {
+    match guest.domain().width() {
         Width::Pv32 => {
             let timeout_abs_ns = U64A4::new(timeout_ns);
             let arg = x86_32::VcpuSetSingleshotTimer { timeout_abs_ns, flags, _pad: [] };
@@ -211,7 +211,7 @@ fn single_shot_timers_are_set_by_their_own_vcpus() {
         let call = |vcpu: u64| [VCPUOP_SET_SINGLESHOT_TIMER.into(), vcpu, NOWHERE];
         assert_eq!(guest.call(VCPU_OP, &call(0)), EFAULT);
         // Xen's handler for 32-bit guests reads the argument first.
-        let first = match guest.domain().width {
+        let first = match guest.domain().width() {
             Width::Pv32 => EFAULT,
             Width::Pv64 => EINVAL,
         };

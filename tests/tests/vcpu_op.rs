@@ -99,7 +99,7 @@ fn vcpu_info_moves_with_all_that_is_in_it() {
         assert!(guest.upcalls_masked(), "the mask went along");
         assert_eq!(guest.info_words(0)[6].load(Ordering::SeqCst), 0x1234_5678);
         // Everything looks pending, once.
-        let all = if guest.domain().width == Width::Pv32 { u32::MAX.into() } else { u64::MAX };
+        let all = if guest.domain().width() == Width::Pv32 { u32::MAX.into() } else { u64::MAX };
         assert!(guest.upcall_pending(0));
         assert_eq!(guest.selector(0), all);
         guest.forget_events(0);
@@ -119,7 +119,7 @@ fn vcpu_info_moves_with_all_that_is_in_it() {
 fn vcpu_info_lies_within_a_frame_and_aligned() {
     for mut guest in both() {
         let Page { mfn, .. } = guest.page();
-        let align = if guest.domain().width == Width::Pv32 { 4 } else { 8 };
+        let align = if guest.domain().width() == Width::Pv32 { 4 } else { 8 };
         for offset in [4096 - 63, 4096, 1 << 31, u32::MAX, 1, 2, 3, align / 2, align + 1] {
             assert_eq!(register_info(&mut guest, 0, mfn.raw(), offset), ENXIO, "{offset}");
         }
@@ -134,7 +134,7 @@ fn vcpu_info_lies_within_a_frame_and_aligned() {
         assert_eq!(register_info(&mut guest, 0, table, 0), EINVAL);
         guest.sys.memory.release(frame, 0);
         check::invariants(&guest.sys);
-        assert!(!guest.vcpu().info_registered.load(Ordering::SeqCst));
+        assert!(guest.vcpu().registered_info().is_none());
         assert_eq!(register_info(&mut guest, 0, mfn.raw(), 4096 - 64), 0, "the last place");
     }
 }
@@ -170,7 +170,7 @@ fn the_frame_of_vcpu_info_becomes_no_page_table() {
 
 /// A record, as a guest of either width reads it: state, since, times.
 fn runstate(guest: &Guest, at: u64) -> (i32, u64, [u64; 4]) {
-    match guest.domain().width {
+    match guest.domain().width() {
         Width::Pv32 => {
             let r: x86_32::VcpuRunstateInfo = guest.read(at);
             (r.state, r.state_entry_time.get(), r.time.map(|t| t.get()))
@@ -209,7 +209,7 @@ fn time_is_accounted_for() {
 }
 
 fn register_area(guest: &mut Guest, cmd: u32, vcpu: u32, at: u64) -> i64 {
-    match guest.domain().width {
+    match guest.domain().width() {
         // Four bytes are the argument; what follows is not read.
         Width::Pv32 => guest.vcpu_op(cmd, vcpu, &[at as u32, 0xffff_ffff]),
         Width::Pv64 => guest.vcpu_op(cmd, vcpu, &at),
@@ -254,7 +254,7 @@ fn an_area_that_is_not_mapped_is_the_guests_own_affair() {
             assert_eq!(register_area(&mut guest, cmd, 0, NOWHERE), 0);
             sleep(&mut guest, 10);
             // What cannot be the guest's is refused, and the old one stays.
-            let wild = match guest.domain().width {
+            let wild = match guest.domain().width() {
                 Width::Pv32 => 0xffff_ffe1,
                 Width::Pv64 => 0xffff_8000_0000_0000,
             };

@@ -15,7 +15,7 @@ use super::start::{self, Facts};
 use super::{BuildError, DOMAIN_0, Request, hypercall_page, tables, vcpus};
 use crate::domain::Domain;
 use crate::error::Stop;
-use crate::mm::frame::{Owner, Type, Word};
+use crate::mm::frame::Owner;
 use crate::mm::frame_box::FrameBox;
 use crate::mm::memory::INVALID_M2P;
 use crate::mm::types::PageTypes;
@@ -186,7 +186,10 @@ fn make_domain<'s, P: Platform>(
     if let Some(first) = domain.vcpus().next() {
         start::set_registers(&mut first.state.lock(), width, kernel, layout, root);
     }
-    sys.domains.add(domain).ok_or(BuildError::Exists)
+    sys.domains.add(domain).map_err(|domain| {
+        sys.discard_domain(domain);
+        BuildError::Exists
+    })
 }
 
 /// Takes the references that the domain starts with: its pinned root, loaded by vCPU 0, and
@@ -197,14 +200,10 @@ fn take_types<P: Platform>(
     shared_info: Mfn,
     root: Mfn,
 ) -> Result<(), BuildError> {
-    let kind = domain.width.root_type();
+    let kind = domain.width().root_type();
     repeat(sys, domain, |types| types.pin(root, kind))?;
     repeat(sys, domain, |types| types.get(root, kind))?;
-    repeat(sys, domain, |types| types.get(shared_info, Type::Writable))?;
-    let record = sys.memory.frame(shared_info).ok_or(BuildError::TablesRefused)?;
-    let not_its_own = |w: Word| w.with_allocated(false).sub_total();
-    record.update(not_its_own).map_err(|_| BuildError::TablesRefused)?;
-    Ok(())
+    sys.lend(domain, shared_info).map_err(|_| BuildError::TablesRefused)
 }
 
 /// Does a step until it is done: large address spaces take more than one request's budget.

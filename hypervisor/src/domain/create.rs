@@ -1,4 +1,4 @@
-//! Giving a domain its vCPUs.
+//! Making a domain, and giving it its vCPUs.
 
 use pv_abi::errno::Errno;
 use pv_abi::types::{Mfn, VcpuId};
@@ -23,7 +23,7 @@ impl<P: Platform> System<P> {
             return Err(Errno::EEXIST);
         }
         // A pv64 guest's own L4 is walked; it has no need of another.
-        let l4 = match domain.width {
+        let l4 = match domain.width() {
             Width::Pv32 => self.hypervisor_frame()?,
             Width::Pv64 => Mfn::new(0),
         };
@@ -33,12 +33,16 @@ impl<P: Platform> System<P> {
         if result.is_err() && l4.raw() != 0 {
             self.memory.release(l4, 0);
         }
-        domain.add_vcpu(result?);
+        let vcpu = result?;
+        if domain.pauses.any() {
+            vcpu.run.hold();
+        }
+        domain.add_vcpu(vcpu);
         domain.vcpu(id).ok_or(Errno::EINVAL)
     }
 
-    /// Takes apart a domain that never ran and is not in [`System::domains`]: gives back its
-    /// frames and its vCPUs'. Its memory is the caller's. Descriptor-table windows stay.
+    /// Takes apart a domain that is not in [`System::domains`]: gives back its own frames and its
+    /// vCPUs'. Its memory is the caller's.
     pub fn discard_domain(&self, mut domain: FrameBox<Domain>) {
         for slot in &mut domain.get_mut().vcpus {
             if let Some(mut vcpu) = core::mem::take(slot).try_into_inner() {
@@ -47,6 +51,7 @@ impl<P: Platform> System<P> {
                 if state.l4.raw() != 0 {
                     self.memory.release(state.l4, 0);
                 }
+                self.windows.give_back(vcpu.window);
                 vcpu.free(&self.memory);
             }
         }
@@ -62,14 +67,24 @@ impl<P: Platform> System<P> {
         l4: Mfn,
         fpu: Mfn,
     ) -> Result<FrameBox<Vcpu>, Errno> {
-        // The structures of both widths have `vcpu_info` at 64 bytes each from the start.
-        let info = (domain.shared_info.raw() << 12) + u64::from(id.raw()) * VCPU_INFO_SIZE;
-        let window = self.next_window();
+        let window = self.windows.take().ok_or(Errno::ENOMEM)?;
+        self.vcpu_at(domain, id, window, l4, fpu).inspect_err(|_| self.windows.give_back(window))
+    }
+
+    fn vcpu_at(
+        &self,
+        domain: &Domain,
+        id: VcpuId,
+        window: u32,
+        l4: Mfn,
+        fpu: Mfn,
+    ) -> Result<FrameBox<Vcpu>, Errno> {
         self.platform.create_window(window, &mut || {
             let mfn = self.hypervisor_frame().ok()?;
             self.platform.zero(mfn);
             Some(mfn)
         })?;
+        let info = info_address(domain, id);
         if l4.raw() != 0 {
             self.platform.init_vcpu_l4(l4);
         }
@@ -84,6 +99,12 @@ impl<P: Platform> System<P> {
     fn hypervisor_frame(&self) -> Result<Mfn, Errno> {
         self.memory.allocate(Owner::Hypervisor, 0)
     }
+}
+
+/// Machine address of a vCPU's `vcpu_info` in `shared_info`: 64 bytes each from the start, in
+/// both widths.
+pub(super) fn info_address(domain: &Domain, id: VcpuId) -> u64 {
+    (domain.shared_info.raw() << 12) + u64::from(id.raw()) * VCPU_INFO_SIZE
 }
 
 /// Bytes of a `vcpu_info` in `shared_info`, in both widths.

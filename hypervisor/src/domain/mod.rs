@@ -1,13 +1,31 @@
 //! Domains: guests with their memory, vCPUs and channels.
+//!
+//! | file | is |
+//! |---|---|
+//! | [`vcpu`] | a virtual CPU |
+//! | [`table`] | all domains by number |
+//! | [`mod@create`], [`destroy`] | their beginning and their end |
+//! | [`context`], [`assists`] | all of a vCPU's state at once; what a domain can opt into |
+//! | [`pause`] | keeping a domain from running for a while |
+//! | [`limits`] | what a domain may have at most |
+//! | [`grace`] | until nobody holds a reference any more |
+//! | [`permissions`], [`port_latches`] | I/O ports, memory and interrupts that it may use |
+//! | [`windows`] | who has which descriptor-table window |
 
 pub mod assists;
 pub mod context;
-mod create;
+pub mod create;
+pub mod destroy;
+pub mod grace;
+pub mod limits;
+pub mod pause;
 pub mod permissions;
 pub mod port_latches;
+pub mod table;
 pub mod vcpu;
+pub mod windows;
 
-use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use pv_abi::types::{DomId, Mfn, VcpuId};
 use spin::{Mutex, Once};
@@ -17,15 +35,19 @@ use crate::mm::frame_box::FrameBox;
 use crate::mm::paging::Paging;
 use crate::mm::tlb::Loaded;
 use crate::width::Width;
+use destroy::End;
+use limits::Limits;
+use pause::Pauses;
 use permissions::IoPermissions;
 use port_latches::PortLatches;
+pub use table::Domains;
 use vcpu::Vcpu;
 
 /// vCPUs of one domain: as many as `shared_info` has room for.
 pub const MAX_VCPUS: usize = 32;
 
 /// Domains of the machine.
-pub const MAX_DOMAINS: usize = 64;
+pub const MAX_DOMAINS: usize = 512;
 
 /// "Not shut down" in [`Domain::shutdown_reason`].
 const RUNNING: u16 = u16::MAX;
@@ -34,8 +56,8 @@ const RUNNING: u16 = u16::MAX;
 pub struct Domain {
     /// Its number.
     pub id: DomId,
-    /// The kind of its kernel.
-    pub width: Width,
+    /// Whether its kernel is 64 bits wide.
+    pv64: AtomicBool,
     /// Whether it may act on the machine and on other domains: domain 0.
     pub privileged: bool,
     /// Serialises changes of page-table types among its frames.
@@ -46,8 +68,14 @@ pub struct Domain {
     pub pages: AtomicU32,
     /// Frames it may have.
     pub max_pages: AtomicU32,
-    /// The frame of its `shared_info`; the hypervisor gave it, and it is not the domain's to free.
+    /// Frames that the hypervisor lent it: they do not count among `pages`.
+    pub lent: AtomicU32,
+    /// The frame of its `shared_info`; lent.
     pub shared_info: Mfn,
+    /// What it may have at most.
+    pub limits: Limits,
+    /// The handle by which toolstacks know it.
+    pub handle: Mutex<[u8; 16]>,
     /// Its event channels.
     pub events: Events,
     /// pv32: where the hypervisor's window at the top of its address space begins.
@@ -58,6 +86,10 @@ pub struct Domain {
     pub port_latches: PortLatches,
     /// `vm_assist` bits that are on.
     pub vm_assist: AtomicU64,
+    /// Whether it is kept from running.
+    pub pauses: Pauses,
+    /// How far its end has come.
+    pub end: End,
     /// `SHUTDOWN_*`, or [`RUNNING`].
     shutdown: AtomicU16,
     vcpus: [Once<FrameBox<Vcpu>>; MAX_VCPUS],
@@ -74,21 +106,39 @@ impl Domain {
     ) -> Domain {
         Domain {
             id,
-            width,
+            pv64: AtomicBool::new(width == Width::Pv64),
             privileged,
             paging: Mutex::new(Paging::new()),
             loaded: Loaded::new(),
             pages: AtomicU32::new(0),
             max_pages: AtomicU32::new(0),
+            lent: AtomicU32::new(0),
             shared_info,
+            limits: Limits::default(),
+            handle: Mutex::new([0; 16]),
             events: Events::new(width),
             hv_start,
             permissions: IoPermissions::new(),
             port_latches: PortLatches::new(),
             vm_assist: AtomicU64::new(0),
+            pauses: Pauses::new(),
+            end: End::new(),
             shutdown: AtomicU16::new(RUNNING),
             vcpus: [const { Once::new() }; MAX_VCPUS],
         }
+    }
+
+    /// The kind of its kernel.
+    #[inline(always)]
+    pub fn width(&self) -> Width {
+        if self.pv64.load(Ordering::Relaxed) { Width::Pv64 } else { Width::Pv32 }
+    }
+
+    /// Changes the kind of its kernel: while it has no memory, so that nothing was done by the
+    /// old one.
+    pub fn set_width(&self, width: Width) {
+        self.events.end_fifo(&mut self.events.changes(), width);
+        self.pv64.store(width == Width::Pv64, Ordering::Relaxed);
     }
 
     /// The vCPU with number `id`, if the domain has it.
@@ -123,39 +173,5 @@ impl Domain {
     /// Whether `vm_assist` type `bit` is on.
     pub fn assists(&self, bit: u32) -> bool {
         self.vm_assist.load(Ordering::Relaxed) >> bit & 1 != 0
-    }
-}
-
-/// All domains, by number.
-pub struct Domains {
-    slots: [Once<FrameBox<Domain>>; MAX_DOMAINS],
-}
-
-impl Domains {
-    /// No domains.
-    pub const fn new() -> Domains {
-        Domains { slots: [const { Once::new() }; MAX_DOMAINS] }
-    }
-
-    /// The domain with number `id`.
-    pub fn get(&self, id: DomId) -> Option<&Domain> {
-        Some(&**self.slots.get(usize::from(id.raw()))?.get()?)
-    }
-
-    /// Adds a domain whose number is its `id`, and returns it. One that is there already stays.
-    pub fn add(&self, domain: FrameBox<Domain>) -> Option<&Domain> {
-        let slot = self.slots.get(usize::from(domain.id.raw()))?;
-        Some(&**slot.call_once(|| domain))
-    }
-
-    /// All domains.
-    pub fn iter(&self) -> impl Iterator<Item = &Domain> {
-        self.slots.iter().filter_map(|s| s.get().map(|b| &**b))
-    }
-}
-
-impl Default for Domains {
-    fn default() -> Self {
-        Domains::new()
     }
 }

@@ -4,7 +4,7 @@
 //! picked it holds the lock until it switches away, and reaches the state without
 //! further ado. [`Vcpu`] around it is what other CPUs may look at and poke: atomics.
 
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use pv_abi::types::{DomId, Mfn, VcpuId};
 use spin::Mutex;
@@ -26,8 +26,8 @@ pub struct Vcpu {
     pub window: u32,
     /// Machine address of its `vcpu_info`.
     info: AtomicU64,
-    /// Whether `VCPUOP_register_vcpu_info` has moved it out of `shared_info`.
-    pub info_registered: AtomicBool,
+    /// The frame to which `VCPUOP_register_vcpu_info` has moved it; 0: it is in `shared_info`.
+    registered_info: AtomicU64,
     /// The CPU on which its address space was loaded last.
     pub(crate) last_cpu: AtomicU32,
     /// What the scheduler knows.
@@ -90,7 +90,7 @@ impl Vcpu {
             domain,
             window,
             info: AtomicU64::new(info),
-            info_registered: AtomicBool::new(false),
+            registered_info: AtomicU64::new(0),
             last_cpu: AtomicU32::new(0),
             run: VcpuRun::new(),
             time: VcpuTime::new(),
@@ -128,6 +128,16 @@ impl Vcpu {
     /// Moves the `vcpu_info`; its contents are the caller's to copy.
     pub fn set_info_address(&self, maddr: u64) {
         self.info.store(maddr, Ordering::Release);
+    }
+
+    /// The frame in which the guest registered it; the vCPU holds a writable reference.
+    pub fn registered_info(&self) -> Option<Mfn> {
+        Some(Mfn::new(self.registered_info.load(Ordering::Acquire))).filter(|mfn| mfn.raw() != 0)
+    }
+
+    /// Records that frame, or that there is none any more.
+    pub fn set_registered_info(&self, frame: Option<Mfn>) {
+        self.registered_info.store(frame.map_or(0, |mfn| mfn.raw()), Ordering::Release);
     }
 
     /// A byte of the `vcpu_info`.

@@ -41,7 +41,7 @@ pub fn set_pending<P: Platform>(sys: &System<P>, domain: &Domain, notify: VcpuId
 #[cold]
 fn watched<P: Platform>(sys: &System<P>, domain: &Domain, notify: VcpuId, port: Port) {
     if domain.events.abi() == Abi::Fifo {
-        At::new(sys, domain, domain.width, notify, port).clear_pending();
+        At::new(sys, domain, domain.width(), notify, port).clear_pending();
         fifo::set_pending(sys, domain, notify, port);
     }
     sched::wake_pollers(sys, domain, port);
@@ -63,7 +63,7 @@ fn two_level<'a, P: Platform>(
     port: Port,
 ) -> Option<At<'a, P>> {
     let fifo = domain.events.abi() == Abi::Fifo;
-    (!fifo).then(|| At::new(sys, domain, domain.width, notify, port))
+    (!fifo).then(|| At::new(sys, domain, domain.width(), notify, port))
 }
 
 /// Unmasks `port`; if it is pending, its vCPU is told.

@@ -135,7 +135,7 @@ impl Events {
     }
 
     /// Changes back.
-    pub(super) fn end_fifo(&self, _: &mut Changes, width: Width) {
+    pub(crate) fn end_fifo(&self, _: &mut Changes, width: Width) {
         self.abi.store(two_level_abi(width) as u8, Ordering::SeqCst);
         self.watch.fetch_and(!CHANGED, Ordering::SeqCst);
     }

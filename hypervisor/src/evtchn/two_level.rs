@@ -155,7 +155,7 @@ impl<'a, P: Platform> Places for At<'a, P> {
 /// Makes everything of `vcpu` look pending, after its `vcpu_info` moved: an event too many
 /// costs the guest a look, one too few costs it its life.
 pub fn mark_all<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: &Vcpu) {
-    let layout = layout(domain.width);
+    let layout = layout(domain.width());
     // In 32-bit parts of the selector, which is a word of the guest's.
     for part in 0..1u64 << (layout.word_shift - 5) {
         let at = vcpu.info_address() + (layout.selector as u64 + part) * 4;
@@ -170,7 +170,7 @@ pub(super) fn take_pending<P: Platform>(
     domain: &Domain,
     mut each: impl FnMut(Port),
 ) {
-    let layout = layout(domain.width);
+    let layout = layout(domain.width());
     let words = sys.platform.half_words(domain.shared_info).iter().skip(layout.pending);
     for (base, word) in (0..layout.ports).step_by(32).zip(words) {
         let mut bits = word.swap(0, Ordering::SeqCst);

@@ -34,7 +34,7 @@ impl<P: Platform> Ctx<'_, P> {
     /// The kind of guest.
     #[inline(always)]
     pub fn width(&self) -> Width {
-        self.domain.width
+        self.domain.width()
     }
 
     /// Copies a `T` from guest address `address`. `EFAULT` if it is not all readable.

@@ -105,7 +105,7 @@ pub(super) fn write_foreign<P: Platform>(
     value: u64,
     preserve_ad: bool,
 ) -> Result<(), Stop> {
-    if value & pte::forbidden(owners.tables.width, Type::L1) != 0 {
+    if value & pte::forbidden(owners.tables.width(), Type::L1) != 0 {
         return Err(Errno::EINVAL.into());
     }
     hold(sys, owners.frames, value)?;

@@ -93,6 +93,7 @@ const VALIDATED: u64 = 1 << 59;
 const PARTIAL: u64 = 1 << 60;
 const ALLOCATED: u64 = 1 << 61;
 const FREE_HEAD: u64 = 1 << 62;
+const LENT: u64 = 1 << 63;
 
 /// A snapshot of a frame's word. Changes are made on the snapshot, then published by [`Frame::swap`].
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -156,6 +157,12 @@ impl Word {
         "type count 0, but the first `progress` entries hold references"
     );
     flag!(allocated, with_allocated, ALLOCATED, "the owner has it (one reference of the total)");
+    flag!(
+        lent,
+        with_lent,
+        LENT,
+        "the hypervisor lent it to the owner, among whose pages it is not"
+    );
     flag!(free_head, with_free_head, FREE_HEAD, "first frame of a free block");
 
     /// The word with another type.
@@ -209,6 +216,7 @@ impl core::fmt::Debug for Word {
             (self.partial(), " partial"),
             (self.allocated(), " allocated"),
             (self.free_head(), " free"),
+            (self.lent(), " lent"),
         ] {
             if on {
                 f.write_str(name)?;

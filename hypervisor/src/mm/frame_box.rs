@@ -48,6 +48,21 @@ impl<T> FrameBox<T> {
         Ok(FrameBox { object, mfn })
     }
 
+    /// Gives the object up to whoever keeps the pointer, and [`FrameBox::mfn`] with it.
+    pub fn into_raw(self) -> *mut T {
+        self.object.as_ptr()
+    }
+
+    /// The box that [`FrameBox::into_raw`] took apart; `mfn` was its first frame.
+    ///
+    /// # Safety
+    /// 1. Both come from one box, and no other box was made of them since.
+    /// 2. Whoever still has a reference to the object is done with it before `get_mut` or `free`.
+    pub unsafe fn from_raw(object: *mut T, mfn: Mfn) -> FrameBox<T> {
+        // SAFETY: 1. `into_raw` gave it, so it is not null (caller).
+        FrameBox { object: unsafe { NonNull::new_unchecked(object) }, mfn }
+    }
+
     /// The first frame.
     pub fn mfn(&self) -> Mfn {
         self.mfn

@@ -125,7 +125,7 @@ impl<P: Platform> System<P> {
             if entry & pte::P == 0 {
                 continue;
             }
-            let needs = match child(domain.width, domain.hv_start, kind, index) {
+            let needs = match child(domain.width(), domain.hv_start, kind, index) {
                 Child::Reserved => continue,
                 Child::Page if entry & pte::RW != 0 => Some(Type::Writable),
                 Child::Page => None,
@@ -144,7 +144,7 @@ impl<P: Platform> System<P> {
                     Some(if is_linear { level } else { below })
                 }
             };
-            if entry & pte::forbidden(domain.width, kind) != 0 {
+            if entry & pte::forbidden(domain.width(), kind) != 0 {
                 return bad("an entry has flags that its level does not permit");
             }
             match self.memory.frame(pte::mfn(entry)).map(Frame::owner) {
@@ -167,7 +167,7 @@ impl<P: Platform> System<P> {
     fn check_fixed_entries(&self, mfn: Mfn, kind: Type, domain: &Domain) -> Result<(), Violation> {
         let bad = |what| Err(Violation { invariant: "I7", mfn, what });
         let words = self.platform.words(mfn);
-        match (kind, domain.width) {
+        match (kind, domain.width()) {
             (Type::L3, Width::Pv32) => {
                 if words.get(3).is_none_or(|w| w.load(Ordering::Relaxed) & pte::P == 0) {
                     return bad("a root lacks the table with the hypervisor's window");
@@ -179,7 +179,7 @@ impl<P: Platform> System<P> {
             }
             (Type::L2Top, _) => {
                 let reserved = (0..pte::ENTRIES).zip(words).filter(|(i, _)| {
-                    matches!(child(domain.width, domain.hv_start, kind, *i), Child::Reserved)
+                    matches!(child(domain.width(), domain.hv_start, kind, *i), Child::Reserved)
                 });
                 for (i, (_, word)) in reserved.enumerate() {
                     if word.load(Ordering::Relaxed) & !(pte::A | pte::D)
@@ -196,18 +196,19 @@ impl<P: Platform> System<P> {
 
     /// References held by a domain and its vCPUs outside of page tables.
     fn find_holders(&self, domain: &Domain, found: &mut [Found]) -> Result<(), Violation> {
-        note(found, domain.shared_info, Some(Type::Writable), domain.shared_info)?;
         for mfn in domain.events.frames_held() {
             note(found, mfn, Some(Type::Writable), mfn)?;
         }
+        if !domain.end.gave_shared_info() {
+            note(found, domain.shared_info, Some(Type::Writable), domain.shared_info)?;
+        }
         for vcpu in domain.vcpus() {
-            if vcpu.info_registered.load(Ordering::Acquire) {
-                let mfn = Mfn::new(vcpu.info_address() >> 12);
+            if let Some(mfn) = vcpu.registered_info() {
                 note(found, mfn, Some(Type::Writable), mfn)?;
             }
             let state = vcpu.state.lock();
             if state.root.raw() != 0 {
-                note(found, state.root, Some(domain.width.root_type()), state.root)?;
+                note(found, state.root, Some(domain.width().root_type()), state.root)?;
             }
             for mfn in state.gdt.iter().chain(state.ldt.iter().flatten()) {
                 note(found, *mfn, Some(Type::SegDesc), *mfn)?;

@@ -102,7 +102,7 @@ fn one<P: Platform>(
         mmu::MMUEXT_PIN_L2_TABLE => types.pin(mfn, Type::L2),
         mmu::MMUEXT_PIN_L3_TABLE => types.pin(mfn, Type::L3),
         // A pv32 guest has no level 4; Xen passes over the request in silence.
-        mmu::MMUEXT_PIN_L4_TABLE if owner.width == Width::Pv32 => Ok(()),
+        mmu::MMUEXT_PIN_L4_TABLE if owner.width() == Width::Pv32 => Ok(()),
         mmu::MMUEXT_PIN_L4_TABLE => types.pin(mfn, Type::L4),
         mmu::MMUEXT_UNPIN_TABLE => types.unpin(mfn),
         mmu::MMUEXT_CLEAR_PAGE => {

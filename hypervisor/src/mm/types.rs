@@ -1,5 +1,7 @@
 //! Taking and dropping references to a domain's frames by type.
 
+use core::sync::atomic::Ordering;
+
 use pv_abi::errno::Errno;
 use pv_abi::types::Mfn;
 use spin::MutexGuard;
@@ -30,6 +32,20 @@ impl<P: Platform> System<P> {
         PageTypes { sys: self, domain, paging, tlb_clean: false }
     }
 
+    /// Makes a frame that was just allocated for `domain` one that the hypervisor lent it: the
+    /// one reference to it is the hypervisor's, *writable*, and the domain has it not to give
+    /// away. Whoever drops that frees the frame, unless the domain still maps it.
+    ///
+    /// Errnos as [`PageTypes::get`].
+    pub fn lend(&self, domain: &Domain, mfn: Mfn) -> Result<(), Stop> {
+        self.page_types(domain).get(mfn, Type::Writable)?;
+        let frame = self.memory.frame(mfn).ok_or(Errno::EINVAL)?;
+        let lent = |w: Word| w.with_allocated(false).with_lent(true).sub_total();
+        frame.update(lent).map_err(|_| Errno::EINVAL)?;
+        domain.lent.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
     /// Drops a reference to a frame; the last one frees it.
     #[inline(always)]
     pub fn put_page(&self, mfn: Mfn) {
@@ -49,7 +65,8 @@ impl<P: Platform> System<P> {
         {
             // Before anyone else gets the frame, no CPU may translate to it (T2).
             self.flush_domain(domain);
-            domain.pages.fetch_sub(1, core::sync::atomic::Ordering::Relaxed);
+            let count = if frame.load().lent() { &domain.lent } else { &domain.pages };
+            count.fetch_sub(1, Ordering::SeqCst);
         }
         self.memory.set_m2p(mfn, super::memory::INVALID_M2P);
         self.memory.release(mfn, 0);

@@ -76,7 +76,7 @@ pub(crate) fn find_l1<P: Platform>(
     root: Mfn,
     va: u64,
 ) -> Option<Mfn> {
-    let levels: &[u32] = match domain.width {
+    let levels: &[u32] = match domain.width() {
         Width::Pv32 if va >> 32 != 0 => return None,
         Width::Pv32 => &[30, 21],
         Width::Pv64 => &[39, 30, 21],

@@ -106,7 +106,7 @@ impl<P: Platform> PageTypes<'_, P> {
         let words = self.words(mfn);
         if kind == Type::SegDesc {
             let checked =
-                super::descriptor::validate_frame(words, self.domain.width, self.domain.hv_start);
+                super::descriptor::validate_frame(words, self.domain.width(), self.domain.hv_start);
             return (0, checked.map_err(Stop::Errno));
         }
         if let Err(refused) = self.prepare(mfn, kind) {
@@ -115,7 +115,7 @@ impl<P: Platform> PageTypes<'_, P> {
         if kind == Type::L1 {
             return self.take_pages(words, from);
         }
-        let (width, hv_start) = (self.domain.width, self.domain.hv_start);
+        let (width, hv_start) = (self.domain.width(), self.domain.hv_start);
         for (index, word) in (from..).zip(words.iter().skip(usize::from(from))) {
             let entry = word.load(Ordering::Relaxed);
             if entry & pte::P == 0 {
@@ -175,7 +175,7 @@ impl<P: Platform> PageTypes<'_, P> {
     /// Puts the entries that are the hypervisor's in place, before any of the guest's can be used.
     fn prepare(&mut self, mfn: Mfn, kind: Type) -> Result<(), Stop> {
         let words = self.words(mfn);
-        match (kind, self.domain.width) {
+        match (kind, self.domain.width()) {
             (Type::L2Top, _) => {
                 let start = window_start(self.domain.hv_start);
                 for (i, word) in words.iter().skip(usize::from(start)).enumerate() {
@@ -223,7 +223,7 @@ impl<P: Platform> PageTypes<'_, P> {
             self.put_pages(words, upto);
             return self.end_type(mfn, frame);
         }
-        let (width, hv_start) = (self.domain.width, self.domain.hv_start);
+        let (width, hv_start) = (self.domain.width(), self.domain.hv_start);
         let mut index = upto;
         while index > 0 {
             index -= 1;
@@ -254,7 +254,7 @@ impl<P: Platform> PageTypes<'_, P> {
     /// Takes the reference of a present level-1 entry.
     #[inline(always)]
     pub(super) fn get_page(&mut self, entry: u64) -> Result<(), Stop> {
-        if entry & pte::forbidden(self.domain.width, Type::L1) != 0 {
+        if entry & pte::forbidden(self.domain.width(), Type::L1) != 0 {
             return Err(Errno::EINVAL.into());
         }
         if entry & pte::RW != 0 {
@@ -291,7 +291,7 @@ impl<P: Platform> PageTypes<'_, P> {
         below: Type,
         entry: u64,
     ) -> Result<(), Stop> {
-        if entry & pte::forbidden(self.domain.width, kind) != 0 {
+        if entry & pte::forbidden(self.domain.width(), kind) != 0 {
             return Err(Errno::EINVAL.into());
         }
         match self.get_nested(pte::mfn(entry), below) {

@@ -40,7 +40,7 @@ pub(crate) struct Cpu {
     pub(super) slice_end_ns: AtomicU64,
     /// What the CPU's timer is set to.
     pub(crate) armed_ns: AtomicU64,
-    /// Who lives here: the head of a list through `home_next`. Only grows.
+    /// Who lives here: the head of a list through `home_next`.
     home: Mutex<Option<VcpuRef>>,
     /// How many live here.
     pub(super) homes: AtomicU32,
@@ -125,12 +125,40 @@ impl Cpu {
 
     /// Calls `f` for everyone who lives here.
     pub(crate) fn for_each_home(&self, domains: &Domains, mut f: impl FnMut(&Domain, &Vcpu)) {
-        // The list only grows at its head, so it can be walked without the lock.
+        // The list grows at its head, and one that is taken out keeps its link until nobody can
+        // be looking at it any more, so it can be walked without the lock.
         let mut at = *self.home.lock();
         while let Some((domain, vcpu)) = at.and_then(|v| v.resolve(domains)) {
             f(domain, vcpu);
             at = vcpu.run.home_next.load();
         }
+    }
+
+    /// Takes out a vCPU that will never run again: of the queue, and of those who live here.
+    pub(super) fn forget(&self, domains: &Domains, vcpu: &Vcpu) {
+        let name = VcpuRef::of(vcpu);
+        let mut queue = self.queue.lock();
+        queue.remove(domains, name);
+        self.waiting.store(queue.waiting(), Ordering::Relaxed);
+        drop(queue);
+        let mut head = self.home.lock();
+        let next = vcpu.run.home_next.load();
+        if *head == Some(name) {
+            *head = next;
+        } else {
+            let mut at = *head;
+            while let Some((_, before)) = at.and_then(|at| at.resolve(domains)) {
+                at = before.run.home_next.load();
+                if at == Some(name) {
+                    before.run.home_next.store(next);
+                    break;
+                }
+            }
+            if at != Some(name) {
+                return;
+            }
+        }
+        self.homes.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Adds a vCPU that was settled here.

@@ -11,6 +11,7 @@
 //! | [`run`] | the states of a vCPU and the arrows between them |
 //! | [`policy`] | who of the waiting is next, and for how long |
 //! | [`mod@wake`] | waking, blocking, starting, kicking |
+//! | [`hold`] | keeping a domain's vCPUs from running, and taking them off for good |
 //! | [`runstate`], [`areas`] | time spent in each state, and where the guest sees it |
 //! | [`ops`], `poll`, [`vcpu_op`], [`vcpu_info`] | the hypercalls |
 //! | [`shutdown`] | the end of a domain |
@@ -38,6 +39,7 @@
 
 pub mod areas;
 pub mod cpu;
+pub mod hold;
 pub mod ops;
 pub mod policy;
 mod poll;
@@ -73,6 +75,7 @@ pub(crate) const NEVER: u64 = u64::MAX;
 ///
 /// It may be the one that ran last: then there is nothing to switch.
 pub fn next<P: Platform>(sys: &System<P>, cpu: u32) -> Option<(&Domain, &Vcpu)> {
+    sys.grace.pass(cpu);
     let here = sys.scheduler.cpu(cpu)?;
     here.slice_end_ns.store(NEVER, Ordering::Relaxed);
     let picked = loop {
@@ -121,5 +124,6 @@ pub fn resumed<P: Platform>(ctx: &Ctx<'_, P>) {
 
 /// Another CPU kicked `cpu`, the one we are on: something in its queue or its timers is new.
 pub fn kicked<P: Platform>(sys: &System<P>, cpu: u32) {
+    sys.grace.pass(cpu);
     time::expired(sys, cpu);
 }

@@ -24,6 +24,8 @@ pub trait Policy {
     fn push(&mut self, domains: &Domains, vcpu: VcpuRef, why: Waits);
     /// Takes the vCPU that is to run.
     fn pop(&mut self, domains: &Domains) -> Option<VcpuRef>;
+    /// Takes a vCPU out, if it is there.
+    fn remove(&mut self, domains: &Domains, vcpu: VcpuRef);
     /// Takes note that a vCPU ran for `ran_ns`.
     fn charge(&mut self, vcpu: VcpuRef, ran_ns: u64);
     /// How many wait.
@@ -82,6 +84,27 @@ impl Policy for RoundRobin {
         self.len = self.len.saturating_sub(1);
         vcpu.run.queued.store(false, Ordering::Relaxed);
         Some(first)
+    }
+
+    fn remove(&mut self, domains: &Domains, vcpu: VcpuRef) {
+        let (mut before, mut at) = (None::<VcpuRef>, self.head);
+        while let Some((name, (_, found))) = at.and_then(|at| Some((at, at.resolve(domains)?))) {
+            let next = found.run.queue_next.load();
+            if name != vcpu {
+                (before, at) = (Some(name), next);
+                continue;
+            }
+            match before.and_then(|before| before.resolve(domains)) {
+                Some((_, last)) => last.run.queue_next.store(next),
+                None => self.head = next,
+            }
+            if next.is_none() {
+                self.tail = before;
+            }
+            self.len = self.len.saturating_sub(1);
+            found.run.queued.store(false, Ordering::Relaxed);
+            return;
+        }
     }
 
     fn charge(&mut self, _vcpu: VcpuRef, _ran_ns: u64) {}

@@ -14,8 +14,10 @@
 //! and a shutdown that race cannot both win. Who takes the arrow to `Runnable` also puts
 //! the vCPU into a run queue.
 //!
-//! While the vCPU runs the word may carry one more bit, `RESCHEDULE`. So the way back
-//! to the guest asks one question of one word: is it exactly `Running`?
+//! While the vCPU runs the word may carry one more bit, `RESCHEDULE`. In any state it may
+//! carry another, `HELD`: nobody lets it run until that is gone, though it may be woken or
+//! taken down meanwhile. So the way back to the guest asks one question of one word: is it
+//! exactly `Running`?
 
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -53,12 +55,15 @@ impl State {
 /// The CPU that runs the vCPU is to look at its run queue before it goes back to the guest.
 const RESCHEDULE: u32 = 1 << 8;
 
+/// The vCPU may not run, whatever its state ([`super::hold`]).
+const HELD: u32 = 1 << 9;
+
 /// "On no CPU yet."
 const NO_CPU: u32 = u32::MAX;
 
 /// What the scheduler knows of a vCPU.
 pub struct VcpuRun {
-    /// A [`State`], and perhaps [`RESCHEDULE`].
+    /// A [`State`], and perhaps [`RESCHEDULE`] and [`HELD`].
     word: AtomicU32,
     /// Whether it has been given a state to start with.
     initialised: AtomicBool,
@@ -105,7 +110,7 @@ impl VcpuRun {
     /// Whether it is on a CPU.
     #[inline(always)]
     pub(super) fn is_running(&self) -> bool {
-        self.word.load(Ordering::SeqCst) & !RESCHEDULE == State::Running as u32
+        self.word.load(Ordering::SeqCst) & !(RESCHEDULE | HELD) == State::Running as u32
     }
 
     /// Whether the vCPU has been started and not been taken down.
@@ -148,12 +153,13 @@ impl VcpuRun {
 
     /// Offline to runnable.
     pub(super) fn start(&self) -> bool {
-        self.change(State::Offline as u32, State::Runnable as u32)
+        self.change(State::Offline, State::Runnable)
     }
 
-    /// Runnable to running.
+    /// Runnable to running; not if it is held.
     pub(super) fn pick(&self) -> bool {
-        self.change(State::Runnable as u32, State::Running as u32)
+        let (from, to) = (State::Runnable as u32, State::Running as u32);
+        self.word.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
     /// Running to blocked, by itself.
@@ -164,40 +170,69 @@ impl VcpuRun {
     ///
     /// A vCPU that was taken down meanwhile stays so.
     pub(super) fn block(&self) -> bool {
-        self.change(State::Running as u32, State::Blocked as u32)
-            || self.change(State::Running as u32 | RESCHEDULE, State::Blocked as u32)
+        self.change(State::Running, State::Blocked)
     }
 
     /// Blocked back to running, by itself: it has seen something to do in time.
     pub(super) fn cancel_block(&self) -> bool {
-        self.change(State::Blocked as u32, State::Running as u32)
+        self.change(State::Blocked, State::Running)
     }
 
     /// Blocked to runnable.
     #[inline(always)]
     pub(super) fn unblock(&self) -> bool {
-        self.change(State::Blocked as u32, State::Runnable as u32)
+        self.change(State::Blocked, State::Runnable)
     }
 
     /// Running to runnable, by the CPU that stops running it.
     pub(super) fn stopped(&self) -> bool {
-        self.change(State::Running as u32, State::Runnable as u32)
-            || self.change(State::Running as u32 | RESCHEDULE, State::Runnable as u32)
+        self.change(State::Running, State::Runnable)
     }
 
     /// To offline, whatever it was; returns that.
     pub(super) fn offline(&self) -> State {
-        State::of(self.word.swap(State::Offline as u32, Ordering::SeqCst))
+        State::of(self.word.fetch_and(HELD, Ordering::SeqCst))
+    }
+
+    /// Lets nobody run it from now on; returns its state.
+    pub(crate) fn hold(&self) -> State {
+        State::of(self.word.fetch_or(HELD, Ordering::SeqCst))
+    }
+
+    /// Ends [`VcpuRun::hold`]; returns its state, if it was held.
+    pub(super) fn release(&self) -> Option<State> {
+        let word = self.word.fetch_and(!HELD, Ordering::SeqCst);
+        (word & HELD != 0).then_some(State::of(word))
+    }
+
+    /// Whether it is held.
+    pub fn is_held(&self) -> bool {
+        self.word.load(Ordering::SeqCst) & HELD != 0
     }
 
     /// Asks the CPU that runs it to look at its queue. Nothing if it is not running.
     pub(super) fn request_reschedule(&self) {
-        self.change(State::Running as u32, State::Running as u32 | RESCHEDULE);
+        let running = State::Running as u32;
+        let asked = running | RESCHEDULE;
+        let _ = self.word.compare_exchange(running, asked, Ordering::SeqCst, Ordering::SeqCst);
     }
 
+    /// Takes an arrow, if it is in the state where that begins.
     #[inline(always)]
-    fn change(&self, from: u32, to: u32) -> bool {
-        self.word.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    fn change(&self, from: State, to: State) -> bool {
+        let (plain, new) = (from as u32, to as u32);
+        match self.word.compare_exchange(plain, new, Ordering::SeqCst, Ordering::SeqCst) {
+            Ok(_) => true,
+            Err(found) if State::of(found) == from => self.change_marked(from, to),
+            Err(_) => false,
+        }
+    }
+
+    /// The same for a word that carries more: a request to reschedule ends, a hold stays.
+    #[cold]
+    fn change_marked(&self, from: State, to: State) -> bool {
+        let change = |word| (State::of(word) == from).then_some(word & HELD | to as u32);
+        self.word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, change).is_ok()
     }
 }
 
@@ -246,6 +281,21 @@ mod tests {
         blocked.request_reschedule();
         assert_eq!(blocked.state(), State::Blocked);
         assert!(blocked.unblock());
+    }
+
+    #[test]
+    fn one_that_is_held_goes_through_all_states_but_running() {
+        let run = running();
+        assert_eq!((run.hold(), run.is_held()), (State::Running, true));
+        assert!(!run.may_run_on() && run.is_running());
+        run.request_reschedule();
+        assert!(run.block() && run.unblock() && !run.pick());
+        assert_eq!(run.state(), State::Runnable);
+        assert_eq!(run.offline(), State::Runnable);
+        assert!(run.start() && !run.pick());
+        assert_eq!(run.release(), Some(State::Runnable));
+        assert_eq!(run.release(), None);
+        assert!(run.pick() && run.may_run_on());
     }
 
     #[test]

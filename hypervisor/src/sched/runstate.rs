@@ -49,6 +49,8 @@ impl VcpuRun {
         let state = match self.state() {
             State::Offline => abi::RUNSTATE_OFFLINE,
             State::Blocked => abi::RUNSTATE_BLOCKED,
+            // As Xen has it: one that is kept from running does not wait for a CPU.
+            State::Runnable if self.is_held() => abi::RUNSTATE_OFFLINE,
             State::Runnable => abi::RUNSTATE_RUNNABLE,
             State::Running => abi::RUNSTATE_RUNNING,
         };

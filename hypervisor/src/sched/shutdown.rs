@@ -6,7 +6,7 @@ use pv_abi::sched as abi;
 use pv_abi::types::DomId;
 
 use super::wake::down;
-use crate::domain::Domain;
+use crate::domain::{Domain, destroy};
 use crate::error::Crash;
 use crate::guest::Ctx;
 use crate::guest::regs::UserRegs;
@@ -49,6 +49,8 @@ pub fn shutdown<P: Platform>(sys: &System<P>, domain: &Domain, reason: u8) {
     log::info!("{} shut down: {}", domain.id, Reason(reason));
     if domain.id == DomId::new(0) {
         sys.platform.domain0_shut_down(reason);
+    } else {
+        destroy::announce(sys);
     }
 }
 

@@ -48,14 +48,14 @@ pub(super) fn register<P: Platform>(ctx: &Ctx<'_, P>, vcpu: &Vcpu, arg: u64) -> 
     let mfn = Mfn::new(mfn);
     // Held to the end: two vCPUs of the domain may be registering the same one.
     let mut types = ctx.sys.page_types(ctx.domain);
-    if vcpu.info_registered.load(Ordering::Acquire) {
+    if vcpu.registered_info().is_some() {
         return Err(Errno::EINVAL.into());
     }
     match types.get(mfn, Type::Writable) {
         Err(Stop::Errno(_)) => return Err(Errno::EINVAL.into()),
         other => other?,
     }
-    vcpu.info_registered.store(true, Ordering::Release);
+    vcpu.set_registered_info(Some(mfn));
     drop(types);
     move_to(ctx, vcpu, mfn, offset);
     Ok(())

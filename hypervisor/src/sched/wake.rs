@@ -86,7 +86,7 @@ fn woken<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: &Vcpu) {
 }
 
 /// Puts a runnable vCPU into its CPU's queue, and sees to it that the CPU gets to it.
-fn enqueue<P: Platform>(sys: &System<P>, vcpu: &Vcpu) {
+pub(super) fn enqueue<P: Platform>(sys: &System<P>, vcpu: &Vcpu) {
     let Some(cpu) = vcpu.run.cpu() else { return };
     let Some(home) = sys.scheduler.cpu(cpu) else { return };
     home.push(&sys.domains, VcpuRef::of(vcpu), Waits::Woken);

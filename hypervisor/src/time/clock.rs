@@ -74,7 +74,7 @@ const TIME_WORDS: usize = size_of::<VcpuTimeInfo>() / 4;
 /// The scale holds for good where the TSC is stable, so this is needed when the vCPU
 /// starts and when its `vcpu_info` moves.
 pub fn publish<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: &Vcpu) {
-    let offset = match domain.width {
+    let offset = match domain.width() {
         Width::Pv32 => offset_of!(x86_32::VcpuInfo, time),
         Width::Pv64 => offset_of!(x86_64::VcpuInfo, time),
     };
@@ -89,7 +89,7 @@ pub fn publish<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: &Vcpu) {
 
 /// Writes the wall clock into a domain's `shared_info`: once, when it is built.
 pub fn publish_wallclock<P: Platform>(sys: &System<P>, domain: &Domain) {
-    let (start, high) = match domain.width {
+    let (start, high) = match domain.width() {
         Width::Pv32 => {
             let arch = offset_of!(x86_32::SharedInfo, arch);
             let high = arch + offset_of!(x86_32::ArchSharedInfo, wc_sec_hi);

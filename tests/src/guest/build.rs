@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hypervisor::domain::Domain;
-use hypervisor::mm::frame::{Owner, Type};
+use hypervisor::mm::frame::Owner;
 use hypervisor::mm::frame_box::FrameBox;
 use hypervisor::mm::m2p_window::HV_START_PV32;
 use hypervisor::platform::{FrameAccess, Mmu};
@@ -38,7 +38,7 @@ impl Guest {
             Domain::new(id, spec.width, spec.privileged, shared_info, HV_START_PV32)
         })
         .expect("memory for a domain");
-        let domain = sys.domains.add(domain).expect("a number for the domain");
+        let domain = sys.domains.add(domain).ok().expect("a number for the domain");
         if spec.privileged {
             domain.permissions.give_hardware(&sys).expect("room for the ranges");
         }
@@ -55,14 +55,9 @@ impl Guest {
             .collect();
         let (root, tables) = Tables::build(&sys, &spec, &frames);
 
-        let mut types = sys.page_types(domain);
-        // The hypervisor's own reference is all that `shared_info` has: the guest never has it
-        // to give away.
-        types.get(shared_info, Type::Writable).expect("a new frame");
-        let record = sys.memory.frame(shared_info).expect("it was allocated");
-        record.update(|w| w.with_allocated(false).sub_total()).expect("it was allocated");
-        types.pin(root, spec.width.root_type()).expect("the tables are valid");
-        drop(types);
+        sys.lend(domain, shared_info).expect("a new frame");
+        let root_type = spec.width.root_type();
+        sys.page_types(domain).pin(root, root_type).expect("the tables are valid");
         for number in 0..spec.vcpus {
             sys.create_vcpu(domain, VcpuId::new(number)).expect("memory for a vCPU");
         }
@@ -88,13 +83,13 @@ impl Guest {
         let sys = Arc::clone(&self.sys);
         let domain = sys.domain(self.id).expect("the guest's domain exists");
         let vcpu = domain.vcpu(VcpuId::new(number)).expect("the guest has the vCPU");
-        let root_type = domain.width.root_type();
+        let root_type = domain.width().root_type();
         sys.page_types(domain).get(self.root, root_type).expect("one more reference");
         {
             let mut state = vcpu.state.lock();
             state.root = self.root;
-            state.regs = Guest::start_registers(domain.width);
-            match domain.width {
+            state.regs = Guest::start_registers(domain.width());
+            match domain.width() {
                 Width::Pv32 => {
                     let slot = &sys.platform.words(state.l4)[0];
                     slot.store(self.root.raw() << 12 | TABLE, Ordering::Relaxed);

@@ -97,7 +97,7 @@ impl Guest {
 
     /// The table and the index of the L1 entry that maps `va`, if all tables above are there.
     pub fn l1_entry_of(&self, va: u64) -> Option<(Mfn, usize)> {
-        let levels = match self.domain().width {
+        let levels = match self.domain().width() {
             hypervisor::width::Width::Pv32 => 3,
             hypervisor::width::Width::Pv64 => 4,
         };

@@ -162,7 +162,7 @@ impl Guest {
             self.continuations += 1;
             return None;
         }
-        Some(match self.domain().width {
+        Some(match self.domain().width() {
             Width::Pv32 => i64::from(self.regs.rax as u32 as i32),
             Width::Pv64 => self.regs.rax as i64,
         })
@@ -178,7 +178,7 @@ impl Guest {
         let [a, b, c, d, e, f] = words;
         let r = &mut self.regs;
         r.rax = u64::from(number);
-        match self.sys.domain(self.id).map(|d| d.width) {
+        match self.sys.domain(self.id).map(|d| d.width()) {
             Some(Width::Pv64) => (r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9) = (a, b, c, d, e, f),
             _ => (r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp) = (a, b, c, d, e, f),
         }

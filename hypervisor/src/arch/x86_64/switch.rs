@@ -1,7 +1,8 @@
 //! From one vCPU to another, through idleness if need be.
 //!
 //! A vCPU's state is in the processor while it is *loaded*. It stays loaded while its CPU
-//! idles: if it is the next to run, nothing has to be saved or restored. Extended state
+//! idles: if it is the next to run, nothing has to be saved or restored. Only one that is
+//! *held* (`sched::hold`) is moved out before that. Extended state
 //! (x87, SSE, AVX) is saved and restored with the rest, never lazily: what another vCPU
 //! left in a register is never there to be found (XSA-267).
 
@@ -14,7 +15,7 @@ use super::gdt::{self, GuestKind};
 use super::layout::DIRECT_MAP;
 use super::machine::Machine;
 use super::percpu::{CpuInfo, Loaded};
-use super::{cpu, entry, uaccess, window};
+use super::{address_space, cpu, entry, uaccess, window};
 use crate::domain::Domain;
 use crate::domain::vcpu::{Vcpu, VcpuState};
 use crate::exit::{self, Next};
@@ -61,6 +62,9 @@ pub fn away(mut ctx: Ctx<'static, Machine>) {
     sched::stopped_running(&ctx);
     loop {
         let Some((domain, vcpu)) = sched::next(ctx.sys, cpu.cpu) else {
+            if ctx.vcpu.run.is_held() {
+                main_loop(ctx.sys)
+            }
             idle();
             continue;
         };
@@ -84,8 +88,32 @@ pub fn main_loop(sys: &'static System<Machine>) -> ! {
     loop {
         match sched::next(sys, cpu.cpu) {
             Some((domain, vcpu)) => run(sys, domain, vcpu),
-            None => idle(),
+            None => {
+                let_go(cpu);
+                idle();
+            }
         }
+    }
+}
+
+/// Moves the loaded vCPU's state out of the processor if it is held: somebody wants to work on
+/// it, or to free it. Nothing of it is loaded then.
+fn let_go(cpu: &CpuInfo) {
+    let Some(old) = cpu.loaded.get().filter(|old| old.vcpu.run.is_held()) else { return };
+    if let Some(root) = address_space::idle_root() {
+        // SAFETY: 1. The hypervisor is mapped in the idle root as in every vCPU's. 2. The idle
+        //            GDT has this CPU's reserved page. 3. No selector of the guest's tables is
+        //            loaded then: the data segments get null ones.
+        unsafe {
+            root.load();
+            gdt::load_idle(cpu.cpu as usize);
+        }
+    }
+    unload(cpu, old);
+    old.sys.unloaded(old.domain);
+    old.sys.platform.load_ldt(old.vcpu.window, 0);
+    for load in [uaccess::load_ds, uaccess::load_es, uaccess::load_fs, uaccess::load_gs] {
+        load(0);
     }
 }
 
@@ -149,7 +177,7 @@ fn load(
     // SAFETY: 1. Just locked. 2. The frame at the top of the stack belongs to nobody now.
     let Some(ctx) = (unsafe { cpu.ctx() }) else { return };
     *ctx.regs = ctx.state.regs;
-    let kind = match domain.width {
+    let kind = match domain.width() {
         Width::Pv32 => GuestKind::Pv32,
         Width::Pv64 => GuestKind::Pv64,
     };

@@ -59,7 +59,7 @@ pub fn get<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: &Vcpu) -> Result
 }
 
 fn flags(domain: &Domain, vcpu: &Vcpu, state: &VcpuState) -> u32 {
-    let in_kernel = match domain.width {
+    let in_kernel = match domain.width() {
         Width::Pv32 => state.regs.cs & 3 == 1,
         Width::Pv64 => true,
     };

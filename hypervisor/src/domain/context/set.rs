@@ -78,7 +78,7 @@ pub fn set<P: Platform>(
         return first(sys, domain, vcpu, &mut state, context);
     }
     unchanged(&state, context)?;
-    set_registers(sys, domain.width, &mut state, context);
+    set_registers(sys, domain.width(), &mut state, context);
     Ok(())
 }
 
@@ -114,21 +114,21 @@ fn first<P: Platform>(
     state.ldt_base = context.ldt_base;
     state.ldt_entries = context.ldt_entries as u32;
     state.root = context.root;
-    if domain.width == Width::Pv64 {
+    if domain.width() == Width::Pv64 {
         state.l4 = context.root;
     }
     if vcpu.id == VcpuId::new(0) {
         domain.vm_assist.store(context.vm_assist, Ordering::Relaxed);
         clock::publish_wallclock(sys, domain);
     }
-    set_registers(sys, domain.width, state, context);
+    set_registers(sys, domain.width(), state, context);
     vcpu.run.set_initialised();
     Ok(())
 }
 
 /// Everything that can be said without looking at frames.
 fn check(domain: &Domain, id: VcpuId, context: &Context) -> Result<(), Errno> {
-    let width = domain.width;
+    let width = domain.width();
     if width == Width::Pv64 {
         let traps = (0..=u8::MAX).map(|vector| context.traps.get(vector).target.address);
         let rest = [
@@ -185,7 +185,7 @@ fn take_tables<P: Platform>(
     descriptor::take_gdt(&mut types, gdt)?;
     // Long if the table is not validated yet. Preempted, the frame keeps what was done, and all
     // else is taken anew (XSA-296).
-    let root = types.get(context.root, domain.width.root_type());
+    let root = types.get(context.root, domain.width().root_type());
     if root.is_err() {
         put_gdt(&mut types, gdt);
     }

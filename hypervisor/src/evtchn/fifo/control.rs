@@ -153,7 +153,7 @@ pub(in crate::evtchn) struct Held(FrameBox<Fifo>);
 /// Ends the FIFO ABI, if the domain has chosen it: from here on nobody touches its pages.
 pub(in crate::evtchn) fn end(domain: &Domain, changes: &mut Changes) -> Option<Held> {
     let mut fifo = domain.events.fifo.lock();
-    domain.events.end_fifo(changes, domain.width);
+    domain.events.end_fifo(changes, domain.width());
     fifo.take().map(Held)
 }
 

@@ -1,0 +1,311 @@
+//! The end of a domain: in steps that are short, and can be taken again and again.
+//!
+//! | stage | what is done | before it goes on |
+//! |---|---|---|
+//! | alive | it is marked dying, its vCPUs are taken down | a grace period: nobody is about to run one, or to give it memory |
+//! | stripping | each vCPU's root, descriptor tables and places in queues | no CPU has its state |
+//! | closing | event channels; nobody writes to its memory by them any more | a grace period |
+//! | frames | what it holds is let go: pins first, then each frame | all frames were looked at |
+//! | dead | domain 0 is told (`VIRQ_DOM_EXC`) | |
+//!
+//! Frames that other domains still use stay: they belong to the dead domain until the last
+//! reference goes, and so long its number is not given to another. Then it is taken out of
+//! the table, and after one more grace period its own memory is freed ([`reap`]).
+//!
+//! A dying domain gets no more memory and no more event channels. Each subsystem that holds
+//! something of a domain's has a function here that lets go of it, within a budget.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use pv_abi::types::{DomId, Mfn};
+use pv_abi::virq::VIRQ_DOM_EXC;
+use spin::Mutex;
+
+use super::grace::Began;
+use super::table::Leaving;
+use super::vcpu::Vcpu;
+use super::{Domain, create};
+use crate::error::Stop;
+use crate::evtchn::{reset, virq};
+use crate::mm::frame::Word;
+use crate::platform::{Platform, TablePage};
+use crate::sched::hold;
+use crate::system::System;
+
+/// Records of the frame table that one step looks at.
+const LOOKED_AT: u64 = 4096;
+
+/// How far a domain's end has come.
+pub struct End {
+    dying: AtomicBool,
+    gave_shared_info: AtomicBool,
+    stage: Mutex<Stage>,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    Alive,
+    Stopping(Began),
+    Stripping,
+    Closing,
+    Settling(Began),
+    Frames { next: u64 },
+    Dead,
+}
+
+impl End {
+    /// It lives.
+    pub const fn new() -> End {
+        End {
+            dying: AtomicBool::new(false),
+            gave_shared_info: AtomicBool::new(false),
+            stage: Mutex::new(Stage::Alive),
+        }
+    }
+
+    /// Whether it is being destroyed, or was: it gets nothing any more.
+    pub fn is_dying(&self) -> bool {
+        self.dying.load(Ordering::SeqCst)
+    }
+
+    /// Whether all that it had was let go of.
+    pub fn is_dead(&self) -> bool {
+        matches!(*self.stage.lock(), Stage::Dead)
+    }
+
+    /// Whether the hypervisor's own reference to its `shared_info` is gone.
+    pub fn gave_shared_info(&self) -> bool {
+        self.gave_shared_info.load(Ordering::Acquire)
+    }
+}
+
+impl Default for End {
+    fn default() -> Self {
+        End::new()
+    }
+}
+
+/// What requests of domain control share; one is served at a time.
+pub struct Control {
+    /// The number that was given away last.
+    pub rover: u16,
+    /// Dead domains in the table.
+    dead: u32,
+    /// One that was taken out of it.
+    leaving: Option<Leaving>,
+    /// The last one that went.
+    gone: Option<DomId>,
+}
+
+impl Control {
+    /// Nobody has died.
+    pub const fn new() -> Control {
+        Control { rover: 0, dead: 0, leaving: None, gone: None }
+    }
+
+    /// Whether domain `id` was taken out of the table, but its memory is not free yet.
+    pub fn is_leaving(&self, id: DomId) -> bool {
+        self.leaving.as_ref().is_some_and(|leaving| leaving.id() == id)
+    }
+
+    /// Whether `id` is the domain that went last; asking ends that.
+    pub fn has_gone(&mut self, id: DomId) -> bool {
+        let is = self.gone == Some(id);
+        if is {
+            self.gone = None;
+        }
+        is
+    }
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Control::new()
+    }
+}
+
+/// Takes `domain`, not the caller's, apart; `Preempted` while there is more to do.
+pub fn destroy<P: Platform>(
+    sys: &System<P>,
+    control: &mut Control,
+    domain: &Domain,
+) -> Result<(), Stop> {
+    let mut stage = domain.end.stage.lock();
+    loop {
+        *stage = match *stage {
+            Stage::Alive => {
+                domain.end.dying.store(true, Ordering::SeqCst);
+                hold::hold(sys, domain);
+                for vcpu in domain.vcpus() {
+                    hold::forget(sys, vcpu);
+                    hold::kick_home(sys, vcpu);
+                }
+                Stage::Stopping(sys.grace.begin())
+            }
+            Stage::Stopping(began) => {
+                passed(sys, &began)?;
+                hold::stopped(sys, domain)?;
+                Stage::Stripping
+            }
+            Stage::Stripping => {
+                for vcpu in domain.vcpus() {
+                    strip(sys, domain, vcpu)?;
+                }
+                Stage::Closing
+            }
+            Stage::Closing => {
+                reset::release_all(sys, domain)?;
+                for vcpu in domain.vcpus() {
+                    vcpu.set_info_address(create::info_address(domain, vcpu.id));
+                }
+                Stage::Settling(sys.grace.begin())
+            }
+            Stage::Settling(began) => {
+                passed(sys, &began)?;
+                give_infos(sys, domain)?;
+                Stage::Frames { next: 0 }
+            }
+            Stage::Frames { next } if next < sys.memory.frame_count() => {
+                match relinquish(sys, domain, next) {
+                    (next, Ok(())) => Stage::Frames { next },
+                    (next, Err(stop)) => {
+                        *stage = Stage::Frames { next };
+                        return Err(stop);
+                    }
+                }
+            }
+            Stage::Frames { .. } => {
+                sys.page_types(domain).finish()?;
+                control.dead = control.dead.saturating_add(1);
+                announce(sys);
+                log::info!("{} is destroyed", domain.id);
+                Stage::Dead
+            }
+            Stage::Dead => return Ok(()),
+        }
+    }
+}
+
+/// Tells the toolstack that a domain has shut down or died.
+pub fn announce<P: Platform>(sys: &System<P>) {
+    virq::raise_global(sys, VIRQ_DOM_EXC);
+}
+
+/// `Preempted` until every CPU has passed since; those that have not are kicked.
+fn passed<P: Platform>(sys: &System<P>, began: &Began) -> Result<(), Stop> {
+    let (cpus, here) = (sys.platform.count(), sys.platform.this_cpu());
+    if sys.grace.is_over(began, cpus, here) {
+        return Ok(());
+    }
+    for cpu in (0..cpus).filter(|cpu| *cpu != here && !sys.grace.has_passed(began, *cpu)) {
+        sys.platform.kick(cpu);
+    }
+    Err(Stop::Preempted)
+}
+
+/// Drops the references that a vCPU's state holds.
+fn strip<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: &Vcpu) -> Result<(), Stop> {
+    let mut state = vcpu.state.try_lock().ok_or(Stop::Preempted)?;
+    let mut types = sys.page_types(domain);
+    types.finish()?;
+    let root = core::mem::replace(&mut state.root, Mfn::new(0));
+    if root.raw() != 0 {
+        types.put(root);
+        types.finish()?;
+    }
+    for (page, mfn) in (0..).zip(core::mem::take(&mut state.gdt)) {
+        sys.platform.map_table_page(vcpu.window, TablePage::Gdt(page), None);
+        types.put(mfn);
+    }
+    state.gdt_entries = 0;
+    for (page, slot) in (0..).zip(&mut state.ldt) {
+        if let Some(mfn) = slot.take() {
+            sys.platform.map_table_page(vcpu.window, TablePage::Ldt(page), None);
+            types.put(mfn);
+        }
+    }
+    state.ldt_entries = 0;
+    types.finish()
+}
+
+/// Drops the frames in which events were announced to the domain.
+fn give_infos<P: Platform>(sys: &System<P>, domain: &Domain) -> Result<(), Stop> {
+    let mut types = sys.page_types(domain);
+    types.finish()?;
+    for vcpu in domain.vcpus() {
+        if let Some(mfn) = vcpu.registered_info() {
+            vcpu.set_registered_info(None);
+            types.put(mfn);
+        }
+    }
+    if !domain.end.gave_shared_info.swap(true, Ordering::AcqRel) {
+        types.put(domain.shared_info);
+    }
+    Ok(())
+}
+
+/// Takes pins and frames from the domain, from frame `next` on, some at a time; returns the
+/// first frame that was not looked at.
+fn relinquish<P: Platform>(sys: &System<P>, domain: &Domain, next: u64) -> (u64, Result<(), Stop>) {
+    let mut types = sys.page_types(domain);
+    if let Err(stop) = types.finish() {
+        return (next, Err(stop));
+    }
+    let end = next.saturating_add(LOOKED_AT);
+    let mut next = next;
+    while next < end {
+        let mfn = Mfn::new(next);
+        let Some(frame) = sys.memory.frame(mfn) else { return (next, Ok(())) };
+        if !frame.is_owned_by(domain.id) {
+            next = next.saturating_add(1);
+            continue;
+        }
+        if frame.load().pinned() {
+            let _ = types.unpin(mfn);
+            if let Err(stop) = types.finish() {
+                return (next, Err(stop));
+            }
+        }
+        let taken = |w: Word| if w.allocated() { Some(w.with_allocated(false)) } else { None };
+        if frame.is_owned_by(domain.id) && frame.update(taken).is_ok() {
+            sys.put_page(mfn);
+        }
+        next = next.saturating_add(1);
+        if types.spend().is_err() {
+            return (next, Err(Stop::Preempted));
+        }
+    }
+    (next, Err(Stop::Preempted))
+}
+
+/// Frees the memory of dead domains that nobody refers to any more, as far as can be done now.
+///
+/// Every request of domain control begins with it.
+pub fn reap<P: Platform>(sys: &System<P>, control: &mut Control) {
+    let (cpus, here) = (sys.platform.count(), sys.platform.this_cpu());
+    if let Some(domain) = Leaving::gone(&mut control.leaving, &sys.grace, cpus, here) {
+        control.gone = Some(domain.id);
+        sys.discard_domain(domain);
+    }
+    if let Some(leaving) = &control.leaving {
+        for cpu in leaving.missing(&sys.grace, cpus).filter(|cpu| *cpu != here) {
+            sys.platform.kick(cpu);
+        }
+        return;
+    }
+    if control.dead == 0 {
+        return;
+    }
+    let done = |domain: &&Domain| {
+        let frames = domain.pages.load(Ordering::SeqCst) | domain.lent.load(Ordering::SeqCst);
+        domain.end.is_dead() && frames == 0
+    };
+    if let Some(id) = sys.domains.iter().find(done).map(|domain| domain.id) {
+        control.dead = control.dead.saturating_sub(1);
+        control.leaving = sys.domains.take_out(id, &sys.grace);
+        // With one CPU there is nobody to wait for.
+        if cpus == 1 {
+            reap(sys, control);
+        }
+    }
+}
