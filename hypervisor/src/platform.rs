@@ -47,6 +47,8 @@ pub trait FrameAccess {
     fn zero(&self, mfn: Mfn);
     /// Copies a whole frame.
     fn copy(&self, from: Mfn, to: Mfn);
+    /// Copies `len` bytes between two frames, which may be one; the ranges lie within them.
+    fn copy_bytes(&self, from: Mfn, from_offset: u16, to: Mfn, to_offset: u16, len: u16);
     /// Where consecutive frames starting at `mfn` lie, one after another, in our address space.
     fn pointer(&self, mfn: Mfn) -> *mut u8;
 }
@@ -81,6 +83,8 @@ pub trait Mmu {
     fn flush_page(&self, address: u64);
     /// Writes back and invalidates the caches.
     fn flush_cache(&self);
+    /// Writes `len` bytes of a frame back to memory, out of every CPU's caches.
+    fn flush_lines(&self, mfn: Mfn, offset: u16, len: u16);
     /// An L4 for a new vCPU: the hypervisor's half filled in, the guest's empty.
     fn init_vcpu_l4(&self, l4: Mfn);
     /// Makes vCPU window `window`, with empty descriptor tables. `take` gives zeroed frames,

@@ -109,6 +109,26 @@ impl Memory {
         Ok(frame)
     }
 
+    /// Takes a writable reference to a frame of `domain`'s that has others already; `false` if it
+    /// has none, is not the domain's, or has too many references.
+    ///
+    /// A frame that has one keeps its type, so this needs no lock.
+    #[inline(always)]
+    pub fn get_writable_page(&self, mfn: Mfn, domain: DomId) -> bool {
+        let Some(frame) = self.frame(mfn).filter(|f| f.is_owned_by(domain)) else { return false };
+        let taken = frame.update(|w| {
+            if w.kind() != Type::Writable || w.type_count() == 0 {
+                return None;
+            }
+            w.add_type().and_then(Word::add_total)
+        });
+        if taken.is_ok() && !frame.is_owned_by(domain) {
+            let _ = frame.update(|w| w.sub_type().and_then(Word::sub_total));
+            return false;
+        }
+        taken.is_ok()
+    }
+
     /// The pseudo-physical number that `mfn` has in its owner's eyes.
     pub fn m2p(&self, mfn: Mfn) -> u64 {
         usize::try_from(mfn.raw())

@@ -75,6 +75,7 @@ pub mod descriptor;
 pub mod foreign;
 pub mod frame;
 pub mod frame_box;
+pub mod granted;
 pub mod heap;
 pub mod invariants;
 mod linear;

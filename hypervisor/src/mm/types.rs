@@ -57,6 +57,21 @@ impl<P: Platform> System<P> {
         }
     }
 
+    /// Drops a writable reference to a frame, whoever has it; the last one of all frees it.
+    ///
+    /// A frame of this type has nothing to be taken apart, so this needs no lock.
+    #[inline(always)]
+    pub fn put_writable_page(&self, mfn: Mfn) {
+        let Some(frame) = self.memory.frame(mfn) else { return };
+        let dropped = frame.update(|w| w.sub_type().and_then(Word::sub_total));
+        debug_assert!(dropped.is_ok(), "{mfn}: a writable reference was dropped twice");
+        if let Ok(word) = dropped
+            && word.total() == 0
+        {
+            self.free_page(mfn, frame);
+        }
+    }
+
     /// Gives back a frame that the last reference is gone from.
     #[cold]
     fn free_page(&self, mfn: Mfn, frame: &Frame) {

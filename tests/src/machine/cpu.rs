@@ -38,6 +38,8 @@ pub struct Cpu {
     pub flushed_pages: Vec<u64>,
     /// Times the caches were flushed.
     pub cache_flushes: u64,
+    /// Pieces of frames that were written back: frame, first byte, length.
+    pub flushed_lines: Vec<(Mfn, u16, u16)>,
     /// Times a root was loaded.
     pub root_loads: u64,
     /// The LDT register: window and number of entries.
@@ -91,6 +93,10 @@ impl Mmu for FakeMachine {
 
     fn flush_cache(&self) {
         self.this().cache_flushes += 1;
+    }
+
+    fn flush_lines(&self, mfn: Mfn, offset: u16, len: u16) {
+        self.this().flushed_lines.push((mfn, offset, len));
     }
 
     fn init_vcpu_l4(&self, l4: Mfn) {

@@ -129,6 +129,14 @@ impl FrameAccess for FakeMachine {
         }
     }
 
+    fn copy_bytes(&self, from: Mfn, from_offset: u16, to: Mfn, to_offset: u16, len: u16) {
+        let range = |offset: u16| usize::from(offset)..usize::from(offset) + usize::from(len);
+        let (from, to) = (&self.bytes(from)[range(from_offset)], &self.bytes(to)[range(to_offset)]);
+        for (from, to) in from.iter().zip(to) {
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
     fn pointer(&self, mfn: Mfn) -> *mut u8 {
         self.ram.pointer(mfn.raw())
     }

@@ -32,6 +32,9 @@ pub struct Machine {
     pub tsc_stable: bool,
 }
 
+/// Bytes that CLFLUSH takes, or fewer: smaller steps only repeat.
+const CACHE_LINE: u64 = 32;
+
 #[inline(always)]
 fn direct(mfn: Mfn) -> u64 {
     DIRECT_MAP + (mfn.raw() << 12)
@@ -78,6 +81,20 @@ impl FrameAccess for Machine {
                 inout("rdi") direct(to) => _, options(nostack, preserves_flags));
         }
     }
+    #[inline(always)]
+    fn copy_bytes(&self, from: Mfn, from_offset: u16, to: Mfn, to_offset: u16, len: u16) {
+        debug_assert!(u64::from(from_offset) + u64::from(len) <= PAGE_SIZE);
+        debug_assert!(u64::from(to_offset) + u64::from(len) <= PAGE_SIZE);
+        let (from, to) = (direct(from) + u64::from(from_offset), direct(to) + u64::from(to_offset));
+        // SAFETY: as in `zero`; the ranges lie within the frames (trait). Those of one frame may
+        //         overlap: then the copy is what a byte-wise one from the start on gives, or a
+        //         word-wise one, and the guest's to make sense of.
+        unsafe {
+            asm!("rep movsq", "mov rcx, {rest}", "rep movsb", rest = in(reg) u64::from(len & 7),
+                inout("rcx") u64::from(len >> 3) => _, inout("rsi") from => _,
+                inout("rdi") to => _, options(nostack, preserves_flags));
+        }
+    }
     fn pointer(&self, mfn: Mfn) -> *mut u8 {
         direct(mfn) as *mut u8
     }
@@ -121,6 +138,17 @@ impl Mmu for Machine {
     fn flush_cache(&self) {
         // SAFETY: 1. Writes back before it invalidates: no data is lost.
         unsafe { asm!("wbinvd", options(nostack, preserves_flags)) };
+    }
+    fn flush_lines(&self, mfn: Mfn, offset: u16, len: u16) {
+        let start = direct(mfn) + u64::from(offset);
+        let first = start & !(CACHE_LINE - 1);
+        for line in (first..start + u64::from(len)).step_by(CACHE_LINE as usize) {
+            // SAFETY: 1. Every x86-64 CPU has CLFLUSH; it writes back before it invalidates. The
+            //            address is mapped, as in `words`.
+            unsafe { asm!("clflush [{}]", in(reg) line, options(nostack, preserves_flags)) };
+        }
+        // SAFETY: 1. Orders what was flushed before what follows.
+        unsafe { asm!("mfence", options(nostack, preserves_flags)) };
     }
     fn init_vcpu_l4(&self, l4: Mfn) {
         self.zero(l4);
