@@ -23,6 +23,7 @@ pub mod domain;
 pub mod error;
 pub mod evtchn;
 pub mod exit;
+pub mod grant;
 pub mod guest;
 pub mod hypercall;
 pub mod irq;

@@ -6,7 +6,8 @@
 //! 1. `Vcpu::state` (held by the CPU that runs the vCPU); `System::control` and another vCPU's
 //!    state are only ever tried below it, never waited for
 //! 2. `Domain::paging`
-//! 3. `Domain::events`; of two domains', the lower number's first
+//! 3. `Domain::events`; of two domains', the lower number's first. Or one of a domain's two
+//!    locks of [`crate::grant`]; no two of those at once
 //! 4. `Events::fifo` of a domain
 //! 5. a CPU's run queue
 //! 6. leaves: `Memory`'s heap, a CPU's list of residents, a vCPU's runstate, a domain's

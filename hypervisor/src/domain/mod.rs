@@ -31,6 +31,7 @@ use pv_abi::types::{DomId, Mfn, VcpuId};
 use spin::{Mutex, Once};
 
 use crate::evtchn::Events;
+use crate::grant::Grants;
 use crate::mm::frame_box::FrameBox;
 use crate::mm::paging::Paging;
 use crate::mm::tlb::Loaded;
@@ -78,6 +79,8 @@ pub struct Domain {
     pub handle: Mutex<[u8; 16]>,
     /// Its event channels.
     pub events: Events,
+    /// What it grants to others, and what it has mapped of theirs.
+    pub grants: Grants,
     /// pv32: where the hypervisor's window at the top of its address space begins.
     pub hv_start: u64,
     /// What of the machine it may touch.
@@ -117,6 +120,7 @@ impl Domain {
             limits: Limits::default(),
             handle: Mutex::new([0; 16]),
             events: Events::new(width),
+            grants: Grants::new(),
             hv_start,
             permissions: IoPermissions::new(),
             port_latches: PortLatches::new(),

@@ -7,7 +7,7 @@ use super::{Args, assist, console, multicall, physdev, version};
 use crate::error::HypercallResult;
 use crate::guest::Ctx;
 use crate::platform::Platform;
-use crate::{evtchn, mm, sched, time, trap};
+use crate::{evtchn, grant, mm, sched, time, trap};
 
 macro_rules! hypercalls {
     ($($number:path => $handler:path, $name:literal;)*) => {
@@ -62,6 +62,7 @@ hypercalls! {
     nr::SET_TIMER_OP => time::ops::set_timer_op, "set_timer_op";
     nr::XEN_VERSION => version::xen_version, "xen_version";
     nr::CONSOLE_IO => console::console_io, "console_io";
+    nr::GRANT_TABLE_OP => grant::ops::grant_table_op, "grant_table_op";
     nr::VM_ASSIST => assist::vm_assist, "vm_assist";
     nr::IRET => trap::iret::iret, "iret";
     nr::VCPU_OP => sched::vcpu_op::vcpu_op, "vcpu_op";

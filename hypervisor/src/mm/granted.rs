@@ -1,16 +1,11 @@
-//! Level-1 entries that a grant put there: they name a frame of another domain's.
+//! Where grants are mapped: level-1 entries, named by an address that they map or by their own.
 //!
-//! The entry owns the reference that it rests on, as any entry does: plain if it is
-//! read-only, else writable. It was taken before, from the frame's owner, so here only
-//! ownership changes hands: installing gives the entry the caller's reference, removing
-//! gives the caller the entry's.
-
-use core::sync::atomic::Ordering;
+//! What is put there, and taken from there, is [`PageTypes::exchange_page_entry`]'s business: an
+//! entry owns the reference that it rests on, and it changes hands with the entry.
 
 use pv_abi::types::Mfn;
 
 use super::frame::Type;
-use super::pte;
 use super::types::PageTypes;
 use super::update_va::find_l1;
 use crate::platform::Platform;
@@ -18,8 +13,10 @@ use crate::platform::Platform;
 /// A level-1 entry of a domain's, for as long as its paging lock is held.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Place {
-    table: Mfn,
-    index: u16,
+    /// The table.
+    pub table: Mfn,
+    /// Which of its entries.
+    pub index: u16,
 }
 
 impl<P: Platform> PageTypes<'_, P> {
@@ -46,32 +43,5 @@ impl<P: Platform> PageTypes<'_, P> {
             && word.validated();
         (usable && maddr.is_multiple_of(8))
             .then_some(Place { table, index: (maddr >> 3 & 511) as u16 })
-    }
-
-    /// The entry at a place.
-    #[inline(always)]
-    pub fn entry(&self, place: Place) -> u64 {
-        self.words(place.table)
-            .get(usize::from(place.index))
-            .map_or(0, |word| word.load(Ordering::Relaxed))
-    }
-
-    /// Replaces the entry at a place by one whose reference the caller gives away; the caller
-    /// gets the reference of the old one, which is returned.
-    #[inline(always)]
-    pub fn exchange(&mut self, place: Place, new: u64) -> u64 {
-        self.words(place.table)
-            .get(usize::from(place.index))
-            .map_or(0, |word| word.swap(new, Ordering::AcqRel))
-    }
-
-    /// Puts an entry whose reference the caller gives away at a place; the old one's is dropped.
-    #[inline(always)]
-    pub fn install(&mut self, place: Place, new: u64) {
-        self.begin();
-        let old = self.exchange(place, new);
-        if old & pte::P != 0 {
-            self.put_entry_page(old);
-        }
     }
 }

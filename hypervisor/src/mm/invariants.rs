@@ -67,7 +67,8 @@ impl<P: Platform> System<P> {
                 return bad("I4", "references rely on a type that the frame does not have");
             }
         }
-        self.check_free()
+        self.check_free()?;
+        self.check_grants(false)
     }
 
     /// What a frame's record says by itself, and what the entries in it refer to.
@@ -202,6 +203,7 @@ impl<P: Platform> System<P> {
         if !domain.end.gave_shared_info() {
             note(found, domain.shared_info, Some(Type::Writable), domain.shared_info)?;
         }
+        domain.grants.find_holders(&self.platform, |mfn, kind| note(found, mfn, kind, mfn))?;
         for vcpu in domain.vcpus() {
             if let Some(mfn) = vcpu.registered_info() {
                 note(found, mfn, Some(Type::Writable), mfn)?;

@@ -10,6 +10,7 @@
 
 mod build;
 pub mod descriptors;
+pub mod grants;
 mod memory;
 pub mod mmu;
 pub mod traps;
