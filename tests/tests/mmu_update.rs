@@ -11,6 +11,8 @@ use pv_tests::check;
 use pv_tests::guest::mmu::{P, RW, SELF, US};
 use pv_tests::guest::{Guest, Spec};
 
+/// Uncached: not for memory.
+const PCD: u64 = 0x10;
 const EPERM: i64 = -1;
 const ESRCH: i64 = -3;
 const EFAULT: i64 = -14;
@@ -226,7 +228,8 @@ fn a_list_stops_at_the_first_failure_and_says_where() {
     let page = g.page();
     let at = g.l1_maddr_of(page.va);
     let good = (at, page.maddr() | P | RW);
-    assert_eq!(g.mmu_update(&[good, good, (at, P | RW), good]), (EINVAL, 2));
+    let bad = (at, page.maddr() | P | RW | PCD);
+    assert_eq!(g.mmu_update(&[good, good, bad, good]), (EINVAL, 2));
     assert_eq!(g.mmu_update(&[good, (at | 4, 0)]), (ENOSYS, 1));
     assert_eq!(g.mmu_update(&[(at | 7, 0)]), (ENOSYS, 0));
 }
@@ -241,7 +244,7 @@ fn long_lists_are_interrupted_and_finish() {
     assert!(g.continuations >= 2, "{} continuations", g.continuations);
     // A failure late in it is still counted from the start.
     let mut list = list;
-    list[1400] = (at, P | RW);
+    list[1400] = (at, page.maddr() | P | RW | PCD);
     assert_eq!(g.mmu_update(&list), (EINVAL, 1400));
 }
 

@@ -145,15 +145,15 @@ impl<P: Platform> System<P> {
                     Some(if is_linear { level } else { below })
                 }
             };
-            if entry & pte::forbidden(domain.width(), kind) != 0 {
+            let device = self.io_memory.is_device(pte::mfn(entry).raw());
+            if entry & pte::forbidden(domain.width(), kind) != 0 && !device {
                 return bad("an entry has flags that its level does not permit");
             }
             match self.memory.frame(pte::mfn(entry)).map(Frame::owner) {
                 Some(Owner::Domain(id)) if id == domain.id => {}
                 // By privilege or a grant; that it holds its references is for I3 and I4 to say.
                 Some(Owner::Domain(_)) if kind == Type::L1 => {}
-                // A device's; that it is none of RAM is for the frame table to say.
-                Some(Owner::Nobody) | None if kind == Type::L1 && domain.privileged => continue,
+                Some(Owner::Nobody) | None if kind == Type::L1 && device => continue,
                 _ => return bad("an entry names a frame that is not the owner's"),
             }
             note(found, pte::mfn(entry), needs, mfn)?;

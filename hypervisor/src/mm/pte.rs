@@ -63,6 +63,12 @@ pub const fn forbidden(width: Width, table: Type) -> u64 {
     }
 }
 
+/// A level-1 entry for device memory: uncached, by the weaker form of it (PCD alone) if the guest
+/// says so. `IA32_PAT` is as after reset, where no other combination keeps from caching.
+pub const fn uncached(entry: u64) -> u64 {
+    if entry & PCD != 0 { entry } else { entry | PCD | PWT }
+}
+
 /// What an entry of the given table becomes before the CPU sees it.
 ///
 /// A pv32 guest's level 3 is walked as long mode's level 3, whose entries carry

@@ -40,12 +40,13 @@ impl<P: Platform> PageTypes<'_, P> {
     #[inline(always)]
     fn write_page_entry(&mut self, word: &AtomicU64, new: u64, ad: bool) -> Result<(), Stop> {
         let old = word.load(Ordering::Relaxed);
+        let mut new = new;
         if new & pte::P != 0 {
             if old & pte::P != 0 && (old ^ new) & !pte::SOFT == 0 {
                 exchange(word, new, ad);
                 return Ok(());
             }
-            self.get_page(new)?;
+            new = self.get_page(new)?;
         }
         let old = exchange(word, new, ad);
         self.begin();
@@ -105,9 +106,7 @@ impl<P: Platform> PageTypes<'_, P> {
         self.begin();
         // The new entry takes over the reference of the old one if it needs the same.
         let same = old & new & pte::P != 0 && (old ^ new) & !pte::SOFT == 0;
-        if new & pte::P != 0 && !same {
-            self.get_page(new)?;
-        }
+        let new = if new & pte::P != 0 && !same { self.get_page(new)? } else { new };
         let written = word.compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         self.begin();
         let gone = if written { old } else { new };

@@ -13,6 +13,7 @@ use super::frame::{Frame, Owner, Type};
 use super::m2p_window::WINDOW_SLOTS;
 use super::pte;
 use super::types::PageTypes;
+use crate::domain::permissions::{self, DeviceAccess};
 use crate::error::Stop;
 use crate::platform::{Platform, Words};
 use crate::width::Width;
@@ -122,7 +123,7 @@ impl<P: Platform> PageTypes<'_, P> {
                 continue;
             }
             let taken = match child(width, hv_start, kind, index) {
-                Child::Page => self.get_page(entry),
+                Child::Page => self.get_page(entry).map(|_| ()),
                 Child::Table(below) => self.get_table(mfn, kind, below, entry),
                 Child::Reserved => continue,
             };
@@ -149,8 +150,11 @@ impl<P: Platform> PageTypes<'_, P> {
                 if entry & pte::P == 0 || index < from {
                     continue;
                 }
-                if let Err(stop) = self.get_page(entry) {
-                    return (index, Err(stop));
+                match self.get_page(entry) {
+                    Err(stop) => return (index, Err(stop)),
+                    // Nobody else may write the frame now, bar the accessed bit of a walker.
+                    Ok(allowed) if allowed != entry => word.store(allowed, Ordering::Relaxed),
+                    Ok(_) => {}
                 }
             }
         }
@@ -251,17 +255,43 @@ impl<P: Platform> PageTypes<'_, P> {
         self.end_type(mfn, frame);
     }
 
-    /// Takes the reference of a present level-1 entry.
+    /// Takes the reference of a present level-1 entry; returns the entry as it is to be written.
+    ///
+    /// Memory is always cached; other attributes are for devices (XSA-154: one frame mapped in
+    /// two ways has two contents).
     #[inline(always)]
-    pub(super) fn get_page(&mut self, entry: u64) -> Result<(), Stop> {
+    pub(super) fn get_page(&mut self, entry: u64) -> Result<u64, Stop> {
         if entry & pte::forbidden(self.domain.width(), Type::L1) != 0 {
+            return self.get_device(entry);
+        }
+        let mfn = pte::mfn(entry);
+        let taken = if entry & pte::RW != 0 {
+            self.get_nested(mfn, Type::Writable)
+        } else {
+            self.sys.memory.get_page(mfn, self.domain.id).map(|_| ()).map_err(Stop::Errno)
+        };
+        match taken {
+            Ok(()) => Ok(entry),
+            Err(Stop::Errno(Errno::EINVAL)) => self.get_device(entry),
+            Err(stop) => Err(stop),
+        }
+    }
+
+    /// The same for an entry that names a device's frame, which takes no reference: it becomes
+    /// uncached, and read-only if the device is the hypervisor's to write.
+    ///
+    /// `EINVAL`: no device's, or not the domain's to map.
+    #[cold]
+    fn get_device(&self, entry: u64) -> Result<u64, Stop> {
+        let mfn = pte::mfn(entry);
+        // What has an owner is memory, whatever the firmware says.
+        if self.sys.memory.frame(mfn).is_some_and(|f| f.owner() != Owner::Nobody) {
             return Err(Errno::EINVAL.into());
         }
-        if entry & pte::RW != 0 {
-            self.get_nested(pte::mfn(entry), Type::Writable)
-        } else {
-            self.sys.memory.get_page(pte::mfn(entry), self.domain.id)?;
-            Ok(())
+        let access = permissions::device_access(self.sys, self.domain, mfn);
+        match access.ok_or(Errno::EINVAL)? {
+            DeviceAccess::Full => Ok(pte::uncached(entry)),
+            DeviceAccess::ReadOnly => Ok(pte::uncached(entry) & !pte::RW),
         }
     }
 
