@@ -11,6 +11,7 @@
 //! | `maxcpus=N` | CPUs to bring up, 1 or more | all |
 //! | `dom0_mem=SIZE` | domain 0's memory: `M` or `G`, else KiB as in Xen | all that is free |
 //! | `dom0_max_vcpus=N` | domain 0's vCPUs; only the first can run yet | 1 |
+//! | `trace`, `trace=SIZE` | keep records of what happens, so much of them for each CPU | off; 1M |
 //! | `noreboot` | after a panic or domain 0's end, stop instead of restarting the machine | off |
 //! | `debug-exit` | tell QEMU's `isa-debug-exit` device how it ended | off |
 
@@ -59,6 +60,8 @@ pub struct Options {
     pub dom0_memory: Option<u64>,
     /// `dom0_max_vcpus=`
     pub dom0_max_vcpus: Option<u32>,
+    /// `trace`, in bytes for each CPU.
+    pub trace: Option<u64>,
     /// `noreboot`
     pub at_end: AtEnd,
     /// `debug-exit`
@@ -73,6 +76,7 @@ impl Default for Options {
             max_cpus: None,
             dom0_memory: None,
             dom0_max_vcpus: None,
+            trace: None,
             at_end: AtEnd::default(),
             debug_exit: DebugExit::default(),
         }
@@ -144,9 +148,10 @@ fn apply<'a>(options: &mut Options, word: &'a str) -> Result<(), CommandLineErro
             options.dom0_max_vcpus = Some(count(value).ok_or_else(|| bad(COUNT))?);
         }
         ("dom0_mem", value) => {
-            let size = value.and_then(size).ok_or_else(|| bad("a size such as 256M or 1G"))?;
-            options.dom0_memory = Some(size);
+            options.dom0_memory = Some(value.and_then(size).ok_or_else(|| bad(SIZE))?);
         }
+        ("trace", None) => options.trace = Some(TRACE_BYTES),
+        ("trace", value) => options.trace = Some(value.and_then(size).ok_or_else(|| bad(SIZE))?),
         ("noreboot", None) => options.at_end = AtEnd::Stop,
         ("debug-exit", None) => options.debug_exit = DebugExit::On,
         ("noreboot" | "debug-exit", Some(_)) => return Err(bad("left out")),
@@ -156,6 +161,10 @@ fn apply<'a>(options: &mut Options, word: &'a str) -> Result<(), CommandLineErro
 }
 
 const COUNT: &str = "a number, 1 or more";
+const SIZE: &str = "a size such as 256M or 1G";
+
+/// What `trace` alone asks for.
+const TRACE_BYTES: u64 = 1 << 20;
 
 fn log_level(value: &str) -> Option<LevelFilter> {
     match value {
@@ -197,7 +206,8 @@ mod tests {
     #[test]
     fn every_option_is_understood() {
         let options = parse(
-            "console=none loglvl=debug maxcpus=2 dom0_mem=96M dom0_max_vcpus=3 noreboot debug-exit",
+            "console=none loglvl=debug maxcpus=2 dom0_mem=96M dom0_max_vcpus=3 trace=2M noreboot \
+             debug-exit",
         );
         let wanted = Options {
             console: ConsoleTarget::None,
@@ -205,6 +215,7 @@ mod tests {
             max_cpus: Some(2),
             dom0_memory: Some(96 << 20),
             dom0_max_vcpus: Some(3),
+            trace: Some(2 << 20),
             at_end: AtEnd::Stop,
             debug_exit: DebugExit::On,
         };
@@ -215,6 +226,7 @@ mod tests {
     fn later_words_win() {
         assert_eq!(parse("maxcpus=4 maxcpus=1").unwrap().max_cpus, Some(1));
         assert_eq!(parse("console=none console=com1").unwrap().console, ConsoleTarget::Com1);
+        assert_eq!(parse("trace").unwrap().trace, Some(1 << 20));
     }
 
     #[test]
@@ -251,6 +263,7 @@ mod tests {
             "dom0_mem=",
             "dom0_mem=lots",
             "dom0_max_vcpus=-1",
+            "trace=much",
             "noreboot=yes",
             "debug-exit=1",
         ] {

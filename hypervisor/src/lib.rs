@@ -35,5 +35,6 @@ pub mod sched;
 pub mod support;
 pub mod system;
 pub mod time;
+pub mod trace;
 pub mod trap;
 pub mod width;

@@ -23,7 +23,7 @@ use hypervisor::mm::frame::Owner;
 use hypervisor::mm::memory::Memory;
 use hypervisor::platform::FrameAccess;
 use hypervisor::system::System;
-use hypervisor::{reports, sched, time};
+use hypervisor::{reports, sched, time, trace};
 use pv_abi::types::Mfn;
 
 /// Where the boot code arrives: long mode, boot page tables, boot stack, interrupts off.
@@ -40,6 +40,9 @@ fn run(hardware: &'static Hardware) -> ! {
     sys.command_line.call_once(|| hardware.command_line.clone());
     sys.memory_map.call_once(|| hardware.memory_map.clone());
     sys.io_memory.set_ram(hardware.memory_map.usable_ram());
+    if let Some(bytes) = hardware.options.trace {
+        trace(sys, bytes);
+    }
     interrupts::set_receiver(&Bell);
     panic::set_guest_report(guest_entry::report);
     start_domain0(sys, hardware);
@@ -68,6 +71,17 @@ fn system(hardware: &Hardware) -> System<Machine> {
     machine.zero(zero);
     let window = m2p::window(&machine, &memory, hardware.root).unwrap_or_else(|e| out_of_memory(e));
     System::new(machine, memory, window)
+}
+
+/// Begins to keep records.
+fn trace(sys: &System<Machine>, bytes: u64) {
+    match trace::begin(sys, bytes) {
+        Ok(()) => log::info!("trace: at most {} KiB for each CPU", bytes >> 10),
+        Err(error) => {
+            log::error!("no memory for traces on the way to domain 0: {error}");
+            end::finish(end::code::REFUSED)
+        }
+    }
 }
 
 /// Builds domain 0 of what the boot loader brought, and starts it.

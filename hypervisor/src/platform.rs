@@ -106,6 +106,8 @@ pub trait Mmu {
 pub trait Clock {
     /// Nanoseconds since boot, the same on every CPU.
     fn now_ns(&self) -> u64;
+    /// The time stamp counter of the CPU we run on.
+    fn ticks(&self) -> u64;
     /// How guests turn TSC ticks into `now_ns`.
     fn pvclock(&self) -> PvClock;
     /// Nanoseconds since 1970 at `now_ns() == 0`.

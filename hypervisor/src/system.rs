@@ -33,6 +33,7 @@ use crate::mm::m2p_window::M2pWindow;
 use crate::mm::memory::Memory;
 use crate::platform::Platform;
 use crate::sched::Scheduler;
+use crate::trace::Trace;
 
 /// Everything that all CPUs share.
 pub struct System<P: Platform> {
@@ -52,6 +53,8 @@ pub struct System<P: Platform> {
     pub io_memory: IoMemory,
     /// Which domain hears of what concerns the machine.
     pub virq_handlers: Handlers,
+    /// What happened, if somebody wants to know.
+    pub trace: Trace,
     /// The hypervisor's own command line, once it is known.
     pub command_line: Once<CommandLine>,
     /// The firmware's memory map, once it is known.
@@ -76,6 +79,7 @@ impl<P: Platform> System<P> {
             indexed_ports: IndexedPorts::new(),
             io_memory: IoMemory::new(),
             virq_handlers: Handlers::new(),
+            trace: Trace::new(),
             command_line: Once::new(),
             memory_map: Once::new(),
             windows: Windows::new(),

@@ -10,6 +10,7 @@ extern crate std;
 mod declare;
 
 pub mod callback;
+pub mod commands;
 pub mod console;
 pub mod cpuid;
 pub mod elfnote;

@@ -15,6 +15,7 @@ use super::port::State;
 use crate::domain::Domain;
 use crate::platform::Platform;
 use crate::system::System;
+use crate::trace::{self, What};
 
 /// Whether a domain has one binding of `virq` rather than one for each vCPU.
 ///
@@ -31,6 +32,7 @@ pub fn raise<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: VcpuId, virq: 
     // virtual interrupts are below 24.
     let state = State::Virq { virq: virq as u8 };
     if let Some(notify) = domain.events.notify_if(&sys.platform, port, state) {
+        trace::note(sys, domain.id, notify, What::Virq { virq: virq as u8 });
         delivery::set_pending(sys, domain, notify, port);
     }
 }

@@ -24,6 +24,7 @@ pub mod limits;
 pub mod multicall;
 pub mod physdev;
 pub mod table;
+pub mod traced;
 pub mod version;
 
 use pv_abi::errno::Errno;

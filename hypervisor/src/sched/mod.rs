@@ -60,6 +60,7 @@ use crate::guest::Ctx;
 use crate::platform::Platform;
 use crate::system::System;
 use crate::time;
+use crate::trace::{self, What};
 pub(crate) use cpu::Cpu;
 pub use cpu::{MAX_CPUS, Scheduler};
 use policy::Waits;
@@ -104,6 +105,7 @@ pub fn next<P: Platform>(sys: &System<P>, cpu: u32) -> Option<(&Domain, &Vcpu)> 
 /// If it could run on, it waits for its next turn.
 pub fn stopped_running<P: Platform>(ctx: &Ctx<'_, P>) {
     let (sys, run) = (ctx.sys, &ctx.vcpu.run);
+    trace::note(sys, ctx.domain.id, ctx.vcpu.id, What::Stop);
     let gave_way = run.stopped();
     let now_ns = sys.platform.now_ns();
     run.account(now_ns);
@@ -119,6 +121,7 @@ pub fn stopped_running<P: Platform>(ctx: &Ctx<'_, P>) {
 
 /// The CPU begins to run `ctx`'s vCPU, whose address space is loaded.
 pub fn resumed<P: Platform>(ctx: &Ctx<'_, P>) {
+    trace::note(ctx.sys, ctx.domain.id, ctx.vcpu.id, What::Run);
     areas::update_runstate(ctx);
 }
 

@@ -11,7 +11,7 @@ use crate::width::Width;
 
 /// The vector of the traditional system call, `int $0x80`: the one software interrupt with a
 /// gate of its own.
-const SYSTEM_CALL: u8 = 0x80;
+pub(super) const SYSTEM_CALL: u8 = 0x80;
 
 /// Bytes of an `int $n`.
 const INT_LEN: u64 = 2;

@@ -31,6 +31,7 @@ pub mod iret;
 pub mod ops;
 pub mod page_fault;
 pub mod segment;
+pub mod traced;
 
 pub use exception::exception;
 pub use page_fault::ldt_fault;

@@ -64,6 +64,10 @@ impl Clock for FakeMachine {
         self.devices().now_ns
     }
 
+    fn ticks(&self) -> u64 {
+        self.devices().now_ns
+    }
+
     fn pvclock(&self) -> PvClock {
         let now = self.devices().now_ns;
         // (ticks << 1) * 2^31 >> 32 = ticks.

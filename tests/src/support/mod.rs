@@ -1,14 +1,13 @@
 //! The support table: every hypercall and every command of the ABI, what there is of it, and
 //! which tests are about it.
 //!
-//! Nothing of it is kept by hand. The numbers are `pv-abi`'s ([`family`]), what there is of
+//! Nothing of it is kept by hand. The numbers are `pv-abi`'s (`pv_abi::commands`), what there is of
 //! each is found out by asking the real dispatch ([`probe`]) and from the constants that say
 //! what asking cannot find out (`hypervisor::support`), and the tests are found in their
 //! sources ([`cover`]). [`table`] writes it down; `cargo xtask support` puts it into
 //! ARCHITECTURE.md.
 
 pub mod cover;
-pub mod family;
 pub mod probe;
 pub mod table;
 

@@ -3,11 +3,11 @@
 //! A domain 0 of its own makes each call, since some end it.
 
 use pv_abi::callback::CALLBACKOP_REGISTER;
-use pv_abi::hypercall::EVENT_CHANNEL_OP;
+use pv_abi::commands::Family;
+use pv_abi::hypercall as nr;
 use pv_abi::types::DOMID_SELF;
 use pv_abi::vm_assist::VMASST_CMD_ENABLE;
 
-use super::family::{Family, How};
 use crate::fifo::Fifo;
 use crate::guest::Guest;
 
@@ -17,38 +17,40 @@ pub fn whole(hypercall: u32) -> i64 {
 }
 
 /// The answer to `command` of a family.
-pub fn command(family: &Family, command: u32) -> i64 {
+pub fn command(family: Family, command: u32) -> i64 {
     let mut guest = Guest::pv32();
-    if family.hypercall == EVENT_CHANNEL_OP {
+    if family.hypercall == nr::EVENT_CHANNEL_OP {
         // The ABI that has all commands.
         Fifo::new(&mut guest);
     }
     let at = guest.page().va;
     let cmd = u64::from(command);
     let myself = u64::from(DOMID_SELF);
-    let args = match family.how {
-        How::Argument => [cmd, at, 0, 0, 0, 0],
-        How::Arguments => [cmd, at, 1, 0, 0, 0],
-        How::Vcpu => [cmd, 0, at, 0, 0, 0],
-        How::Buffer => [cmd, 0, at, 0, 0, 0],
-        How::Assist => [VMASST_CMD_ENABLE.into(), cmd, 0, 0, 0, 0],
-        How::Callback => {
+    let args = match family.hypercall {
+        nr::VM_ASSIST => [VMASST_CMD_ENABLE.into(), cmd, 0, 0, 0, 0],
+        nr::CALLBACK_OP => {
             guest.write(at, &command);
             [CALLBACKOP_REGISTER.into(), at, 0, 0, 0, 0]
         }
-        How::Structure => {
-            guest.write(at, &[command, family.interface_version()]);
-            [at, 0, 0, 0, 0, 0]
-        }
-        How::Operations => {
+        nr::MMUEXT_OP => {
             guest.write(at, &command);
             [at, 1, 0, myself, 0, 0]
         }
-        How::Updates => {
+        nr::MMU_UPDATE => {
             let page = guest.page();
             guest.write(at, &[page.maddr() | cmd, 0]);
             [at, 1, 0, myself, 0, 0]
         }
+        // A count, or a vCPU, before the address.
+        nr::CONSOLE_IO | nr::VCPU_OP => [cmd, 0, at, 0, 0, 0],
+        _ => match family.interface_version() {
+            Some(version) => {
+                guest.write(at, &[command, version]);
+                [at, 0, 0, 0, 0, 0]
+            }
+            // Where there is a count, it is one.
+            None => [cmd, at, 1, 0, 0, 0],
+        },
     };
     guest.call(family.hypercall, &args)
 }

@@ -3,10 +3,11 @@
 use std::fmt::Write;
 
 use hypervisor::support::WHOLE;
+use pv_abi::commands;
 use pv_abi::manifest::Constant;
 
 use super::cover::Sources;
-use super::{Status, family, probe, status};
+use super::{Status, probe, status};
 
 /// Tests that a row names; of more it says how many.
 const NAMED: usize = 2;
@@ -15,14 +16,14 @@ const NAMED: usize = 2;
 pub fn make(sources: &Sources) -> Result<String, String> {
     let mut text = String::from("| hypercall, command | support | tests |\n|---|---|---|\n");
     let mut absent = Vec::new();
-    for hypercall in family::hypercalls() {
+    for hypercall in commands::hypercalls() {
         let number = hypercall.value as u32;
         let name = hypercall.c.trim_start_matches("__HYPERVISOR_");
         let wrong = |error| format!("{name}: {error}");
         let mut rows = Vec::new();
-        for family in family::of(number) {
+        for family in commands::of(number) {
             for command in family.commands() {
-                let answer = probe::command(family, command.value as u32);
+                let answer = probe::command(*family, command.value as u32);
                 rows.push((command, status(number, command.value as u32, answer).map_err(wrong)?));
             }
         }

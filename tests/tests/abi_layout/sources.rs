@@ -21,6 +21,8 @@ const BY_HAND: &[(&str, &str, &str)] = &[
     ("io/xs_wire.rs", "const XS_WRITE_NONE", "a string; compared in rows.rs"),
     ("io/xs_wire.rs", "const XS_WRITE_CREATE", "a string; compared in rows.rs"),
     ("io/xs_wire.rs", "const XS_WRITE_CREATE_EXCL", "a string; compared in rows.rs"),
+    ("commands.rs", "struct Family", "which of the numbers are commands"),
+    ("commands.rs", "const FAMILIES", "which of the numbers are commands"),
     ("memory.rs", "struct E820Entry", "the header refers to the BIOS"),
     ("memory.rs", "const E820_RAM", "the BIOS's, by the ACPI specification"),
     ("memory.rs", "const E820_RESERVED", "the BIOS's, by the ACPI specification"),

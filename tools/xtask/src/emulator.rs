@@ -38,6 +38,8 @@ pub struct Machine {
     pub icount: bool,
     /// Wait for gdb (QEMU only).
     pub gdb: bool,
+    /// Keep the machine's memory in this file (QEMU only).
+    pub memory_file: Option<std::path::PathBuf>,
 }
 
 /// Whether to go on watching.

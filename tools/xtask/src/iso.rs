@@ -60,6 +60,7 @@ pub fn run(args: &Args) -> Result<()> {
         cpus: 0,
         icount: false,
         gdb: false,
+        memory_file: None,
     };
     let output = args.output.clone().unwrap_or_else(|| ws.target().join("ferrule.iso"));
     write(&output, &machine, args.menu)?;
@@ -156,6 +157,7 @@ mod tests {
             cpus: 0,
             icount: false,
             gdb: false,
+            memory_file: None,
         };
         let menu = menu(&machine, 0);
         assert!(menu.contains("    multiboot /boot/ferrule 'console=com1' 'debug-exit'\n"));

@@ -28,6 +28,7 @@ mod symbols;
 mod terminal;
 mod test;
 mod toolchain;
+mod trace;
 mod transcript;
 mod verdict;
 mod workspace;
@@ -61,6 +62,8 @@ enum Verb {
     Run(run::Args),
     /// Run every test: on the host, in QEMU and in Bochs
     Test(test::Args),
+    /// Boot as `run` does, and write what happened for the Perfetto UI
+    Trace(trace::Args),
     /// Measure the primitives of the PV ABI, beside Xen's figures
     Bench(bench::Args),
     /// Print image size, Ring 0's memory and boot figures
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         Verb::Iso(args) => iso::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Run(args) => run::run(args),
         Verb::Test(args) => test::run(args),
+        Verb::Trace(args) => trace::run(args),
         Verb::Bench(args) => bench::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Size(args) => size::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Symbols(args) => addresses::run(args).map(|()| ExitCode::SUCCESS),

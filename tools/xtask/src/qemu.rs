@@ -106,6 +106,15 @@ fn arguments(machine: &Machine, version: (u32, u32)) -> Result<Vec<String>> {
     for word in ["-kernel", "ferrule", "-append", &machine.hypervisor_args, "-initrd", &modules] {
         arguments.push(word.to_string());
     }
+    if let Some(file) = &machine.memory_file {
+        let backend = format!(
+            "memory-backend-file,id=ram,size={}M,share=on,mem-path={}",
+            machine.memory_mib,
+            file.display().to_string().replace(',', ",,")
+        );
+        arguments.extend(["-object".into(), backend]);
+        arguments.extend(["-machine".into(), "memory-backend=ram".into()]);
+    }
     if machine.gdb {
         arguments.extend(["-S".into(), "-gdb".into(), format!("tcp:127.0.0.1:{GDB_PORT}")]);
     }
@@ -148,6 +157,7 @@ mod tests {
             cpus: 2,
             icount: false,
             gdb: false,
+            memory_file: None,
         }
     }
 

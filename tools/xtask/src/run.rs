@@ -110,7 +110,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    build_missing(args, &ws)?;
+    boot(args, &ws, &machine)
+}
+
+/// Builds what is missing, boots `machine`, and tells by the exit code how it ended.
+pub fn boot(args: &Args, ws: &Workspace, machine: &Machine) -> Result<ExitCode> {
+    build_missing(args, ws)?;
     if args.gdb {
         eprintln!("run: waiting for gdb; in another terminal, type:");
         eprintln!(
@@ -121,7 +126,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let limit = args.timeout.or(args.exec.as_ref().map(|_| EXEC_TIMEOUT_S));
     let limit = limit.map(Duration::from_secs);
-    let emulator = args.emulator.start(&machine)?;
+    let emulator = args.emulator.start(machine)?;
     let linked = args.kernel.clone().unwrap_or_else(|| ws.guest_kernel_elf());
     match &args.exec {
         Some(_) => session::exec(emulator, limit, args.verbose, &linked),
@@ -130,7 +135,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// The machine that the arguments describe, after every check that needs no build.
-fn machine(args: &Args, ws: &Workspace) -> Result<Machine> {
+pub fn machine(args: &Args, ws: &Workspace) -> Result<Machine> {
     let mut kernel_args = args.append.clone();
     if let Some(lines) = &args.exec {
         if !kernel_args.is_empty() {
@@ -170,6 +175,7 @@ fn machine(args: &Args, ws: &Workspace) -> Result<Machine> {
         cpus: if args.emulator == Kind::Bochs { args.cpus.unwrap_or(1) } else { cpus },
         icount: args.icount,
         gdb: args.gdb,
+        memory_file: None,
     };
     if args.emulator == Kind::Bochs {
         bochs::check(&machine)?;

@@ -119,6 +119,7 @@ fn boot(ws: &Workspace, memory_mib: u32) -> Result<()> {
         cpus: 1,
         icount: false,
         gdb: false,
+        memory_file: None,
     };
     let began = Instant::now();
     let real = watch(&machine)?;

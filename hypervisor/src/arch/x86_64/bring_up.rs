@@ -93,7 +93,7 @@ pub fn start(magic: u32, information: u32, next: fn(&'static Hardware) -> !) -> 
         cpu::init_control_registers();
         hardware.root.load();
         gdt::init(0);
-        idt::init(&handlers);
+        idt::init(&handlers_of(&hardware.options));
         core::arch::asm!(
             "mov rsp, {top}",
             "xor ebp, ebp",
@@ -104,6 +104,11 @@ pub fn start(magic: u32, information: u32, next: fn(&'static Hardware) -> !) -> 
             options(noreturn)
         );
     }
+}
+
+/// The gates' stubs for good.
+fn handlers_of(options: &Options) -> [u64; 256] {
+    if options.trace.is_some() { entry::traced_addresses() } else { entry::addresses() }
 }
 
 /// Tells the person at the console why there will be no domain, and ends.

@@ -25,6 +25,7 @@
 #![allow(unsafe_code)]
 
 use core::arch::global_asm;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::{exceptions, guest_entry};
 
@@ -198,12 +199,42 @@ resume_short:
 resume_short_iretq:
     iretq
     .size hypercall_entry, . - hypercall_entry
+
+/* The same three while the machine is traced. In and out: as each. */
+    .globl traced_page_fault_entry
+    .type traced_page_fault_entry, @function
+traced_page_fault_entry:
+    movl    $14, 4(%rsp)
+    testb   $3, 16(%rsp)
+    jz      ring0_common
+    short_entry {traced_page_fault}
+    jmp     resume_short
+    .size traced_page_fault_entry, . - traced_page_fault_entry
+
+    .globl traced_int80_entry
+    .type traced_int80_entry, @function
+traced_int80_entry:
+    pushq   int80_slot(%rip)
+    short_entry {traced_int80}
+    jmp     resume_short
+    .size traced_int80_entry, . - traced_int80_entry
+
+    .globl traced_hypercall_entry
+    .type traced_hypercall_entry, @function
+traced_hypercall_entry:
+    pushq   hypercall_slot(%rip)
+    short_entry {traced_hypercall}
+    jmp     resume_short
+    .size traced_hypercall_entry, . - traced_hypercall_entry
     "#,
     handle_ring0 = sym exceptions::handle_ring0,
     guest_trap = sym guest_entry::guest_trap,
     guest_hypercall = sym guest_entry::guest_hypercall,
     guest_int80 = sym guest_entry::guest_int80,
     guest_page_fault = sym guest_entry::guest_page_fault,
+    traced_hypercall = sym guest_entry::traced_hypercall,
+    traced_int80 = sym guest_entry::traced_int80,
+    traced_page_fault = sym guest_entry::traced_page_fault,
     options(att_syntax)
 );
 
@@ -212,6 +243,9 @@ unsafe extern "C" {
     safe static hypercall_entry: u8;
     safe static int80_entry: u8;
     safe static page_fault_entry: u8;
+    safe static traced_hypercall_entry: u8;
+    safe static traced_int80_entry: u8;
+    safe static traced_page_fault_entry: u8;
     safe static resume_guest: u8;
     safe static resume_iretq: u8;
     safe static resume_short_iretq: u8;
@@ -224,6 +258,25 @@ pub fn addresses() -> [u64; 256] {
     stubs[14] = &raw const page_fault_entry as u64;
     stubs[0x80] = &raw const int80_entry as u64;
     stubs[0x82] = &raw const hypercall_entry as u64;
+    stubs
+}
+
+/// Whether [`traced_addresses`] are in use: the stubs of most vectors are the same.
+static TRACED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the machine is traced.
+#[inline(always)]
+pub fn is_traced() -> bool {
+    TRACED.load(Ordering::Relaxed)
+}
+
+/// The gates' stubs for a machine that is traced, which it is from now on.
+pub fn traced_addresses() -> [u64; 256] {
+    TRACED.store(true, Ordering::Relaxed);
+    let mut stubs = addresses();
+    stubs[14] = &raw const traced_page_fault_entry as u64;
+    stubs[0x80] = &raw const traced_int80_entry as u64;
+    stubs[0x82] = &raw const traced_hypercall_entry as u64;
     stubs
 }
 

@@ -74,12 +74,70 @@ pub unsafe extern "C" fn guest_page_fault(regs: *mut UserRegs) {
     leave(ctx);
 }
 
+/// [`guest_hypercall`], traced.
+///
+/// # Safety
+/// As `entered`.
+pub unsafe extern "C" fn traced_hypercall(regs: *mut UserRegs) {
+    // SAFETY: the caller's duty.
+    let mut ctx = unsafe { entered(regs) };
+    hypercall::traced::enter(&mut ctx);
+    leave_traced(ctx);
+}
+
+/// [`guest_int80`], traced.
+///
+/// # Safety
+/// As `entered`.
+pub unsafe extern "C" fn traced_int80(regs: *mut UserRegs) {
+    // SAFETY: the caller's duty.
+    let mut ctx = unsafe { entered(regs) };
+    trap::traced::int80(&mut ctx);
+    leave_traced(ctx);
+}
+
+/// [`guest_page_fault`], traced.
+///
+/// # Safety
+/// As `entered`.
+pub unsafe extern "C" fn traced_page_fault(regs: *mut UserRegs) {
+    // SAFETY: the caller's duty.
+    let mut ctx = unsafe { entered(regs) };
+    trap::traced::page_fault(&mut ctx);
+    leave_traced(ctx);
+}
+
 /// Any other vector from a guest.
 ///
 /// # Safety
 /// `regs` is the frame that a stub has just built, on the CPU's stack or, for NMI, #MC, #DF
 /// and #DB, on the vector's own.
 pub unsafe extern "C" fn guest_trap(regs: *mut UserRegs) {
+    if entry::is_traced() {
+        // SAFETY: the caller's duty.
+        return unsafe { traced_trap(regs) };
+    }
+    // SAFETY: the caller's duty.
+    unsafe { any::<false>(regs) }
+}
+
+/// [`guest_trap`], traced.
+///
+/// # Safety
+/// As [`guest_trap`].
+#[cold]
+#[inline(never)]
+unsafe fn traced_trap(regs: *mut UserRegs) {
+    // SAFETY: the caller's duty.
+    unsafe { any::<true>(regs) }
+}
+
+/// What both do.
+///
+/// # Safety
+/// As [`guest_trap`].
+#[inline(always)]
+unsafe fn any<const TRACED: bool>(regs: *mut UserRegs) {
     // SAFETY: 1. The stub's frame; we only look at it here.
     let frame = || unsafe { *regs };
     // SAFETY: as above.
@@ -87,7 +145,7 @@ pub unsafe extern "C" fn guest_trap(regs: *mut UserRegs) {
     if number >= FIRST_INTERRUPT {
         interrupts::dispatch(&frame());
         // SAFETY: the caller's duty: these vectors use the CPU's stack.
-        return leave(unsafe { entered(regs) });
+        return leave_any::<TRACED>(unsafe { entered(regs) });
     }
     match number as u8 {
         vector::NMI | vector::MACHINE_CHECK | vector::DOUBLE_FAULT => {
@@ -100,24 +158,41 @@ pub unsafe extern "C" fn guest_trap(regs: *mut UserRegs) {
             unsafe {
                 *top = *regs;
                 let mut ctx = entered(top);
-                trap::exception::exception(&mut ctx);
-                leave(ctx);
+                exception::<TRACED>(&mut ctx);
+                leave_any::<TRACED>(ctx);
                 entry::resume(top);
             }
         }
         _ => {
             // SAFETY: the caller's duty: these vectors use the CPU's stack.
             let mut ctx = unsafe { entered(regs) };
-            trap::exception::exception(&mut ctx);
-            leave(ctx);
+            exception::<TRACED>(&mut ctx);
+            leave_any::<TRACED>(ctx);
         }
     }
+}
+
+#[inline(always)]
+fn exception<const TRACED: bool>(ctx: &mut Ctx<'static, Machine>) {
+    if TRACED { trap::traced::exception(ctx) } else { trap::exception::exception(ctx) }
+}
+
+#[inline(always)]
+fn leave_any<const TRACED: bool>(ctx: Ctx<'static, Machine>) {
+    if TRACED { leave_traced(ctx) } else { leave(ctx) }
 }
 
 /// Returns if the vCPU goes on; else this CPU does something else and the stack is abandoned.
 #[inline(always)]
 fn leave(mut ctx: Ctx<'static, Machine>) {
     if let Next::Switch = exit::prepare(&mut ctx) {
+        switch::away(ctx);
+    }
+}
+
+/// [`leave`], with a record of an upcall.
+fn leave_traced(mut ctx: Ctx<'static, Machine>) {
+    if let Next::Switch = trap::traced::prepare(&mut ctx) {
         switch::away(ctx);
     }
 }

@@ -8,8 +8,9 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use spin::Once;
 
-use super::{apic, console, shootdown};
+use super::{apic, console, shootdown, switch};
 use crate::guest::regs::UserRegs;
+use crate::trace::{self, What};
 
 /// Received bytes wait in COM1.
 pub const COM1: u8 = 0xf1;
@@ -59,6 +60,9 @@ pub fn dispatch(frame: &UserRegs) {
         return;
     }
     apic::end_of_interrupt();
+    if let Some(sys) = switch::system() {
+        trace::note_cpu(sys, What::Interrupt { vector });
+    }
     match vector {
         TIMER => {
             if let Some(receiver) = receiver() {

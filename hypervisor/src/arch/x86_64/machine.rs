@@ -200,6 +200,10 @@ impl Clock for Machine {
     fn now_ns(&self) -> u64 {
         clock::now_ns()
     }
+    #[inline(always)]
+    fn ticks(&self) -> u64 {
+        clock::tsc()
+    }
     fn pvclock(&self) -> PvClock {
         let (tsc, scale) = (clock::tsc(), clock::scale());
         PvClock {

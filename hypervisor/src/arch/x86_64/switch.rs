@@ -18,12 +18,13 @@ use super::percpu::{CpuInfo, Loaded};
 use super::{address_space, cpu, entry, uaccess, window};
 use crate::domain::Domain;
 use crate::domain::vcpu::{Vcpu, VcpuState};
-use crate::exit::{self, Next};
+use crate::exit::Next;
 use crate::guest::Ctx;
 use crate::mm::mmuext;
 use crate::platform::{CpuRegisters, Cpus, Mmu, Platform};
 use crate::sched;
 use crate::system::System;
+use crate::trap::traced;
 use crate::width::Width;
 
 /// What [`publish`] was given.
@@ -70,7 +71,7 @@ pub fn away(mut ctx: Ctx<'static, Machine>) {
         };
         if core::ptr::eq(ctx.vcpu, vcpu) {
             sched::resumed(&ctx);
-            match exit::prepare(&mut ctx) {
+            match traced::prepare(&mut ctx) {
                 Next::Resume => return,
                 Next::Switch => sched::stopped_running(&ctx),
             }
@@ -141,7 +142,7 @@ fn run(sys: &'static System<Machine>, domain: &'static Domain, vcpu: &'static Vc
     // SAFETY: 1. The vCPU is loaded on this CPU, and this is its only context.
     let Some(mut ctx) = (unsafe { cpu.ctx() }) else { return };
     sched::resumed(&ctx);
-    match exit::prepare(&mut ctx) {
+    match traced::prepare(&mut ctx) {
         // SAFETY: 1. `load` filled the frame, or it is as the vCPU left it.
         Next::Resume => unsafe { entry::resume(cpu.regs()) },
         Next::Switch => sched::stopped_running(&ctx),

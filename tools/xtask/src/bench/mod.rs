@@ -85,6 +85,7 @@ pub fn run(args: &Args) -> Result<()> {
         cpus: 1,
         icount: true,
         gdb: false,
+        memory_file: None,
     };
     let limit = Duration::from_secs(args.timeout);
     let mut report =

@@ -17,7 +17,7 @@ use crate::workspace::Workspace;
 const LAYERS: &[&[&str]] = &[
     &["error", "platform", "width"],
     &["guest", "mm", "machine"],
-    &["domain", "evtchn", "grant", "sched", "system", "time"],
+    &["domain", "evtchn", "grant", "sched", "system", "time", "trace"],
     &["hypercall", "trap"],
 ];
 

@@ -92,6 +92,7 @@ pub fn micro_guest<'a>(builds: &'a Builds<'a>, name: &str, entry: Entry, kind: K
             cpus: if kind == Kind::Bochs { 1 } else { entry.cpus },
             icount: false,
             gdb: false,
+            memory_file: None,
         };
         let ended = judge(kind.start(&machine), patience(entry.timeout, kind), &entry.expect);
         ended.with_names_from(&builds.ws.micro_guest_elf(&guest))
@@ -159,6 +160,7 @@ fn machine(ws: &Workspace, commands: &str, kind: Kind) -> Machine {
         cpus: if kind == Kind::Bochs { 1 } else { 2 },
         icount: false,
         gdb: false,
+        memory_file: None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! The program under test is this one, started again. The terminal is one that
 //! util-linux's `script` makes; keys are typed once the text before them has come.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
@@ -10,12 +11,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 use super::Group;
 use super::boot::Builds;
 use super::runner::{Ended, Test};
 use crate::build::Part;
+use crate::scratch::Scratch;
 use crate::toolchain::program_in_path;
+use crate::trace::perfetto;
 
 /// How long any of them may take.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -53,6 +57,22 @@ const TERMINAL: &[(&str, Dialogue, i32)] = &[
     ("escape", &[(READY, "\x1d\x1d\x1d")], 130),
 ];
 
+/// What every boot of the default guest has in its trace.
+const TRACED: &[&str] = &[
+    "set_trap_table",
+    "set_callbacks",
+    "console_io write",
+    "mmuext_op PIN_L3_TABLE",
+    "event_channel_op bind_virq",
+    "sched_op block",
+    "sched_op shutdown",
+    "VIRQ_TIMER",
+    "upcall",
+    "#PF",
+    "int 0x80",
+    "d0v0",
+];
+
 /// Every test of this kind.
 pub fn all<'a>(builds: &'a Builds<'a>) -> Vec<Test<'a>> {
     let ready = move || {
@@ -75,7 +95,37 @@ pub fn all<'a>(builds: &'a Builds<'a>) -> Vec<Test<'a>> {
         })
         .parallel()
     });
-    cases.chain(dialogues).collect()
+    let traced = Test::new(Group::Run, "trace", move || checked(&traced_ended)).parallel();
+    cases.chain(dialogues).chain([traced]).collect()
+}
+
+/// A traced run whose hypercalls are known: a child that is made, runs and ends.
+fn traced_ended() -> Result<Ended> {
+    let scratch = Scratch::new()?;
+    let file = scratch.path().join("trace.json");
+    let output = Command::new(std::env::current_exe()?)
+        .args(["trace", "--exec", "hello; sleeper 20", "--out"])
+        .arg(&file)
+        .stdin(Stdio::null())
+        .output()?;
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let ended = judge(output.status.code(), 0, &said, "domain 0");
+    if ended.failed > 0 {
+        return Ok(ended);
+    }
+    let trace: Value = serde_json::from_slice(&fs::read(&file)?)?;
+    let faults = perfetto::faults(&trace);
+    if let Some(fault) = faults.first() {
+        return Ok(Ended::failed(format!("{} faults in the file: {fault}", faults.len())));
+    }
+    let events = trace["traceEvents"].as_array().context("no events")?;
+    let has = |name: &str| events.iter().any(|event| event["name"] == *name);
+    let missing: Vec<_> = TRACED.iter().filter(|name| !has(name)).collect();
+    Ok(if missing.is_empty() {
+        Ended::passed()
+    } else {
+        Ended::failed(format!("the trace lacks {missing:?}"))
+    })
 }
 
 fn case_ended((_, arguments, code, text): &Case) -> Result<Ended> {
