@@ -64,6 +64,11 @@ fn a_reset_takes_a_domain_that_is_the_callers_to_touch() {
     let port = bind_ipi(&mut one, 0).unwrap();
     assert_eq!(reset(&mut zero, SELF), 0);
     assert!(!closed(&mut one, port));
+    assert_eq!(zero.sys.pause(one.domain()), Ok(()));
+    assert_eq!(reset(&mut zero, 1), 0);
+    assert!(closed(&mut one, port));
+    assert_eq!(zero.sys.unpause(one.domain()), Ok(()));
+    assert_eq!(reset(&mut zero, 1), EINVAL);
 }
 
 #[test]

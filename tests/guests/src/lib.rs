@@ -37,6 +37,7 @@
 //! | [`code`] | instructions in assembly, as functions that faults may end |
 //! | [`pages`] | spare pages, their frames and mappings; page-table entries |
 //! | [`roots`] | address spaces beside the builder's |
+//! | [`fifo`] | a guest's half of the FIFO ABI |
 //! | [`call`] | any hypercall with any arguments |
 //! | [`user`] | stays in Ring 3 |
 //! | [`clock`] | system time |
@@ -47,6 +48,7 @@ pub mod call;
 pub mod clock;
 pub mod code;
 pub mod expect;
+pub mod fifo;
 pub mod machine;
 pub mod pages;
 pub mod roots;
