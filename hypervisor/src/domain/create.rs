@@ -1,17 +1,95 @@
 //! Making a domain, and giving it its vCPUs.
 
-use pv_abi::errno::Errno;
-use pv_abi::types::{Mfn, VcpuId};
+use core::mem::offset_of;
+use core::sync::atomic::Ordering;
 
+use pv_abi::errno::Errno;
+use pv_abi::types::{DomId, Mfn, VcpuId};
+use pv_abi::x86_32;
+
+use super::limits::Limits;
+use super::pause::Pauses;
 use super::vcpu::Vcpu;
 use super::{Domain, MAX_VCPUS};
 use crate::mm::frame::Owner;
 use crate::mm::frame_box::FrameBox;
+use crate::mm::m2p_window::HV_START_PV32;
 use crate::platform::Platform;
 use crate::system::System;
 use crate::width::Width;
 
 impl<P: Platform> System<P> {
+    /// Makes domain `id`: paused, 64 bits wide, without memory and vCPUs; its `shared_info` below
+    /// 4 GiB, with upcalls masked for every vCPU that there could be.
+    ///
+    /// `EEXIST`: there is such a domain, or no such number; `ENOMEM`: nothing is left behind.
+    pub fn create_domain(&self, id: DomId, limits: Limits) -> Result<&Domain, Errno> {
+        let owner = Owner::Domain(id);
+        let shared_info = self.memory.allocate_below(owner, 0, Mfn::new(FRAMES_BELOW_4_GIB))?;
+        self.platform.zero(shared_info);
+        for info in self.platform.bytes(shared_info).chunks(VCPU_INFO_SIZE as usize).take(MAX_VCPUS)
+        {
+            if let Some(mask) = info.get(offset_of!(x86_32::VcpuInfo, evtchn_upcall_mask)) {
+                mask.store(1, Ordering::Relaxed);
+            }
+        }
+        let give_back = |_: &Errno| self.memory.release(shared_info, 0);
+        let domain = self.domain_box(id, shared_info, limits).inspect_err(give_back)?;
+        let added = match self.domains.add(domain) {
+            Ok(added) => added,
+            Err(domain) => {
+                self.discard_domain(domain);
+                self.memory.release(shared_info, 0);
+                return Err(Errno::EEXIST);
+            }
+        };
+        added.events.set_max_port(limits.event_channel);
+        // A new frame, which nobody else refers to: it cannot be refused.
+        self.lend(added, shared_info).map_err(|_| Errno::EINVAL)?;
+        Ok(added)
+    }
+
+    // Not inlined: a domain passes through the stack, which is small.
+    #[inline(never)]
+    fn domain_box(
+        &self,
+        id: DomId,
+        shared_info: Mfn,
+        limits: Limits,
+    ) -> Result<FrameBox<Domain>, Errno> {
+        FrameBox::new(&self.memory, &self.platform, || {
+            let domain = Domain::new(id, Width::Pv64, false, shared_info, HV_START_PV32);
+            Domain { limits, pauses: Pauses::once(), ..domain }
+        })
+    }
+
+    /// Makes a domain without memory 32 bits wide: its vCPUs get tables of level 4 of the
+    /// hypervisor's.
+    ///
+    /// `ENOMEM`: nothing has changed.
+    pub fn narrow(&self, domain: &Domain) -> Result<(), Errno> {
+        let mut tables = heapless::Vec::<Mfn, MAX_VCPUS>::new();
+        for _ in domain.vcpus() {
+            match self.hypervisor_frame() {
+                // There is room: as many vCPUs as that there can be.
+                Ok(table) => drop(tables.push(table)),
+                Err(full) => {
+                    for table in tables {
+                        self.memory.release(table, 0);
+                    }
+                    return Err(full);
+                }
+            }
+        }
+        for (vcpu, table) in domain.vcpus().zip(tables) {
+            self.platform.init_vcpu_l4(table);
+            // Free: the vCPU has not run, and only requests of domain control touch it.
+            vcpu.state.lock().l4 = table;
+        }
+        domain.set_width(Width::Pv32);
+        Ok(())
+    }
+
     /// Adds vCPU `id` to `domain`: offline, without a root page table, upcalls masked.
     ///
     /// `EINVAL`: no such number; `EEXIST`: the domain has it; `ENOMEM`: nothing is left behind.
@@ -56,6 +134,9 @@ impl<P: Platform> System<P> {
             }
         }
         domain.events.free_table(&self.memory);
+        if let Some(map) = domain.get_mut().memory_map.get_mut().take() {
+            map.free(&self.memory);
+        }
         domain.free(&self.memory);
     }
 
@@ -100,6 +181,9 @@ impl<P: Platform> System<P> {
         self.memory.allocate(Owner::Hypervisor, 0)
     }
 }
+
+/// The first frame at 4 GiB.
+const FRAMES_BELOW_4_GIB: u64 = 1 << 20;
 
 /// Machine address of a vCPU's `vcpu_info` in `shared_info`: 64 bytes each from the start, in
 /// both widths.

@@ -33,6 +33,7 @@ use spin::{Mutex, Once};
 use crate::evtchn::Events;
 use crate::grant::Grants;
 use crate::mm::frame_box::FrameBox;
+use crate::mm::memory_op::E820;
 use crate::mm::paging::Paging;
 use crate::mm::tlb::Loaded;
 use crate::width::Width;
@@ -75,6 +76,8 @@ pub struct Domain {
     pub shared_info: Mfn,
     /// What it may have at most.
     pub limits: Limits,
+    /// The memory map that a toolstack gave it.
+    pub memory_map: Mutex<Option<FrameBox<E820>>>,
     /// The handle by which toolstacks know it.
     pub handle: Mutex<[u8; 16]>,
     /// Its event channels.
@@ -118,6 +121,7 @@ impl Domain {
             lent: AtomicU32::new(0),
             shared_info,
             limits: Limits::default(),
+            memory_map: Mutex::new(None),
             handle: Mutex::new([0; 16]),
             events: Events::new(width),
             grants: Grants::new(),
@@ -172,6 +176,11 @@ impl Domain {
     pub fn set_shutdown(&self, reason: u8) -> bool {
         let reason = u16::from(reason);
         self.shutdown.compare_exchange(RUNNING, reason, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Forgets that the domain shut down; returns whether it had.
+    pub fn clear_shutdown(&self) -> bool {
+        self.shutdown.swap(RUNNING, Ordering::AcqRel) != RUNNING
     }
 
     /// Whether `vm_assist` type `bit` is on.

@@ -68,6 +68,14 @@ impl Memory {
         Ok(mfn)
     }
 
+    /// Gives 2^`order` frames that were just allocated to somebody else: so they can be emptied
+    /// before anyone can refer to them.
+    pub fn hand_over(&self, mfn: Mfn, owner: Owner, order: u8) {
+        for frame in self.slice(self.frames, mfn, 1 << order) {
+            frame.set_owner(owner);
+        }
+    }
+
     fn hand_out(&self, mfn: Mfn, owner: Owner, order: u8) {
         for frame in self.slice(self.frames, mfn, 1 << order) {
             frame.set_owner(owner);
