@@ -13,6 +13,7 @@ pub mod callback;
 pub mod commands;
 pub mod console;
 pub mod cpuid;
+pub mod domctl;
 pub mod elfnote;
 pub mod errno;
 pub mod event_channel;

@@ -103,6 +103,8 @@ pub const TABLES: &[Table] = &[
     table!("features" Both, features, -),
     table!("physdev" Both, -, physdev),
     table!("physdev::numbers" Both, physdev::numbers, -),
+    table!("domctl" Both, -, domctl),
+    table!("domctl::numbers" Both, domctl::numbers, -),
     table!("platform" Both, platform, platform),
     table!("callback" Both, callback, callback),
     table!("console" Both, console, console),

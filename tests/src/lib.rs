@@ -26,3 +26,4 @@ pub mod guest;
 pub mod machine;
 pub mod ops;
 pub mod support;
+pub mod toolstack;

@@ -96,12 +96,18 @@ static START_INFO: AtomicU32 = AtomicU32::new(0);
 
 unsafe extern "C" {
     static hypercall_page: [u8; 4096];
+    static _start: u8;
     static shared_info_page: [u8; 4096];
     static boot_stack: [u8; BOOT_STACK_BYTES as usize];
     static __kernel_start: u8;
     static __rodata_start: u8;
     static __data_start: u8;
     static __kernel_end: u8;
+}
+
+/// Where a program begins.
+pub fn start_address() -> u32 {
+    (&raw const _start).addr() as u32
 }
 
 /// Virtual address of the hypercall page, which the hypervisor fills.

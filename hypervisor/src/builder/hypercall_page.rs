@@ -4,14 +4,28 @@
 //! A kernel that uses it need not know which instruction enters the hypervisor
 //! (`arch-x86/xen-x86_32.h`, `xen-x86_64.h`).
 
-use pv_abi::hypercall as nr;
+use core::sync::atomic::Ordering;
 
+use pv_abi::hypercall as nr;
+use pv_abi::types::Mfn;
+
+use crate::platform::FrameAccess;
 use crate::width::Width;
 
 /// Bytes of a stub.
 pub const STUB_LEN: usize = 32;
 /// What unused bytes are: `int3`.
 const FILL: u8 = 0xcc;
+
+/// Fills a frame with the stubs of all hypercalls.
+pub fn fill(access: &impl FrameAccess, mfn: Mfn, width: Width) {
+    let (slots, _) = access.bytes(mfn).as_chunks::<STUB_LEN>();
+    for (number, slot) in (0..).zip(slots) {
+        for (to, from) in slot.iter().zip(stub(width, number)) {
+            to.store(from, Ordering::Relaxed);
+        }
+    }
+}
 
 /// The stub of hypercall `number`.
 pub fn stub(width: Width, number: u32) -> [u8; STUB_LEN] {

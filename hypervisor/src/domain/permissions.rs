@@ -96,6 +96,11 @@ impl IoPermissions {
         self.ports.lock().remove(first.into(), last.into())
     }
 
+    /// Whether the domain may use all ports `first` to `last`.
+    pub fn has_port_range(&self, first: u16, last: u16) -> bool {
+        self.ports.lock().contains(first.into(), last.into())
+    }
+
     /// Whether the domain may use all `count` ports from `first` on; ports end at 0xffff.
     pub fn has_ports(&self, first: u16, count: u8) -> bool {
         let first = u64::from(first);

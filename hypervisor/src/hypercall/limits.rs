@@ -6,5 +6,9 @@ use crate::mm;
 use crate::support::Limit;
 
 /// By hypercall: the constant beside each match. Those that are not here have no limits.
-pub const LIMITS: &[(u32, &[Limit])] =
-    &[(nr::MMUEXT_OP, mm::mmuext::LIMITS), (nr::XEN_VERSION, super::version::LIMITS)];
+pub const LIMITS: &[(u32, &[Limit])] = &[
+    (nr::MMUEXT_OP, mm::mmuext::LIMITS),
+    (nr::MEMORY_OP, mm::memory_op::LIMITS),
+    (nr::DOMCTL, super::domctl::LIMITS),
+    (nr::XEN_VERSION, super::version::LIMITS),
+];

@@ -20,6 +20,7 @@
 
 pub mod assist;
 pub mod console;
+pub mod domctl;
 pub mod limits;
 pub mod multicall;
 pub mod physdev;

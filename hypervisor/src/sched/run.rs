@@ -67,6 +67,8 @@ pub struct VcpuRun {
     word: AtomicU32,
     /// Whether it has been given a state to start with.
     initialised: AtomicBool,
+    /// Whether it was up when its domain shut down.
+    shut_down: AtomicBool,
     /// The CPU it lives on: in whose queue it waits, whose timer serves it.
     cpu: AtomicU32,
     /// The next in the run queue; guarded by that queue's lock, as is `queued`.
@@ -92,6 +94,7 @@ impl VcpuRun {
         VcpuRun {
             word: AtomicU32::new(State::Offline as u32),
             initialised: AtomicBool::new(false),
+            shut_down: AtomicBool::new(false),
             cpu: AtomicU32::new(NO_CPU),
             queue_next: AtomicVcpuRef::none(),
             queued: AtomicBool::new(false),
@@ -116,6 +119,16 @@ impl VcpuRun {
     /// Whether the vCPU has been started and not been taken down.
     pub fn is_up(&self) -> bool {
         self.state() != State::Offline
+    }
+
+    /// Records whether the domain's shutdown took it down.
+    pub(super) fn set_shut_down(&self, on: bool) {
+        self.shut_down.store(on, Ordering::Relaxed);
+    }
+
+    /// Whether the domain's shutdown took it down; asked once.
+    pub(super) fn take_shut_down(&self) -> bool {
+        self.shut_down.swap(false, Ordering::Relaxed)
     }
 
     /// Whether it has been given a state to start with, so that it can be brought up.

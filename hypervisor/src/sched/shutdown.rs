@@ -5,9 +5,9 @@ use core::fmt;
 use pv_abi::sched as abi;
 use pv_abi::types::DomId;
 
-use super::wake::down;
+use super::wake::{down, start};
 use crate::domain::{Domain, destroy};
-use crate::error::Crash;
+use crate::error::{Crash, Stop};
 use crate::guest::Ctx;
 use crate::guest::regs::UserRegs;
 use crate::platform::Platform;
@@ -44,6 +44,7 @@ pub fn shutdown<P: Platform>(sys: &System<P>, domain: &Domain, reason: u8) {
         return;
     }
     for vcpu in domain.vcpus() {
+        vcpu.run.set_shut_down(vcpu.run.is_up());
         down(sys, vcpu);
     }
     log::info!("{} shut down: {}", domain.id, Reason(reason));
@@ -52,6 +53,20 @@ pub fn shutdown<P: Platform>(sys: &System<P>, domain: &Domain, reason: u8) {
     } else {
         destroy::announce(sys);
     }
+}
+
+/// `domain`, not the caller's, goes on that was shut down: the vCPUs that were up then are up.
+///
+/// `Preempted`: a CPU is still leaving one of them; ask again.
+pub fn resume<P: Platform>(sys: &System<P>, domain: &Domain) -> Result<(), Stop> {
+    sys.while_held(domain, || {
+        if domain.clear_shutdown() && !domain.end.is_dying() {
+            for vcpu in domain.vcpus().filter(|vcpu| vcpu.run.take_shut_down()) {
+                start(sys, domain, vcpu);
+            }
+        }
+        Ok(())
+    })
 }
 
 /// `SCHEDOP_shutdown`: the caller's domain shuts itself down.

@@ -40,6 +40,7 @@
 //! | [`fifo`] | a guest's half of the FIFO ABI |
 //! | [`call`] | any hypercall with any arguments |
 //! | [`user`] | stays in Ring 3 |
+//! | [`domu`] | a second domain, made out of this one |
 //! | [`clock`] | system time |
 //! | [`machine`] | which emulator this is |
 #![no_std]
@@ -47,6 +48,7 @@
 pub mod call;
 pub mod clock;
 pub mod code;
+pub mod domu;
 pub mod expect;
 pub mod fifo;
 pub mod machine;
@@ -67,6 +69,9 @@ macro_rules! guest {
 
         fn main(start: &'static $crate::StartInfo) -> ! {
             $crate::pages::init(start);
+            if let Some(main) = $crate::domu::own_main() {
+                main(start)
+            }
             $crate::verdict::end($run(start))
         }
     };

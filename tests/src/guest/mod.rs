@@ -22,6 +22,8 @@ use hypervisor::domain::vcpu::Vcpu;
 use hypervisor::guest::Ctx;
 use hypervisor::guest::regs::UserRegs;
 use hypervisor::hypercall;
+use hypervisor::platform::Cpus;
+use hypervisor::sched;
 use hypervisor::system::System;
 use hypervisor::width::Width;
 use pv_abi::types::{DomId, Mfn, VcpuId};
@@ -161,12 +163,43 @@ impl Guest {
         self.enter(hypercall::enter);
         if self.regs.rip == HYPERCALL_AT {
             self.continuations += 1;
+            self.others_take_kicks();
             return None;
         }
         Some(match self.domain().width() {
             Width::Pv32 => i64::from(self.regs.rax as u32 as i32),
             Width::Pv64 => self.regs.rax as i64,
         })
+    }
+
+    /// Meanwhile the other CPUs take the interrupts that they were sent, and leave vCPUs that may
+    /// not run on.
+    fn others_take_kicks(&self) {
+        let (sys, machine) = (&*self.sys, self.machine());
+        let here = machine.this_cpu();
+        for cpu in (0..machine.count()).filter(|cpu| *cpu != here) {
+            let kicks = {
+                let mut cpu = machine.cpu(cpu);
+                let sent = cpu.kicks;
+                std::mem::replace(&mut cpu.kicks_taken, sent) != sent
+            };
+            if !kicks {
+                continue;
+            }
+            machine.run_on(cpu);
+            sched::kicked(sys, cpu);
+            let current = sys.scheduler.glance(cpu).and_then(|glance| glance.current);
+            if let Some((domain, vcpu)) = current.and_then(|vcpu| vcpu.resolve(&sys.domains))
+                && !vcpu.run.may_run_on()
+            {
+                let (mut state, mut regs) = (vcpu.state.lock(), UserRegs::default());
+                let ctx = Ctx { sys, domain, vcpu, state: &mut state, regs: &mut regs };
+                sched::stopped_running(&ctx);
+                drop(state);
+                sched::next(sys, cpu);
+            }
+        }
+        machine.run_on(here);
     }
 
     /// Fills in the registers for a hypercall.

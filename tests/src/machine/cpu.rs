@@ -58,6 +58,8 @@ pub struct Cpu {
     pub debug_status: u64,
     /// Times it was told to look at its run queue.
     pub kicks: u64,
+    /// Of those, the ones that it has done.
+    pub kicks_taken: u64,
 }
 
 /// A mark in slot 256 of every L4 that `init_vcpu_l4` made: the hypervisor's half. Not present,

@@ -46,6 +46,7 @@ const PRELUDE: &str = "\
 #include <stdint.h>
 #include <xen/xen.h>
 #include <xen/callback.h>
+#include <xen/domctl.h>
 #include <xen/elfnote.h>
 #include <xen/errno.h>
 #include <xen/event_channel.h>
