@@ -36,7 +36,7 @@ pub const FAMILIES: &[Family] = &[
     family(nr::CALLBACK_OP, "callback", "CALLBACKTYPE_"),
     family(nr::EVENT_CHANNEL_OP, "event_channel", "EVTCHNOP_"),
     family(nr::PHYSDEV_OP, "physdev::numbers", "PHYSDEVOP_"),
-    family(nr::DOMCTL, "domctl", "XEN_DOMCTL_"),
+    family(nr::DOMCTL, "domctl::numbers", "XEN_DOMCTL_"),
 ];
 
 /// Hypercalls whose commands are in capitals; with all others that tells flags from commands.

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | alive | it is marked dying, its vCPUs are taken down | a grace period: nobody is about to run one, or to give it memory |
 //! | stripping | each vCPU's root, descriptor tables and places in queues | no CPU has its state |
-//! | closing | event channels; nobody writes to its memory by them any more | a grace period |
+//! | closing | event channels, grants; nobody writes to its memory by them any more | a grace period |
 //! | frames | what it holds is let go: pins first, then each frame | all frames were looked at |
 //! | dead | domain 0 is told (`VIRQ_DOM_EXC`) | |
 //!
@@ -27,6 +27,7 @@ use super::vcpu::Vcpu;
 use super::{Domain, create};
 use crate::error::Stop;
 use crate::evtchn::{reset, virq};
+use crate::grant::release;
 use crate::mm::frame::Word;
 use crate::platform::{Platform, TablePage};
 use crate::sched::hold;
@@ -155,6 +156,7 @@ pub fn destroy<P: Platform>(
             }
             Stage::Closing => {
                 reset::release_all(sys, domain)?;
+                release::release_all(sys, domain)?;
                 for vcpu in domain.vcpus() {
                     vcpu.set_info_address(create::info_address(domain, vcpu.id));
                 }

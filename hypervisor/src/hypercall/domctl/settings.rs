@@ -55,11 +55,12 @@ pub(super) fn ioport_permission<P: Platform>(
     if !ctx.domain.permissions.has_port_range(first, last) {
         return Err(Errno::EPERM.into());
     }
-    Ok(if argument.allow_access != 0 {
-        domain.permissions.permit_ports(first, last)?
+    let done = if argument.allow_access != 0 {
+        domain.permissions.permit_ports(first, last)
     } else {
-        domain.permissions.deny_ports(first, last)?
-    })
+        domain.permissions.deny_ports(first, last)
+    };
+    Ok(done?)
 }
 
 /// `XEN_DOMCTL_iomem_permission`: the same for frames of device memory.
@@ -76,11 +77,12 @@ pub(super) fn iomem_permission<P: Platform>(
     if !ctx.domain.permissions.has_memory(first, last) {
         return Err(Errno::EPERM.into());
     }
-    Ok(if argument.allow_access != 0 {
-        domain.permissions.permit_memory(first, last)?
+    let done = if argument.allow_access != 0 {
+        domain.permissions.permit_memory(first, last)
     } else {
-        domain.permissions.deny_memory(first, last)?
-    })
+        domain.permissions.deny_memory(first, last)
+    };
+    Ok(done?)
 }
 
 /// `XEN_DOMCTL_hypercall_init`: fills a frame of the domain's with the stubs of its width.
