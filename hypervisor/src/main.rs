@@ -36,7 +36,7 @@ extern "C" fn ferrule_main(magic: u32, information: u32) -> ! {
 
 /// The machine stands; the hypervisor begins.
 fn run(hardware: &'static Hardware) -> ! {
-    let sys = switch::publish(system(hardware));
+    let sys = published(hardware);
     sys.command_line.call_once(|| hardware.command_line.clone());
     sys.memory_map.call_once(|| hardware.memory_map.clone());
     sys.io_memory.set_ram(hardware.memory_map.usable_ram());
@@ -47,6 +47,14 @@ fn run(hardware: &'static Hardware) -> ! {
     panic::set_guest_report(guest_entry::report);
     start_domain0(sys, hardware);
     switch::main_loop(sys)
+}
+
+/// [`system`], known to all CPUs.
+// It passes through the stack, which has little room: on a frame of its own, that is gone when
+// domain 0 is built.
+#[inline(never)]
+fn published(hardware: &Hardware) -> &'static System<Machine> {
+    switch::publish(system(hardware))
 }
 
 /// The machine as the library sees it, with all free memory in the heap.
