@@ -16,6 +16,7 @@ extern crate std;
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
 pub mod arch;
 pub mod builder;
+pub mod cell;
 pub mod cmdline;
 pub mod console_input;
 pub mod debug_keys;

@@ -16,7 +16,7 @@
 //! and one that it missed at (b) finds the byte clear at (D): the upcall comes again.
 //! Whoever finds his bit set already leaves the rest to the one who set it.
 
-use super::cell::{Bit, Cell};
+use crate::cell::{Bit, Cell};
 
 /// Where the bits of one port are. `None`: the ABI has none for it.
 pub trait Places {

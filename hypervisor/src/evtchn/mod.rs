@@ -11,7 +11,6 @@
 //! | [`delivery`] | how an event reaches the guest: by one of two ABIs |
 //! | [`two_level`], [`bits`] | bits in shared memory: where they are, in which order they are set |
 //! | [`fifo`] | queues in shared memory |
-//! | [`cell`] | a word of shared memory |
 //! | [`virq`] | virtual interrupts: which exist, which port each rings |
 //! | [`pirq`] | physical interrupts: which port each rings |
 //! | [`bind`], [`close`], [`mod@reset`] | making and unmaking bindings |
@@ -32,7 +31,6 @@
 
 pub mod bind;
 pub mod bits;
-pub mod cell;
 pub mod close;
 pub mod delivery;
 pub mod fifo;

@@ -11,8 +11,8 @@ use pv_abi::types::{Port, VcpuId};
 use pv_abi::{x86_32, x86_64};
 
 use super::bits::{self, Places};
-use super::cell::Bit;
 use super::delivery::mark_upcall;
+use crate::cell::Bit;
 use crate::domain::Domain;
 use crate::domain::vcpu::Vcpu;
 use crate::platform::Platform;

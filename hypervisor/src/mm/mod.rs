@@ -87,6 +87,7 @@ pub mod mmuext;
 pub mod ownership;
 pub mod paging;
 pub mod pte;
+pub mod requests;
 pub mod tlb;
 pub mod types;
 pub mod update;

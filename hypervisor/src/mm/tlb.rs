@@ -30,6 +30,7 @@ use core::sync::atomic::{AtomicU32, Ordering, fence};
 
 use spin::{Mutex, MutexGuard};
 
+use crate::cell::Cell;
 use crate::domain::Domain;
 use crate::domain::vcpu::Vcpu;
 use crate::platform::Platform;
@@ -46,18 +47,37 @@ pub(super) const fn only(cpu: u32) -> Cpus {
 
 /// The CPUs on which a domain is loaded.
 #[derive(Default)]
-pub struct Loaded(AtomicU32);
+pub struct Loaded<C = AtomicU32>(C);
 
 impl Loaded {
     /// On none.
     pub const fn new() -> Loaded {
         Loaded(AtomicU32::new(0))
     }
+}
+
+impl<C: Cell> Loaded<C> {
+    /// On none: the word is zero.
+    pub fn over(word: C) -> Loaded<C> {
+        Loaded(word)
+    }
+
+    /// `cpu` is about to load a root of the domain's.
+    #[inline(always)]
+    pub fn join(&self, cpu: u32) {
+        self.0.fetch_or(only(cpu));
+    }
+
+    /// `cpu` has loaded another root instead.
+    #[inline(always)]
+    pub fn leave(&self, cpu: u32) {
+        self.0.fetch_and(!only(cpu));
+    }
 
     /// The set at this moment.
     #[inline(always)]
     pub fn cpus(&self) -> Cpus {
-        self.0.load(Ordering::SeqCst)
+        self.0.load()
     }
 }
 
@@ -65,13 +85,13 @@ impl<P: Platform> System<P> {
     /// A root of `domain` is about to be loaded on this CPU, for `vcpu`.
     pub fn loading(&self, domain: &Domain, vcpu: &Vcpu) {
         let cpu = self.platform.this_cpu();
-        domain.loaded.0.fetch_or(only(cpu), Ordering::SeqCst);
+        domain.loaded.join(cpu);
         vcpu.last_cpu.store(cpu, Ordering::SeqCst);
     }
 
     /// The root of another domain, or of none, has been loaded on this CPU instead of `domain`'s.
     pub fn unloaded(&self, domain: &Domain) {
-        domain.loaded.0.fetch_and(!only(self.platform.this_cpu()), Ordering::SeqCst);
+        domain.loaded.leave(self.platform.this_cpu());
     }
 
     /// Drops every translation of `domain`'s address spaces, wherever there may be some.

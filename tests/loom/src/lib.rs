@@ -2,11 +2,11 @@
 //! threads, and every value that a load may see.
 //!
 //! The code under test is the hypervisor's own, generic over the words that it works on
-//! ([`hypervisor::evtchn::cell::Cell`]); the other side of each protocol, the guest's, is
+//! ([`hypervisor::cell::Cell`]); the other side of each protocol, the guest's, is
 //! written here as Linux has it. Each protocol also has a model with a mistake in it, which
 //! must fail: it shows that the model can tell.
 
-use hypervisor::evtchn::cell::Cell;
+use hypervisor::cell::Cell;
 use loom::sync::atomic::{AtomicU32, Ordering, fence};
 
 /// A shared word under loom.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hypervisor::evtchn::cell::Cell;
+use hypervisor::cell::Cell;
 use hypervisor::evtchn::fifo::queue::{self, BUSY, LINKED, MASKED, PENDING, Raised, Tails, Target};
 use loom::sync::Mutex;
 use loom::thread;

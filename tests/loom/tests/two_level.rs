@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use hypervisor::cell::{Bit, Cell};
 use hypervisor::evtchn::bits::{self, Places};
-use hypervisor::evtchn::cell::{Bit, Cell};
 use loom::thread;
 use pv_loom::{Word, check};
 

@@ -1,43 +1,38 @@
-//! Making other CPUs drop what they remember of page tables.
+//! Making other CPUs drop what they remember of page tables: an interrupt for each, and the
+//! protocol of [`crate::mm::requests`].
 //!
-//! A request is a number: each CPU has a counter of what was asked of it and one of what it has
-//! answered. Who asks raises the first, interrupts the CPU, and waits until the second has caught
-//! up; several who ask at once are answered by one flush. A CPU answers in the interrupt's
-//! handler or, with interrupts closed, wherever it waits for somebody ([`answer`]): so two CPUs
-//! that ask each other do not wait for ever.
-
-use core::sync::atomic::{AtomicU64, Ordering};
+//! A CPU answers in the interrupt's handler or, with interrupts closed, wherever it waits for
+//! somebody ([`answer`]).
 
 use super::layout::MAX_CPUS;
 use super::percpu::CpuInfo;
 use super::{apic, interrupts};
+use crate::mm::requests::{Requests, Ticket};
 
-/// What one CPU was asked and has answered; on a cache line of its own.
+/// On a cache line of its own.
 #[repr(align(64))]
-struct Requests {
-    asked: AtomicU64,
-    answered: AtomicU64,
-}
+struct Line(Requests);
 
-static REQUESTS: [Requests; MAX_CPUS] =
-    [const { Requests { asked: AtomicU64::new(0), answered: AtomicU64::new(0) } }; MAX_CPUS];
+static REQUESTS: [Line; MAX_CPUS] = [const { Line(Requests::new()) }; MAX_CPUS];
 
 /// The CPUs of a set with their requests.
 fn each(cpus: u32) -> impl Iterator<Item = (u32, &'static Requests)> {
-    (0..).zip(&REQUESTS).filter(move |(cpu, _)| cpus.checked_shr(*cpu).unwrap_or(0) & 1 != 0)
+    (0..)
+        .zip(&REQUESTS)
+        .filter(move |(cpu, _)| cpus.checked_shr(*cpu).unwrap_or(0) & 1 != 0)
+        .map(|(cpu, Line(requests))| (cpu, requests))
 }
 
 /// Makes each CPU of the set, not this one, call `flush` and waits until it has. `flush` is also
 /// how this CPU answers others meanwhile.
 pub fn flush_others(cpus: u32, flush: impl Fn()) {
-    let mut tickets = [0; MAX_CPUS];
+    let mut tickets = [Ticket::default(); MAX_CPUS];
     for ((cpu, requests), ticket) in each(cpus).zip(&mut tickets) {
-        // Release: who answers has seen every change that was made before.
-        *ticket = requests.asked.fetch_add(1, Ordering::AcqRel) + 1;
+        *ticket = requests.ask();
         apic::send_to_cpu(cpu, interrupts::FLUSH);
     }
     for ((_, requests), ticket) in each(cpus).zip(&tickets) {
-        while requests.answered.load(Ordering::Acquire) < *ticket {
+        while !requests.is_answered(*ticket) {
             answer(&flush);
             core::hint::spin_loop();
         }
@@ -46,10 +41,7 @@ pub fn flush_others(cpus: u32, flush: impl Fn()) {
 
 /// Answers what was asked of this CPU so far, if anything.
 pub fn answer(flush: impl Fn()) {
-    let Some(requests) = REQUESTS.get(CpuInfo::this().cpu as usize) else { return };
-    let asked = requests.asked.load(Ordering::Acquire);
-    if requests.answered.load(Ordering::Relaxed) < asked {
-        flush();
-        requests.answered.store(asked, Ordering::Release);
+    if let Some(Line(requests)) = REQUESTS.get(CpuInfo::this().cpu as usize) {
+        requests.answer(flush);
     }
 }

@@ -195,12 +195,12 @@ pub(super) fn unmask<P: Platform>(sys: &System<P>, domain: &Domain, notify: Vcpu
 /// Clears `port`'s pending bit. It stays in its queue: the guest takes it out and finds
 /// nothing.
 pub(super) fn clear_pending<P: Platform>(sys: &System<P>, domain: &Domain, port: Port) {
-    with_word(sys, domain, port, |word| super::cell::Cell::fetch_and(word, !queue::PENDING));
+    with_word(sys, domain, port, |word| crate::cell::Cell::fetch_and(word, !queue::PENDING));
 }
 
 /// `port`'s word, if its page is there.
 pub(super) fn word<P: Platform>(sys: &System<P>, domain: &Domain, port: Port) -> Option<u32> {
-    with_word(sys, domain, port, super::cell::Cell::load)
+    with_word(sys, domain, port, crate::cell::Cell::load)
 }
 
 fn with_word<P: Platform, T>(

@@ -31,7 +31,7 @@
 //! compare-and-swap fail; `BUSY` tells an honest one to stop unmasking it, so more than
 //! [`ATTEMPTS`] failures are malice and the event is lost to it.
 
-use super::super::cell::Cell;
+use crate::cell::Cell;
 
 /// An event came that the guest has not handled.
 pub const PENDING: u32 = 1 << pv_abi::event_channel::EVTCHN_FIFO_PENDING;

@@ -1,7 +1,7 @@
-//! A word of memory that a guest changes under us.
+//! A word that somebody else changes under us: a guest, or another CPU.
 //!
-//! What the protocols of delivery need of such a word, so that the same code runs on shared
-//! pages and in the models of `pv-loom`, whose words are not memory.
+//! What lock-free protocols need of such a word, so that the same code runs on memory and in
+//! the models of `pv-loom`, whose words are not memory.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
