@@ -144,6 +144,15 @@ pub trait Console {
 pub trait CpuRegisters {
     /// CR0.TS as the running guest wants it.
     fn set_task_switched(&self, on: bool);
+    /// CR4.TSD as the running guest wants it: whether `rdtsc` traps.
+    fn set_time_stamp_disable(&self, on: bool);
+    /// XCR0 as the running guest wants it. `new` are features that it never had before: their
+    /// state becomes initial. `area` is where its extended state is saved.
+    fn set_xcr0(&self, area: Mfn, xcr0: u64, new: u64);
+    /// TSC_AUX of the running guest.
+    fn set_tsc_aux(&self, value: u32);
+    /// A model-specific register of the machine's; `None` if it has none of that number.
+    fn read_msr(&self, index: u32) -> Option<u64>;
     /// Sets debug register 0-3, 6 or 7; the value is checked.
     fn set_debug_register(&self, index: u8, value: u64);
     /// Fills a frame with the extended state (x87, SSE, AVX) that a processor has after reset.

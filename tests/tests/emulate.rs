@@ -1,6 +1,5 @@
 //! Privileged instructions that the ABI carries out, and those that it does not.
 
-use pv_abi::cpuid::{XEN_CPUID_FIRST_LEAF, XEN_CPUID_SIGNATURE_EBX};
 use pv_abi::physdev::{PHYSDEVOP_SET_IOBITMAP, PHYSDEVOP_SET_IOPL};
 use pv_abi::x86_32::{PhysdevSetIobitmap, cr3_to_pfn};
 use pv_abi::{hypercall as nr, vectors};
@@ -25,6 +24,16 @@ fn execute(guest: &mut Guest, code: &[u8]) -> bool {
     }
     assert_eq!(guest.regs.rip, u64::from(at) + code.len() as u64);
     true
+}
+
+/// `cpuid` with the prefix.
+fn cpuid(guest: &mut Guest, leaf: u32, subleaf: u32) -> [u32; 4] {
+    let at = guest.code(b"\x0f\x0bxen\x0f\xa2");
+    (guest.regs.rax, guest.regs.rcx) = (leaf.into(), subleaf.into());
+    guest.exception(vectors::INVALID_OPCODE, 0);
+    assert_eq!(guest.regs.rip, u64::from(at) + 7);
+    let r = &guest.regs;
+    [r.rax, r.rbx, r.rcx, r.rdx].map(|r| u32::try_from(r).unwrap())
 }
 
 fn set_iopl(guest: &mut Guest, iopl: u32) {
@@ -90,7 +99,8 @@ fn cr2_and_cr4_are_the_guests() {
     assert!(execute(&mut guest, &[0x0f, 0x20, 0xd3]));
     assert_eq!(guest.regs.rbx, 0xcafe);
     assert!(execute(&mut guest, &[0x0f, 0x20, 0xe3]));
-    assert_eq!(guest.regs.rbx, 0x628, "PAE, OSFXSR, OSXMMEXCPT, DE");
+    assert_eq!(guest.regs.rbx, 0x4_066c, "PAE, MCE, OSFXSR, OSXMMEXCPT; TSD, DE, OSXSAVE");
+    assert!(guest.machine().this().time_stamp_disabled);
     // With DE, DR4 and DR5 are gone: #UD, not #GP.
     guest.kernel_stack();
     guest.code(&[0x0f, 0x21, 0xe0]);
@@ -112,21 +122,15 @@ fn debug_registers_are_moved() {
     assert!(!execute(&mut guest, &[0x0f, 0x23, 0xf8]), "DR7.GD");
 }
 
+/// XSA-293: FSGSBASE is nobody's, so no guest can find its GS base changed by its users.
 #[test]
-fn few_msrs_exist() {
+fn xsa_293_cr4_fsgsbase_is_off_for_everybody() {
     let mut guest = guest();
-    (guest.regs.rcx, guest.regs.rax, guest.regs.rdx) = (0xc000_0080, !0, !0);
-    assert!(execute(&mut guest, &[0x0f, 0x32]));
-    assert_eq!((guest.regs.rax, guest.regs.rdx), (0x800, 0), "EFER.NXE, no long mode");
-    assert!(execute(&mut guest, &[0x0f, 0x30]), "the same value");
-    guest.regs.rax = 0xd01;
-    assert!(!execute(&mut guest, &[0x0f, 0x30]));
-    // SYSENTER's, the TSC, STAR, FS.base, the hypercall page, none.
-    for index in [0x174, 0x10, 0xc000_0081, 0xc000_0100, 0x4000_0000, 0xffff_ffff] {
-        guest.regs.rcx = index;
-        assert!(!execute(&mut guest, &[0x0f, 0x32]), "{index:#x}");
-        assert!(!execute(&mut guest, &[0x0f, 0x30]), "{index:#x}");
-    }
+    guest.regs.rax = 1 << 16;
+    assert!(execute(&mut guest, &[0x0f, 0x22, 0xe0]));
+    assert!(execute(&mut guest, &[0x0f, 0x20, 0xe3]));
+    assert_eq!(guest.regs.rbx & 1 << 16, 0);
+    assert_eq!(cpuid(&mut guest, 7, 0)[1] & 1, 0);
 }
 
 #[test]
@@ -232,7 +236,6 @@ fn what_is_not_on_the_list_is_a_fault() {
         &[0x0f, 0x01, 0x38], // invlpg
         &[0x0f, 0x00, 0xd0], // lldt
         &[0x0f, 0x00, 0xd8], // ltr
-        &[0x0f, 0x01, 0xd1], // xsetbv
         &[0x0f, 0x08],       // invd
         &[0x0f, 0x33],       // rdpmc
         &[0x66; 15],
@@ -276,35 +279,6 @@ fn a_single_step_traps_after_what_was_carried_out() {
 }
 
 #[test]
-fn cpuid_with_the_prefix_knows_the_hypervisor() {
-    let mut guest = guest();
-    let mut cpuid = |leaf: u32, subleaf: u32| {
-        let code = b"\x0f\x0bxen\x0f\xa2";
-        let at = guest.code(code);
-        (guest.regs.rax, guest.regs.rcx) = (leaf.into(), subleaf.into());
-        guest.exception(vectors::INVALID_OPCODE, 0);
-        assert_eq!(guest.regs.rip, u64::from(at) + 7);
-        let r = &guest.regs;
-        [r.rax, r.rbx, r.rcx, r.rdx].map(|r| u32::try_from(r).unwrap())
-    };
-    let [max, ebx, ecx, edx] = cpuid(XEN_CPUID_FIRST_LEAF, 0);
-    assert_eq!((max, ebx), (XEN_CPUID_FIRST_LEAF + 5, XEN_CPUID_SIGNATURE_EBX));
-    let name: Vec<u8> = [ebx, ecx, edx].iter().flat_map(|w| w.to_le_bytes()).collect();
-    assert_eq!(name, b"XenVMMXenVMM");
-    assert_eq!(cpuid(XEN_CPUID_FIRST_LEAF + 1, 0), [4 << 16 | 17, 0, 0, 0]);
-    assert_eq!(cpuid(XEN_CPUID_FIRST_LEAF + 2, 0)[2] & 1, 1);
-    assert_eq!(cpuid(XEN_CPUID_FIRST_LEAF + 6, 0), [0; 4]);
-    let [_, _, ecx, edx] = cpuid(1, 0);
-    assert_eq!(ecx >> 31, 1, "a hypervisor");
-    assert_eq!(ecx & (1 << 5 | 1 << 27), 0, "neither VMX nor XSAVE");
-    assert_eq!(edx & (1 << 9 | 1 << 11), 0, "neither APIC nor SYSENTER");
-    assert_eq!(cpuid(7, 0)[1] & (1 << 7 | 1 << 20), 0, "neither SMEP nor SMAP");
-    assert_eq!(cpuid(0x8000_0001, 0)[3] & (1 << 29 | 1 << 11), 0, "no long mode");
-    assert_eq!(cpuid(0xd, 0), [0; 4]);
-    assert_eq!(cpuid(0x1234, 0), [0; 4]);
-}
-
-#[test]
 fn without_the_whole_prefix_it_is_an_invalid_instruction() {
     for code in [&b"\x0f\x0b"[..], b"\x0f\x0bxeN\x0f\xa2", b"\x0f\x0bxen\x0f\x31", b"\x0f\x0bxen"] {
         let mut guest = guest();
@@ -315,7 +289,161 @@ fn without_the_whole_prefix_it_is_an_invalid_instruction() {
     }
 }
 
-/// No bytes, flags or segments make the decoder panic, and nothing it does breaks an invariant.
+/// The real interrupt flag stays on, whatever `cli` and `sti` are made of (XSA-202 was a real IF
+/// cleared through an instruction that was changed under the emulator).
+#[test]
+fn xsa_202_the_real_interrupt_flag_stays_on() {
+    let mut guest = guest();
+    set_iopl(&mut guest, 3);
+    for code in [&[0xfa][..], &[0xfb], &[0x66, 0xfa], &[0xf3, 0xfb]] {
+        let masked = guest.upcalls_masked();
+        assert!(execute(&mut guest, code));
+        assert_eq!(guest.regs.rflags & 0x3200, 0x200, "{code:x?}: IF, IOPL");
+        assert_eq!(guest.upcalls_masked(), masked);
+    }
+    // Instructions that change flags are not carried out.
+    for code in [&[0x9d][..], &[0xcf], &[0x9c]] {
+        assert!(!execute(&mut guest, code), "{code:x?}");
+    }
+}
+
+/// XSA-186: instructions at the end of the address space are read up to there, not around it.
+#[test]
+fn xsa_186_no_instruction_comes_round_the_end() {
+    let mut guest = guest();
+    for back in 1..=16u64 {
+        guest.kernel_stack();
+        guest.regs.rip = 0x1_0000_0000 - back;
+        guest.exception(vectors::GENERAL_PROTECTION, 0);
+        assert_eq!(guest.at_handler(), Some(vectors::GENERAL_PROTECTION), "{back}");
+        assert_eq!(guest.stack(), [0, 0u32.wrapping_sub(back as u32)]);
+    }
+}
+
+/// XSA-66, XSA-190: there is no x87 instruction to emulate, so none with a wrong operand, and none
+/// that could ignore CR0.TS.
+#[test]
+fn xsa_66_xsa_190_no_x87_instruction_is_emulated() {
+    let mut guest = guest();
+    set_iopl(&mut guest, 3);
+    let page = guest.page();
+    let x87 = (0xd8..=0xdf).flat_map(|first| (0..=0xff).map(move |second| [first, second]));
+    let sse = [0x10, 0x11, 0x28, 0x29, 0x6f, 0x7f, 0xae].map(|second| [0x0f, second]);
+    for code in x87.chain(sse) {
+        guest.write(page.va, &code);
+        (guest.regs.rip, guest.regs.rsp) = (page.va, page.va + 4096);
+        guest.exception(vectors::GENERAL_PROTECTION, 0);
+        assert_eq!(guest.at_handler(), Some(vectors::GENERAL_PROTECTION), "{code:x?}");
+    }
+}
+
+/// A number that looks random, again the same each time.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 ^ self.0 >> 29
+    }
+
+    /// Code that begins like what is emulated, more often than chance would have it.
+    fn code(&mut self) -> [u8; 16] {
+        let mut code: [u8; 16] = zerocopy::transmute!([self.next(), self.next()]);
+        const PREFIXES: [u8; 12] =
+            [0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66];
+        const OPCODES: [&[u8]; 24] = [
+            &[0x0f, 0x20],
+            &[0x0f, 0x21],
+            &[0x0f, 0x22],
+            &[0x0f, 0x23],
+            &[0x0f, 0x30],
+            &[0x0f, 0x32],
+            &[0x0f, 0x06],
+            &[0x0f, 0x09],
+            &[0x0f, 0x01, 0xd1],
+            &[0x0f, 0x01, 0xf9],
+            &[0x0f, 0x31],
+            &[0xfa],
+            &[0xfb],
+            &[0x6c],
+            &[0x6d],
+            &[0x6e],
+            &[0x6f],
+            &[0xe4],
+            &[0xe7],
+            &[0xec],
+            &[0xef],
+            &[0x9a],
+            &[0xea],
+            &[0xff],
+        ];
+        let mut at = 0;
+        while self.next().is_multiple_of(3) && at < 4 {
+            code[at] = PREFIXES[self.next() as usize % PREFIXES.len()];
+            at += 1;
+        }
+        if !self.next().is_multiple_of(4) {
+            let opcode = OPCODES[self.next() as usize % OPCODES.len()];
+            code[at..at + opcode.len()].copy_from_slice(opcode);
+        }
+        code
+    }
+}
+
+/// What a guest's user could not have changed by executing anything.
+fn privileged_state(guest: &mut Guest) -> impl PartialEq + std::fmt::Debug + use<> {
+    let cpu = guest.machine().this();
+    let processor = (
+        cpu.task_switched,
+        cpu.debug_registers,
+        cpu.xcr0,
+        cpu.tsc_aux,
+        cpu.time_stamp_disabled,
+        cpu.cache_flushes,
+        cpu.root,
+    );
+    drop(cpu);
+    let log = guest.machine().take_port_log();
+    let state = guest.enter(|ctx| {
+        let s = &ctx.state;
+        (s.cr4, s.special, s.root, s.iopl, s.task_switched, s.debug_registers)
+    });
+    (processor, log, state)
+}
+
+/// Random code in Ring 3: it gets its fault or goes on right after it, and nothing that is the
+/// kernel's changes.
+#[test]
+fn random_code_of_users_has_no_privileged_effect() {
+    let mut guest = guest();
+    let page = guest.page();
+    assert_eq!(guest.update_va(page.va, page.maddr() | 0x67, 2), 0);
+    guest.machine().this().data_segments = [pv_abi::x86_32::FLAT_USER_DS; 4];
+    let mut random = Random(1);
+    let before = privileged_state(&mut guest);
+    for round in 0..30_000u64 {
+        let code = random.code();
+        guest.write(page.va, &code);
+        guest.in_user(page.va as u32, page.va as u32 + 2048);
+        for value in [&mut guest.regs.rax, &mut guest.regs.rcx, &mut guest.regs.rdx] {
+            *value = random.next() & 0xffff_ffff;
+        }
+        let (vector, error) = match round % 3 {
+            0 => (vectors::GENERAL_PROTECTION, 0),
+            1 => (vectors::GENERAL_PROTECTION, random.next() as u32 & 0xfff8),
+            _ => (vectors::INVALID_OPCODE, 0),
+        };
+        guest.exception(vector, error);
+        let went_on = guest.regs.rip.wrapping_sub(page.va) <= 15 && guest.regs.cs & 3 == 3;
+        assert!(went_on || guest.at_handler().is_some(), "{code:x?}");
+        assert_eq!(privileged_state(&mut guest), before, "{code:x?}");
+    }
+    check::invariants(&guest.sys);
+}
+
+/// No bytes, flags or segments make the decoder panic, and nothing it does breaks an invariant;
+/// the guest goes on within the instruction's length, or at a handler.
 #[test]
 fn no_code_upsets_the_decoder() {
     let mut guest = guest();
@@ -323,26 +451,37 @@ fn no_code_upsets_the_decoder() {
     guest.call(nr::VM_ASSIST, &[0, 2]);
     let page = guest.page();
     let table = guest.va_of(guest.tables[1]);
-    let mut seed = 0x9e37_79b9_7f4a_7c15u64;
-    let mut next = || {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        seed ^ seed >> 29
-    };
-    for round in 0..20_000u64 {
-        guest.write(page.va, &[next(), next()]);
+    let ds = u64::from(pv_abi::x86_32::FLAT_KERNEL_DS);
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    for round in 0..40_000u64 {
+        guest.write(page.va, &random.code());
         guest.regs.rip = page.va;
         guest.regs.cs = if round % 7 == 0 { 0xe02b } else { 0xe019 };
         guest.regs.ss = 0xe021;
         guest.regs.rsp = page.va + 2048;
-        for value in [&mut guest.regs.rax, &mut guest.regs.rcx, &mut guest.regs.rdx] {
-            *value = next();
+        let segment = if random.next().is_multiple_of(4) { random.next() } else { ds };
+        guest.machine().this().data_segments = [segment as u16; 4];
+        for value in [
+            &mut guest.regs.rax,
+            &mut guest.regs.rcx,
+            &mut guest.regs.rdx,
+            &mut guest.regs.rsi,
+            &mut guest.regs.rdi,
+        ] {
+            *value = random.next() & 0xffff_ffff;
+        }
+        if random.next().is_multiple_of(2) {
+            (guest.regs.rsi, guest.regs.rdi) = (page.va + 512, page.va + 1024);
         }
         match round % 4 {
             0 => guest.exception(vectors::GENERAL_PROTECTION, 0),
-            1 => guest.exception(vectors::GENERAL_PROTECTION, next() as u32),
+            1 => guest.exception(vectors::GENERAL_PROTECTION, random.next() as u32),
             2 => guest.exception(vectors::INVALID_OPCODE, 0),
-            _ => guest.page_fault(table + (next() & 0xfff), 3),
+            _ => guest.page_fault(table + (random.next() & 0xfff), 3),
         }
+        let went_on = guest.regs.rip.wrapping_sub(page.va) <= 15;
+        assert!(went_on || guest.at_handler().is_some(), "{:#x}", guest.regs.rip);
+        assert_eq!(guest.regs.rflags & 0x3200, 0x200, "IF stays on, IOPL 0");
     }
     assert!(!guest.crashed());
     check::invariants(&guest.sys);

@@ -21,6 +21,7 @@ pub mod limits;
 pub mod pause;
 pub mod permissions;
 pub mod port_latches;
+pub mod special_registers;
 pub mod table;
 pub mod vcpu;
 pub mod windows;

@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use pv_abi::types::{DomId, Mfn, VcpuId};
 use spin::Mutex;
 
+use super::special_registers::SpecialRegisters;
 use crate::guest::regs::UserRegs;
 use crate::mm::descriptor::GdtFrames;
 use crate::platform::FrameAccess;
@@ -76,6 +77,8 @@ pub struct VcpuState {
     pub task_switched: bool,
     /// CR4 as the guest set it.
     pub cr4: u64,
+    /// Its other registers that are set by instructions that trap.
+    pub special: SpecialRegisters,
     /// DR0-DR7 as the guest set them.
     pub debug_registers: [u64; 8],
     /// The XSAVE area: extended state while it does not run. A frame of the hypervisor's.
@@ -113,6 +116,7 @@ impl Vcpu {
                 ldt: [None; 16],
                 task_switched: false,
                 cr4: 0,
+                special: SpecialRegisters::new(),
                 debug_registers: debug_registers::RESET,
                 fpu,
             }),

@@ -14,6 +14,7 @@ use crate::guest::Ctx;
 use crate::hypercall::Args;
 use crate::mm::mmuext;
 use crate::platform::Platform;
+use crate::trap::emulate::cpuid;
 use crate::width::Width;
 
 /// CR0 as a guest sees it, without TS: PG, AM, WP, NE, ET, MP, PE.
@@ -22,8 +23,14 @@ const CR0: u64 = 0x8005_0033;
 const CR0_TS: u64 = 1 << 3;
 /// CR4.DE: the aliases DR4 and DR5 are gone.
 pub const CR4_DE: u64 = 1 << 3;
-/// CR4 bits that are on for every guest: PAE, OSFXSR, OSXMMEXCPT.
-const CR4_ON: u64 = 1 << 5 | 1 << 9 | 1 << 10;
+/// CR4.TSD: `rdtsc` is the kernel's alone. In the processor while the vCPU runs; its kernel's
+/// `rdtsc` traps then, too, and is carried out.
+pub const CR4_TSD: u64 = 1 << 2;
+/// CR4.OSXSAVE: the kernel switches extended state itself, and sets XCR0. Emulated: the real bit
+/// is always on, and an XCR0 that was never set has x87 and SSE alone.
+pub const CR4_OSXSAVE: u64 = 1 << 18;
+/// CR4 bits that are on for every guest: PAE, MCE, OSFXSR, OSXMMEXCPT.
+const CR4_ON: u64 = 1 << 5 | 1 << 6 | 1 << 9 | 1 << 10;
 
 /// `fpu_taskswitch(set)`: sets or clears CR0.TS.
 #[inline(always)]
@@ -96,8 +103,9 @@ pub fn read<P: Platform>(ctx: &Ctx<'_, P>, number: u8) -> Option<u64> {
 
 /// What `mov` to control register `number` does; `EINVAL`: the guest gets a #GP.
 ///
-/// CR0: only TS may change. CR3 is a change of the root page table. CR4: DE is the guest's,
-/// other bits are ignored.
+/// CR0: only TS may change. CR3 is a change of the root page table. CR4: TSD, DE and, where there
+/// is XSAVE, OSXSAVE are the guest's (`pv_fixup_guest_cr4`); other bits are ignored, FSGSBASE among
+/// them, which is off for everybody (XSA-293).
 pub fn write<P: Platform>(ctx: &mut Ctx<'_, P>, number: u8, value: u64) -> Result<(), Stop> {
     match number {
         0 if value & !CR0_TS == CR0 => set_task_switched(ctx, value & CR0_TS != 0),
@@ -111,8 +119,38 @@ pub fn write<P: Platform>(ctx: &mut Ctx<'_, P>, number: u8, value: u64) -> Resul
             types.finish()?;
             mmuext::new_baseptr(ctx, &mut types, Mfn::new(root))?;
         }
-        4 => ctx.state.cr4 = value & CR4_DE,
+        4 => {
+            ctx.state.cr4 = guest_cr4(&ctx.sys.platform, value);
+            ctx.sys.platform.set_time_stamp_disable(value & CR4_TSD != 0);
+        }
         _ => return Err(Errno::EINVAL.into()),
     }
+    Ok(())
+}
+
+/// Of a value for CR4, the bits that a guest decides.
+pub fn guest_cr4<P: Platform>(platform: &P, value: u64) -> u64 {
+    let extended = if cpuid::xcr0_offered(platform) != 0 { CR4_OSXSAVE } else { 0 };
+    value & (CR4_TSD | CR4_DE | extended)
+}
+
+/// What `xsetbv` does to XCR `number`; `EINVAL`: the guest gets a #GP.
+///
+/// Features that are not offered, or that lack what they build on, are refused (XSA-54 was a
+/// value that the processor refuses reaching it).
+pub fn set_xcr<P: Platform>(ctx: &mut Ctx<'_, P>, number: u32, value: u64) -> Result<(), Errno> {
+    /// x87, which is always on; SSE, on which AVX builds.
+    const X87: u64 = 1 << 0;
+    const SSE: u64 = 1 << 1;
+    let lacks_sse = value & cpuid::XCR0_AVX != 0 && value & SSE == 0;
+    let refused =
+        value & !cpuid::xcr0_offered(&ctx.sys.platform) != 0 || value & X87 == 0 || lacks_sse;
+    if number != 0 || ctx.state.cr4 & CR4_OSXSAVE == 0 || refused {
+        return Err(Errno::EINVAL);
+    }
+    let new = value & !ctx.state.special.xcr0_ever;
+    ctx.state.special.xcr0 = value;
+    ctx.state.special.xcr0_ever |= value;
+    ctx.sys.platform.set_xcr0(ctx.state.fpu, value, new);
     Ok(())
 }

@@ -3,6 +3,7 @@
 use hypervisor::platform::{CpuRegisters, Cpus, FrameAccess, Mmu, TablePage};
 use pv_abi::errno::Errno;
 use pv_abi::types::Mfn;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use super::{FakeMachine, Tlb};
@@ -48,6 +49,16 @@ pub struct Cpu {
     pub deadline_ns: Option<u64>,
     /// CR0.TS of the running guest.
     pub task_switched: bool,
+    /// CR4.TSD of the running guest.
+    pub time_stamp_disabled: bool,
+    /// XCR0 of the running guest, once it was set; features whose state was made initial then.
+    pub xcr0: Option<(u64, u64)>,
+    /// TSC_AUX of the running guest.
+    pub tsc_aux: u32,
+    /// Model-specific registers that exist.
+    pub msrs: BTreeMap<u32, u64>,
+    /// CPUID leaves that are not as [`CpuRegisters::cpuid`] makes them up.
+    pub cpuid: BTreeMap<(u32, u32), [u32; 4]>,
     /// DR0 to DR7.
     pub debug_registers: [u64; 8],
     /// The selectors in ds, es, fs and gs.
@@ -141,6 +152,22 @@ impl CpuRegisters for FakeMachine {
         self.this().task_switched = on;
     }
 
+    fn set_time_stamp_disable(&self, on: bool) {
+        self.this().time_stamp_disabled = on;
+    }
+
+    fn set_xcr0(&self, _area: Mfn, xcr0: u64, new: u64) {
+        self.this().xcr0 = Some((xcr0, new));
+    }
+
+    fn set_tsc_aux(&self, value: u32) {
+        self.this().tsc_aux = value;
+    }
+
+    fn read_msr(&self, index: u32) -> Option<u64> {
+        self.this().msrs.get(&index).copied()
+    }
+
     fn set_debug_register(&self, index: u8, value: u64) {
         match self.this().debug_registers.get_mut(usize::from(index)) {
             Some(register) if index != 4 && index != 5 => *register = value,
@@ -164,8 +191,21 @@ impl CpuRegisters for FakeMachine {
         std::mem::take(&mut self.this().debug_status)
     }
 
+    /// A machine of Intel's that has all features.
     fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
-        [leaf, subleaf, !0, !0]
+        if let Some(given) = self.this().cpuid.get(&(leaf, subleaf)) {
+            return *given;
+        }
+        let word = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes);
+        match (leaf, subleaf) {
+            (0, _) => [0x20, word(b"Genu"), word(b"ntel"), word(b"ineI")],
+            (0xd, 0) => [0xe7, 0x340, 0xa80, 0],
+            (0xd, 1) => [0xf, 0x340, 0, 0],
+            (0xd, 2) => [0x100, 0x240, 0, 0],
+            (0x8000_0000, _) => [0x8000_0021, 0, 0, 0],
+            (0x8000_0008, _) => [0x3028, !0, !0, !0],
+            _ => [!0; 4],
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 #![allow(unsafe_code)]
 
 use super::idt::vector;
-use super::{entry, extable, guest_entry, interrupts, panic};
+use super::{entry, extable, guest_entry, interrupts, machine, panic};
 use crate::guest::regs::UserRegs;
 
 /// First vector that is no exception.
@@ -28,8 +28,12 @@ fn handle(frame: &mut UserRegs) {
         Ok(vector::NMI) => nmi(),
         _ if frame.entry_vector >= FIRST_INTERRUPT => interrupts::dispatch(frame),
         // A guest's breakpoint on an address that the hypervisor touches for it: it is the
-        // guest's DR7 that is live. Nothing is wrong in Ring 0.
-        Ok(vector::DEBUG) => frame.rflags &= !(1 << 8),
+        // guest's DR7 that is live. Or one that waited behind a `mov ss` until the guest had
+        // entered here (XSA-260). Nothing is wrong in Ring 0, and nothing is told the guest later.
+        Ok(vector::DEBUG) => {
+            frame.rflags &= !(1 << 8);
+            machine::take_debug_status();
+        }
         Ok(vector::DOUBLE_FAULT | vector::MACHINE_CHECK) => hardware(frame),
         _ if entry::is_resuming(frame.rip) => {
             // SAFETY: 1. The stub's frame. 2. It is not used again: this never returns.

@@ -13,7 +13,9 @@ use pv_abi::types::Mfn;
 use super::layout::{DIRECT_MAP, PAGE_SIZE};
 use super::percpu::CpuInfo;
 use super::window::{self, WindowPage};
-use super::{address_space, apic, clock, console, end, serial, shootdown, uaccess};
+use super::{
+    address_space, apic, clock, console, cpu, end, extended_state, serial, shootdown, uaccess,
+};
 use crate::platform::{
     Bytes, Clock, Console, CpuRegisters, Cpus, FrameAccess, GuestAccess, GuestFault, HalfWords,
     Mmu, Platform, Ports, Power, PvClock, TablePage, Words,
@@ -243,6 +245,18 @@ impl CpuRegisters for Machine {
             }
         }
     }
+    fn set_time_stamp_disable(&self, on: bool) {
+        cpu::set_time_stamp_disable(on);
+    }
+    fn set_xcr0(&self, area: Mfn, xcr0: u64, new: u64) {
+        extended_state::enable(area, xcr0, new);
+    }
+    fn set_tsc_aux(&self, value: u32) {
+        cpu::set_tsc_aux(value);
+    }
+    fn read_msr(&self, index: u32) -> Option<u64> {
+        uaccess::read_msr(index)
+    }
     fn set_debug_register(&self, index: u8, value: u64) {
         // SAFETY: 1. The caller checked the value: no reserved bit, no address of ours.
         unsafe {
@@ -276,13 +290,7 @@ impl CpuRegisters for Machine {
         }
     }
     fn take_debug_status(&self) -> u64 {
-        let status: u64;
-        // SAFETY: 1. Reads DR6 and gives it its reset value.
-        unsafe {
-            asm!("mov {0}, dr6", "mov dr6, {1}", out(reg) status, in(reg) 0xffff_0ff0u64,
-                options(nostack));
-        }
-        status
+        take_debug_status()
     }
     fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
         let r = core::arch::x86_64::__cpuid_count(leaf, subleaf);
@@ -359,3 +367,14 @@ impl Power for Machine {
 }
 
 impl Platform for Machine {}
+
+/// DR6 as the last debug exception left it; it is reset.
+pub fn take_debug_status() -> u64 {
+    let status: u64;
+    // SAFETY: 1. Reads DR6 and gives it its reset value.
+    unsafe {
+        asm!("mov {0}, dr6", "mov dr6, {1}", out(reg) status, in(reg) 0xffff_0ff0u64,
+            options(nostack));
+    }
+    status
+}

@@ -19,6 +19,7 @@ pub mod end;
 pub mod entry;
 pub mod exceptions;
 pub mod extable;
+mod extended_state;
 pub mod firmware;
 pub mod gdt;
 pub mod guest_entry;

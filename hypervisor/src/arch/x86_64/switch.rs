@@ -2,9 +2,8 @@
 //!
 //! A vCPU's state is in the processor while it is *loaded*. It stays loaded while its CPU
 //! idles: if it is the next to run, nothing has to be saved or restored. Only one that is
-//! *held* (`sched::hold`) is moved out before that. Extended state
-//! (x87, SSE, AVX) is saved and restored with the rest, never lazily: what another vCPU
-//! left in a register is never there to be found (XSA-267).
+//! *held* (`sched::hold`) is moved out before that. Extended state is saved and restored with
+//! the rest ([`extended_state`]).
 
 // UNSAFETY: loads the processor's registers with a guest's state.
 #![allow(unsafe_code)]
@@ -12,10 +11,9 @@
 use spin::Once;
 
 use super::gdt::{self, GuestKind};
-use super::layout::DIRECT_MAP;
 use super::machine::Machine;
 use super::percpu::{CpuInfo, Loaded};
-use super::{address_space, cpu, entry, uaccess, window};
+use super::{address_space, cpu, entry, extended_state, uaccess, window};
 use crate::domain::Domain;
 use crate::domain::vcpu::{Vcpu, VcpuState};
 use crate::exit::Next;
@@ -24,7 +22,7 @@ use crate::mm::mmuext;
 use crate::platform::{CpuRegisters, Cpus, Mmu, Platform};
 use crate::sched;
 use crate::system::System;
-use crate::trap::traced;
+use crate::trap::{control, traced};
 use crate::width::Width;
 
 /// What [`publish`] was given.
@@ -156,7 +154,7 @@ fn unload(cpu: &CpuInfo, old: Loaded) {
     let (state, regs) = unsafe { (&mut *old.state, *cpu.regs()) };
     state.regs = regs;
     state.segments = uaccess::segments();
-    save_extended(state);
+    extended_state::save(state.fpu, &state.special);
     cpu.loaded.set(None);
     // SAFETY: 1. `load` locked it and forgot the guard; nothing uses the state any more.
     unsafe { old.vcpu.state.force_unlock() };
@@ -193,7 +191,9 @@ fn load(
     mmuext::load_root(&ctx);
     sys.platform.load_ldt(vcpu.window, ctx.state.ldt_entries);
     load_debug_registers(sys, ctx.state);
-    restore_extended(ctx.state);
+    extended_state::restore(ctx.state.fpu, &ctx.state.special);
+    cpu::set_time_stamp_disable(ctx.state.cr4 & control::CR4_TSD != 0);
+    cpu::set_tsc_aux(ctx.state.special.tsc_aux);
     if ctx.state.task_switched {
         sys.platform.set_task_switched(true);
     }
@@ -210,38 +210,6 @@ fn load_debug_registers<P: Platform>(sys: &System<P>, state: &VcpuState) {
     for index in [0, 1, 2, 3, 6, 7] {
         if let Some(value) = state.debug_registers.get(usize::from(index)) {
             sys.platform.set_debug_register(index, *value);
-        }
-    }
-}
-
-/// The vCPU's extended state in memory.
-fn extended(state: &VcpuState) -> u64 {
-    DIRECT_MAP + (state.fpu.raw() << 12)
-}
-
-fn save_extended(state: &VcpuState) {
-    let area = extended(state);
-    // SAFETY: 1. The area is a frame of the hypervisor's, page-aligned; XCR0 has x87, SSE and AVX
-    //            at most (`cpu`), whose state is 832 bytes (SDM volume 1, 13.4). 2. CR0.TS is clear while we run on its behalf.
-    unsafe {
-        core::arch::asm!("clts", options(nomem, nostack));
-        if cpu::uses_xsave() {
-            core::arch::asm!("xsave64 [{}]", in(reg) area, in("eax") u32::MAX, in("edx") u32::MAX, options(nostack));
-        } else {
-            core::arch::asm!("fxsave64 [{}]", in(reg) area, options(nostack));
-        }
-    }
-}
-
-fn restore_extended(state: &VcpuState) {
-    let area = extended(state);
-    // SAFETY: 1. As above; the area holds what `save_extended` put there, or the initial image.
-    unsafe {
-        core::arch::asm!("clts", options(nomem, nostack));
-        if cpu::uses_xsave() {
-            core::arch::asm!("xrstor64 [{}]", in(reg) area, in("eax") u32::MAX, in("edx") u32::MAX, options(nostack));
-        } else {
-            core::arch::asm!("fxrstor64 [{}]", in(reg) area, options(nostack));
         }
     }
 }

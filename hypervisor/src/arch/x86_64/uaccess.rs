@@ -251,6 +251,26 @@ load_segment!(load_es, "es");
 load_segment!(load_fs, "fs");
 load_segment!(load_gs, "gs");
 
+/// Reads a model-specific register; `None` if the processor has none of that number.
+pub fn read_msr(index: u32) -> Option<u64> {
+    let (low, high): (u32, u32);
+    let mut fail: u32 = 1;
+    // SAFETY: 1. Reading changes nothing. 2. A fault is caught.
+    unsafe {
+        asm!(
+            guarded!("rdmsr"),
+            "xor {fail:e}, {fail:e}",
+            "3:",
+            fail = inout(reg) fail,
+            inout("eax") 0 => low,
+            inout("edx") 0 => high,
+            in("ecx") index,
+            options(nostack),
+        );
+    }
+    (fail == 0).then_some(u64::from(high) << 32 | u64::from(low))
+}
+
 /// The selectors in ds, es, fs and gs.
 pub fn segments() -> [u16; 4] {
     let (ds, es, fs, gs): (u16, u16, u16, u16);

@@ -31,8 +31,9 @@ pub fn get<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: &Vcpu) -> Result
         *to = *from;
     }
     let mut debug_registers = state.debug_registers;
-    let [.., dr4, dr5, _, _] = &mut debug_registers;
+    let [.., dr4, dr5, _, dr7] = &mut debug_registers;
     (*dr4, *dr5) = (0, 0);
+    *dr7 |= state.special.io_breakpoints;
     Ok(Context {
         flags: flags(domain, vcpu, &state),
         regs: UserRegs { rflags: state.regs.rflags | iopl, ..state.regs },

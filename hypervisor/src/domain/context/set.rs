@@ -17,6 +17,7 @@ use pv_abi::types::{Mfn, VcpuId};
 use spin::MutexGuard;
 
 use super::Context;
+use crate::domain::special_registers::SpecialRegisters;
 use crate::domain::vcpu::{Vcpu, VcpuState};
 use crate::domain::{Domain, assists};
 use crate::error::Stop;
@@ -26,13 +27,11 @@ use crate::mm::types::PageTypes;
 use crate::platform::{Platform, TablePage};
 use crate::system::System;
 use crate::time::clock;
-use crate::trap::{Callbacks, Target, Trap, debug_registers};
+use crate::trap::{Callbacks, Target, Trap, control, debug_registers};
 use crate::width::Width;
 
 /// CR0.TS.
 const CR0_TS: u64 = 1 << 3;
-/// CR4.DE.
-const CR4_DE: u64 = 1 << 3;
 /// MXCSR bits that exist; loading others faults (SDM volume 1, 10.2.3).
 const MXCSR: u32 = 0xffff;
 /// Descriptors in a frame.
@@ -234,7 +233,8 @@ fn set_registers<P: Platform>(
     state.kernel_ss = guest_selector(width, context.kernel_ss);
     state.kernel_sp = context.kernel_sp;
     state.task_switched = context.cr0 & CR0_TS != 0;
-    state.cr4 = context.cr4 & CR4_DE;
+    state.cr4 = control::guest_cr4(&sys.platform, context.cr4);
+    state.special = SpecialRegisters::new();
     state.callbacks = Callbacks {
         event: target(context.event),
         failsafe: target(context.failsafe),
@@ -248,9 +248,10 @@ fn set_registers<P: Platform>(
         (0..).zip(state.debug_registers.iter_mut().zip(context.debug_registers))
     {
         if !matches!(index, 4 | 5)
-            && let Ok(value) = debug_registers::check(width, index, asked)
+            && let Ok((value, io)) = debug_registers::check(width, state.cr4, index, asked)
         {
             *register = value;
+            state.special.io_breakpoints |= io;
         }
     }
     set_extended(sys, state.fpu, context);

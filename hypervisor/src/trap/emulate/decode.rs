@@ -37,6 +37,12 @@ pub enum Privileged {
     WriteMsr,
     /// `wbinvd`
     FlushCache,
+    /// `xsetbv`
+    SetExtended,
+    /// `rdtsc`
+    ReadTime,
+    /// `rdtscp`
+    ReadTimeAndAux,
     /// `cli`, `sti`
     InterruptFlag,
     /// `in`
@@ -64,7 +70,13 @@ pub fn privileged(code: &mut Code) -> Option<Privileged> {
     Some(match opcode {
         Opcode::Long(0x06) => Privileged::ClearTaskSwitched,
         Opcode::Long(0x09) => Privileged::FlushCache,
+        Opcode::Long(0x01) => match code.byte()? {
+            0xd1 => Privileged::SetExtended,
+            0xf9 => Privileged::ReadTimeAndAux,
+            _ => return None,
+        },
         Opcode::Long(0x30) => Privileged::WriteMsr,
+        Opcode::Long(0x31) => Privileged::ReadTime,
         Opcode::Long(0x32) => Privileged::ReadMsr,
         Opcode::Long(byte @ 0x20..=0x23) => moved(code, prefixes, byte)?,
         Opcode::Short(0xfa | 0xfb) => Privileged::InterruptFlag,
@@ -143,6 +155,9 @@ mod tests {
             (&[0x0f, 0x09], FlushCache, 2),
             (&[0x0f, 0x30], WriteMsr, 2),
             (&[0x0f, 0x32], ReadMsr, 2),
+            (&[0x0f, 0x01, 0xd1], SetExtended, 3),
+            (&[0x0f, 0x31], ReadTime, 2),
+            (&[0x0f, 0x01, 0xf9], ReadTimeAndAux, 3),
             (&[0xfa], InterruptFlag, 1),
             (&[0xfb], InterruptFlag, 1),
             (&[0xe4, 0x61], In { bytes: 1, port: Port::Immediate(0x61) }, 2),
@@ -192,7 +207,8 @@ mod tests {
             &[0x0f, 0x01, 0x10],       // lgdt
             &[0x0f, 0x01, 0x38],       // invlpg
             &[0x0f, 0x01, 0xf0],       // lmsw
-            &[0x0f, 0x01, 0xd1],       // xsetbv
+            &[0x0f, 0x01, 0xd0],       // xgetbv
+            &[0x0f, 0x01, 0xf8],       // swapgs
             &[0x0f, 0x00, 0xd0],       // lldt
             &[0x0f, 0x33],             // rdpmc
             &[0xf0, 0x0f, 0x20, 0xc0], // lock mov %cr0

@@ -100,7 +100,7 @@ pub fn transfer<P: Platform>(ctx: &mut Ctx<'_, P>) -> Result<bool, Stop> {
                 (r.ss, r.rsp) = (ss, esp.into());
             }
             (r.cs, r.rip) = (entry.cs, entry.eip.into());
-            completed(ctx)?;
+            completed(ctx, 0)?;
         }
         Err(refusal) => refusal.deliver(ctx)?,
     }

@@ -101,15 +101,22 @@ fn advance<P: Platform>(ctx: &mut Ctx<'_, P>, length: u64) {
 
 /// Ends an instruction that was carried out; a single step traps after it, as on the processor.
 fn retire<P: Platform>(ctx: &mut Ctx<'_, P>, length: u64) -> Result<(), Stop> {
-    advance(ctx, length);
-    completed(ctx)
+    retire_with(ctx, length, 0)
 }
 
-/// The guest is where an instruction that was carried out led it: a single step traps there.
-fn completed<P: Platform>(ctx: &mut Ctx<'_, P>) -> Result<(), Stop> {
+/// [`retire`] for one that met breakpoints: `causes` are bits of DR6.
+fn retire_with<P: Platform>(ctx: &mut Ctx<'_, P>, length: u64, causes: u64) -> Result<(), Stop> {
+    advance(ctx, length);
+    completed(ctx, causes)
+}
+
+/// The guest is where an instruction that was carried out led it: breakpoints that were met, and
+/// a single step, trap there.
+fn completed<P: Platform>(ctx: &mut Ctx<'_, P>, causes: u64) -> Result<(), Stop> {
     ctx.regs.rflags &= !rflags::RF;
-    if ctx.regs.rflags & rflags::TF != 0 {
-        exception::raise_debug(ctx, exception::SINGLE_STEP)?;
+    let step = if ctx.regs.rflags & rflags::TF != 0 { exception::SINGLE_STEP } else { 0 };
+    match causes | step {
+        0 => Ok(()),
+        causes => exception::raise_debug(ctx, causes),
     }
-    Ok(())
 }

@@ -7,7 +7,7 @@ use pv_abi::vectors;
 
 use super::code::{Code, mask, merged, register};
 use super::decode::{self, Port, Privileged};
-use super::{msr, ports, retire, string_io};
+use super::{cpuid, msr, ports, retire, retire_with, string_io};
 use crate::error::Stop;
 use crate::guest::Ctx;
 use crate::platform::Platform;
@@ -19,6 +19,8 @@ use crate::width::Width;
 pub enum Progress {
     /// It is done, and the next one follows.
     Done,
+    /// It is done, and these breakpoints were met: bits of DR6.
+    Met(u64),
     /// The guest goes on where its registers say: at the instruction again, or at the handler
     /// of an exception that it caused.
     Again,
@@ -36,6 +38,10 @@ pub fn emulate<P: Platform>(ctx: &mut Ctx<'_, P>) -> Result<bool, Stop> {
     match carry_out(ctx, instruction) {
         Ok(Progress::Done) => {
             retire(ctx, code.length())?;
+            Ok(true)
+        }
+        Ok(Progress::Met(causes)) => {
+            retire_with(ctx, code.length(), causes)?;
             Ok(true)
         }
         Ok(Progress::Again) => Ok(true),
@@ -83,6 +89,19 @@ fn carry_out<P: Platform>(ctx: &mut Ctx<'_, P>, instruction: Privileged) -> Resu
             let value = ctx.regs.rax & mask(4) | ctx.regs.rdx << 32;
             msr::write(ctx, ctx.regs.rcx as u32, value)?;
         }
+        Privileged::SetExtended => {
+            let value = ctx.regs.rax & mask(4) | ctx.regs.rdx << 32;
+            control::set_xcr(ctx, ctx.regs.rcx as u32, value)?;
+        }
+        // They trap under CR4.TSD, which is for users.
+        Privileged::ReadTime => read_time(ctx),
+        Privileged::ReadTimeAndAux => {
+            if !cpuid::has_tsc_aux(ctx) {
+                return Ok(Progress::NotOurs);
+            }
+            read_time(ctx);
+            ctx.regs.rcx = ctx.state.special.tsc_aux.into();
+        }
         // Others gain nothing by it: their memory is all write-back.
         Privileged::FlushCache if ctx.domain.privileged => ctx.sys.platform.flush_cache(),
         Privileged::FlushCache => {}
@@ -93,11 +112,13 @@ fn carry_out<P: Platform>(ctx: &mut Ctx<'_, P>, instruction: Privileged) -> Resu
             ports::check(ctx, number, bytes)?;
             let value = ports::read(ctx, number, bytes);
             ctx.regs.rax = merged(ctx.regs.rax, value.into(), bytes);
+            return Ok(met(ctx, number, bytes));
         }
         Privileged::Out { bytes, port } => {
             let number = port_number(ctx, port);
             ports::check(ctx, number, bytes)?;
             ports::write(ctx, number, bytes, (ctx.regs.rax & mask(bytes)) as u32);
+            return Ok(met(ctx, number, bytes));
         }
         Privileged::String(io) => {
             ports::check(ctx, ctx.regs.rdx as u16, io.bytes)?;
@@ -105,6 +126,20 @@ fn carry_out<P: Platform>(ctx: &mut Ctx<'_, P>, instruction: Privileged) -> Resu
         }
     }
     Ok(Progress::Done)
+}
+
+fn read_time<P: Platform>(ctx: &mut Ctx<'_, P>) {
+    let now = ctx.sys.platform.pvclock().tsc_timestamp;
+    ctx.regs.rax = now & mask(4);
+    ctx.regs.rdx = now >> 32;
+}
+
+/// How an access to ports ends.
+fn met<P: Platform>(ctx: &Ctx<'_, P>, port: u16, bytes: u8) -> Progress {
+    match debug_registers::io_match(ctx, port, bytes) {
+        0 => Progress::Done,
+        causes => Progress::Met(causes),
+    }
 }
 
 fn port_number<P: Platform>(ctx: &Ctx<'_, P>, port: Port) -> u16 {

@@ -8,13 +8,13 @@
 
 use super::code::{Prefixes, Segment, mask, merged};
 use super::memory::{self, Access, Refusal};
-use super::ports;
 use super::privileged::Progress;
+use super::{completed, ports};
 use crate::error::Stop;
 use crate::guest::Ctx;
 use crate::guest::regs::rflags;
 use crate::platform::Platform;
-use crate::trap::exception;
+use crate::trap::debug_registers;
 use crate::width::Width;
 
 /// Elements at a time: a port may take microseconds.
@@ -63,7 +63,9 @@ pub fn carry_out<P: Platform>(ctx: &mut Ctx<'_, P>, io: StringIo) -> Result<Prog
         return Ok(Progress::NotOurs);
     }
     let step = ctx.regs.rflags & rflags::TF != 0;
-    let batch = if step { 1 } else { BATCH };
+    let met = debug_registers::io_match(ctx, ctx.regs.rdx as u16, io.bytes);
+    let batch = if step || met != 0 { 1 } else { BATCH };
+    let done = if met != 0 { Progress::Met(met) } else { Progress::Done };
     for _ in 0..batch {
         if io.repeat && ctx.regs.rcx & mask(io.address_bytes) == 0 {
             return Ok(Progress::Done);
@@ -73,18 +75,16 @@ pub fn carry_out<P: Platform>(ctx: &mut Ctx<'_, P>, io: StringIo) -> Result<Prog
             return Ok(Progress::Again);
         }
         if !io.repeat {
-            return Ok(Progress::Done);
+            return Ok(done);
         }
         let left = ctx.regs.rcx.wrapping_sub(1);
         ctx.regs.rcx = merged(ctx.regs.rcx, left, io.address_bytes);
     }
     if ctx.regs.rcx & mask(io.address_bytes) == 0 {
-        return Ok(Progress::Done);
+        return Ok(done);
     }
-    // A single step traps after each element.
-    if step {
-        exception::raise_debug(ctx, exception::SINGLE_STEP)?;
-    }
+    // Breakpoints and single steps trap after each element.
+    completed(ctx, met)?;
     Ok(Progress::Again)
 }
 

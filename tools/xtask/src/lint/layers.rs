@@ -29,6 +29,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("domain", "trap::Target", "what a vCPU's guest registered"),
     ("domain", "trap::Trap", "what a vCPU's guest registered"),
     ("domain", "trap::TrapTable", "what a vCPU's guest registered"),
+    ("domain", "trap::control", "which bits of CR4 a vCPU's guest decides"),
     ("domain", "trap::debug_registers", "which values a vCPU's debug registers may have"),
     ("guest", "domain", "the context of a call holds the calling vCPU"),
     ("guest", "system", "the context of a call holds the system"),
