@@ -118,13 +118,13 @@ fn refused_entries_are_the_guests_fault() {
 fn misaligned_stores_and_other_instructions_are_the_guests_fault() {
     let mut s = Setup::new();
     let before = s.entry();
-    s.guest.regs.rax = 0;
+    s.guest.regs.rax = 1;
     for offset in [1, 2, 3, 5, 6, 7] {
         assert!(!s.store(&MOV, offset), "{offset}");
     }
     assert!(!s.store(&[0x66, 0x89, 0x07], 1));
     assert!(!s.store(&[0x0f, 0xc7, 0x0f], 4));
-    for code in [&[0xaa][..], &[0x8b, 0x07], &[0xff, 0x07], &[0x50], &[0xf0, 0x89, 0x07]] {
+    for code in [&[0xab][..], &[0x8b, 0x07], &[0xff, 0x17], &[0x50], &[0xf0, 0x89, 0x07]] {
         assert!(!s.store(code, 0), "{code:x?}");
     }
     assert_eq!(s.entry(), before);
@@ -268,4 +268,117 @@ fn a_table_in_the_making_is_left_to_the_guest() {
     let at = std::mem::replace(&mut s.at, s.page.va);
     assert!(!s.store(&MOV, 0));
     s.at = at;
+}
+
+#[test]
+fn every_operation_on_memory_changes_the_entry() {
+    let mut s = Setup::new();
+    let check = |s: &mut Setup, entry: u64, flags: u64, code: &[u8], offset: u64, expected: u64| {
+        // Not present: any bits.
+        let at = (s.table.raw() << 12) + 8 * s.index as u64;
+        assert_eq!(s.guest.mmu_update(&[(at, entry)]), (0, 1));
+        (s.guest.regs.rax, s.guest.regs.rcx, s.guest.regs.rflags) = (0x10, 4, 0x202 | flags);
+        assert!(s.store(code, offset), "{code:x?}");
+        assert_eq!(s.entry(), expected, "{code:x?}");
+    };
+    let s = &mut s;
+    check(s, 0x20e, 1, &[0x83, 0x17, 0x11], 0, 0x220); // adcl $0x11,(%edi), with carry
+    check(s, 0x1212, 1, &[0x83, 0x1f, 0x11], 0, 0x1200); // sbbl $0x11,(%edi), with borrow
+    check(s, 0x200, 0, &[0x11, 0x07], 0, 0x210); // adcl %eax,(%edi)
+    check(s, 0x1fe, 0, &[0x66, 0xff, 0x47, 2], 2, 0x1_01fe); // incw, the second word
+    check(s, 0x200, 0, &[0xfe, 0x4f, 1], 1, 0x100); // decb, the second byte
+    check(s, 0x0, 0, &[0xf7, 0x57, 4], 4, 0xffff_ffff_0000_0000); // notl, the upper half
+    check(s, 0x2, 0, &[0x66, 0xf7, 0x1f], 0, 0xfffe); // negw
+    check(s, 0x300, 0, &[0xf0, 0x0f, 0xc1, 0x07], 0, 0x310); // lock xaddl %eax,(%edi)
+    assert_eq!(s.guest.regs.rax, 0x300);
+    check(s, 0x102, 0, &[0xc1, 0x27, 8], 0, 0x1_0200); // shll $8,(%edi)
+    check(s, 0x1020, 0, &[0xd3, 0x2f], 0, 0x102); // shrl %cl,(%edi)
+    check(s, 0x8000_0000, 0, &[0xd1, 0x3f], 0, 0xc000_0000); // sarl (%edi)
+    check(s, 0x8000_0000, 0, &[0xc1, 0x07, 2], 0, 2); // roll $2,(%edi)
+    check(s, 0x8004, 0, &[0x66, 0xd1, 0x0f], 0, 0x4002); // rorw (%edi)
+    check(s, 0xf00, 0x40, &[0x0f, 0x95, 0x47, 1], 1, 0); // setne, the second byte
+    check(s, 0xf00, 0, &[0x0f, 0x95, 0x47, 1], 1, 0x100);
+}
+
+#[test]
+fn fills_and_copies_go_one_element_at_a_time() {
+    let mut s = Setup::new();
+    let entry = s.page.maddr() | P | AD;
+    let source = s.guest.page();
+    s.guest.machine().this().data_segments = [pv_abi::x86_32::FLAT_KERNEL_DS; 4];
+    s.guest.write(source.va, &[entry | RW, 0]);
+    // rep movsl: two of three elements.
+    let code = [0xf3, 0xa5];
+    let eip = u64::from(s.guest.code(&code));
+    (s.guest.regs.rsi, s.guest.regs.rdi, s.guest.regs.rcx) = (source.va, s.at, 2);
+    s.guest.page_fault(s.at, STORE);
+    assert_eq!(s.guest.regs.rip, eip, "there is more");
+    let r = &s.guest.regs;
+    assert_eq!((r.rsi, r.rdi, r.rcx), (source.va + 4, s.at + 4, 1));
+    s.guest.page_fault(s.at + 4, STORE);
+    assert_eq!(s.guest.regs.rip, eip + 2);
+    let r = &s.guest.regs;
+    assert_eq!((r.rsi, r.rdi, r.rcx), (source.va + 8, s.at + 8, 0));
+    assert_eq!((s.entry(), s.references()), (entry | RW, 1));
+    // stosl, downwards.
+    (s.guest.regs.rdi, s.guest.regs.rax, s.guest.regs.rflags) = (s.at, 0, 0x602);
+    assert!(s.store(&[0xab], 0));
+    assert_eq!((s.entry(), s.guest.regs.rdi), (0, s.at - 4));
+    // What is copied is not there: a fault for reading, at its address.
+    (s.guest.regs.rsi, s.guest.regs.rflags) = (0x1000, 0x202);
+    let eip = s.guest.code(&[0xa5]);
+    s.guest.page_fault(s.at, STORE);
+    assert_eq!(s.guest.stack(), [0, eip]);
+    let cr2 = s.guest.enter(|ctx| hypervisor::trap::control::read(ctx, 2));
+    assert_eq!(cr2, Some(0x1000));
+    s.guest.kernel_stack();
+    // Through a segment that ends before.
+    s.guest.set_gdt(&[0, 0x0040_b300_0000_0003]);
+    s.guest.machine().this().data_segments[2] = 9;
+    let eip = s.guest.code(&[0x64, 0xa5]);
+    s.guest.regs.rsi = 1;
+    s.guest.page_fault(s.at, STORE);
+    assert_eq!(s.guest.at_handler(), Some(vectors::GENERAL_PROTECTION));
+    assert_eq!(s.guest.stack(), [0, eip]);
+    s.guest.kernel_stack();
+    // A count of none does not fault; if it says so all the same, the code was changed.
+    s.guest.regs.rcx = 0;
+    assert!(!s.store(&[0xf3, 0xab], 0));
+    assert_eq!(s.entry(), 0);
+}
+
+/// XSA-195: the bit number of `bts` and its kin leads to where the fault was, and nowhere else.
+#[test]
+fn xsa_195_bit_numbers_stay_within_the_operand() {
+    let mut s = Setup::new();
+    let (table, index) = (s.table.raw() << 12, s.index as u64);
+    let neighbours =
+        |s: &Setup| (s.guest.entry(s.table, s.index - 1), s.guest.entry(s.table, s.index + 1));
+    let before = neighbours(&s);
+    for number in [9u64, 41, 0x8000_0009, 0xffff_ffe9] {
+        assert_eq!(s.guest.mmu_update(&[(table + 8 * index, 0)]), (0, 1));
+        s.guest.regs.rcx = number;
+        assert!(s.store(&[0x0f, 0xab, 0x0f], 0), "{number:#x}"); // btsl %ecx,(%edi)
+        assert_eq!(s.entry(), 0x200);
+        assert_eq!(neighbours(&s), before);
+    }
+}
+
+/// XSA-200: `cmpxchg8b` is one of 8 bytes, whatever its prefixes.
+#[test]
+fn xsa_200_cmpxchg8b_has_eight_bytes_whatever_its_prefixes() {
+    let mut s = Setup::new();
+    let before = s.entry();
+    for prefix in [0x66u8, 0xf2, 0xf3, 0x2e] {
+        (s.guest.regs.rax, s.guest.regs.rdx) = (before & 0xffff_ffff, before >> 32);
+        (s.guest.regs.rbx, s.guest.regs.rcx) = (before & 0xffff_ffff | 0x200, before >> 32);
+        assert!(s.store(&[prefix, 0xf0, 0x0f, 0xc7, 0x0f], 0), "{prefix:#x}");
+        assert_eq!(s.entry(), before | 0x200);
+        s.guest.regs.rax = 0;
+        assert!(s.store(&[prefix, 0xf0, 0x0f, 0xc7, 0x0f], 0));
+        assert_eq!(s.guest.regs.rax, before & 0xffff_ffff | 0x200);
+        s.guest.regs.rbx = before & 0xffff_ffff;
+        assert!(s.store(&[prefix, 0xf0, 0x0f, 0xc7, 0x0f], 0));
+        assert_eq!(s.entry(), before);
+    }
 }

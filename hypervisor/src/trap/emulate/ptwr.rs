@@ -15,12 +15,13 @@ use core::sync::atomic::Ordering;
 use pv_abi::errno::Errno;
 use pv_abi::types::Mfn;
 
-use super::code::{Code, mask, merged, register};
-use super::retire;
-use super::store::{self, Arithmetic, Operation, Source, Store, status};
+use super::code::{Code, Segment, mask, merged, register};
+use super::memory::{self, Access, Refusal};
+use super::store::{self, Arithmetic, Operation, Source, Store, StringStore, status};
+use super::{completed, retire};
 use crate::error::Stop;
 use crate::guest::Ctx;
-use crate::guest::regs::UserRegs;
+use crate::guest::regs::{UserRegs, rflags};
 use crate::mm::frame::Type;
 use crate::mm::pte;
 use crate::mm::update_va::find_l1;
@@ -49,10 +50,24 @@ pub fn store<P: Platform>(ctx: &mut Ctx<'_, P>, address: u64) -> Result<bool, St
     if address & u64::from(store.bytes - 1) != 0 {
         return Ok(false);
     }
+    let (store, string) = match element(ctx, store) {
+        Ok(parts) => parts,
+        // What it reads is not there: that is the fault that the guest has.
+        Err(refusal) => {
+            refusal.deliver(ctx)?;
+            return Ok(true);
+        }
+    };
+    if string.is_some_and(|s| s.repeat && ctx.regs.rcx & mask(s.address_bytes) == 0) {
+        return Ok(false);
+    }
     match apply(ctx, table, address, store) {
         Ok(Some(effect)) => {
             effect.finish(ctx.regs, store.bytes);
-            retire(ctx, code.length())?;
+            match string {
+                Some(string) if step(ctx.regs, string, store.bytes) => completed(ctx, 0)?,
+                _ => retire(ctx, code.length())?,
+            }
             Ok(true)
         }
         // The entry changed meanwhile: the instruction runs again.
@@ -60,6 +75,62 @@ pub fn store<P: Platform>(ctx: &mut Ctx<'_, P>, address: u64) -> Result<bool, St
         Err(Stop::Errno(_)) => Ok(false),
         Err(stop) => Err(stop),
     }
+}
+
+/// Of a string instruction, the store of one element, which may come from memory; others are as they are.
+#[inline(always)]
+fn element<P: Platform>(
+    ctx: &mut Ctx<'_, P>,
+    store: Store,
+) -> Result<(Store, Option<StringStore>), Refusal> {
+    let Operation::String(string) = store.operation else { return Ok((store, None)) };
+    let source = match string.source {
+        None => Source::Register(0),
+        Some(segment) => Source::Immediate(copied(ctx, segment, string, store.bytes)?),
+    };
+    Ok((Store { operation: Operation::Move(source), ..store }, Some(string)))
+}
+
+/// The element that `movs` reads.
+#[cold]
+fn copied<P: Platform>(
+    ctx: &mut Ctx<'_, P>,
+    segment: Segment,
+    string: StringStore,
+    bytes: u8,
+) -> Result<u64, Refusal> {
+    let offset = ctx.regs.rsi & mask(string.address_bytes);
+    let at = match ctx.width() {
+        Width::Pv32 => {
+            let found = memory::segment32(ctx, segment, Access::Read)?;
+            memory::address32(found, segment, offset as u32, bytes)?
+        }
+        // Segments with a base are not used for page tables there.
+        Width::Pv64 => offset,
+    };
+    let mut value = [0; 8];
+    let buffer = value.get_mut(..bytes.into()).ok_or(Refusal::GENERAL_PROTECTION)?;
+    memory::read(ctx, at, buffer)?;
+    Ok(u64::from_le_bytes(value))
+}
+
+/// Moves a string instruction's registers past an element; whether there are more.
+fn step(regs: &mut UserRegs, string: StringStore, bytes: u8) -> bool {
+    let bytes = u64::from(bytes);
+    let down = regs.rflags & rflags::DF != 0;
+    let next = |register: u64| {
+        let moved = if down { register.wrapping_sub(bytes) } else { register.wrapping_add(bytes) };
+        merged(register, moved, string.address_bytes)
+    };
+    regs.rdi = next(regs.rdi);
+    if string.source.is_some() {
+        regs.rsi = next(regs.rsi);
+    }
+    if !string.repeat {
+        return false;
+    }
+    regs.rcx = merged(regs.rcx, regs.rcx.wrapping_sub(1), string.address_bytes);
+    regs.rcx & mask(string.address_bytes) != 0
 }
 
 /// Carries the store out on `table`; returns what it does to the registers, or nothing if the
@@ -160,7 +231,7 @@ fn execute(regs: &mut UserRegs, store: Store, operand: u64) -> Effect {
             ..Effect::write(value(regs, source))
         },
         Operation::CompareExchange(source) => {
-            let (_, flags) = Arithmetic::Sub.apply(regs.rax, operand, bytes);
+            let (_, flags) = Arithmetic::Sub.apply(regs.rax, operand, bytes, false);
             let status = (status::ALL, flags);
             if flags & status::ZF != 0 {
                 return Effect { status, ..Effect::write(value(regs, source)) };
@@ -177,7 +248,8 @@ fn execute(regs: &mut UserRegs, store: Store, operand: u64) -> Effect {
             Effect { written: None, status, result: Written::Pair(operand) }
         }
         Operation::Arithmetic(which, source) => {
-            let (result, flags) = which.apply(operand, value(regs, source), bytes);
+            let carry = regs.rflags & status::CF != 0;
+            let (result, flags) = which.apply(operand, value(regs, source), bytes, carry);
             Effect { status: (status::ALL, flags), ..Effect::write(result) }
         }
         Operation::Bit(which, source) => {
@@ -185,6 +257,24 @@ fn execute(regs: &mut UserRegs, store: Store, operand: u64) -> Effect {
             let carry = if was { status::CF } else { 0 };
             Effect { status: (status::CF, carry), ..Effect::write(result) }
         }
+        Operation::Unary(which) => {
+            let (result, status) = which.apply(operand, bytes);
+            Effect { status, ..Effect::write(result) }
+        }
+        Operation::ExchangeAdd(source) => {
+            let sum = Arithmetic::Add.apply(operand, value(regs, source), bytes, false);
+            let result = Written::Operand(source, operand);
+            Effect { status: (status::ALL, sum.1), result, ..Effect::write(sum.0) }
+        }
+        Operation::Shift(which, source) => {
+            let (result, status) = which.apply(operand, value(regs, source), bytes);
+            Effect { status, ..Effect::write(result) }
+        }
+        Operation::SetCondition(number) => {
+            Effect::write(store::condition(number, regs.rflags).into())
+        }
+        // Their elements are moves by now.
+        Operation::String(_) => Effect::write(operand),
     }
 }
 

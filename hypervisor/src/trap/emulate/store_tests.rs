@@ -1,7 +1,11 @@
 //! Tests of [`super`].
 
+// UNSAFETY: asks the processor what it makes of the same operands.
+#![allow(unsafe_code)]
+
 use super::*;
 use crate::trap::segment::Mode;
+use std::arch::asm;
 
 fn decoded(bytes: &[u8], mode: Mode) -> Option<(Store, u64)> {
     let mut code = Code::new(bytes, mode);
@@ -59,7 +63,6 @@ fn what_writes_no_memory_is_none() {
         &[0x89, 0xc7],             // register to register
         &[0x39, 0x07],             // cmp
         &[0x83, 0x3f, 0],          // cmp
-        &[0x11, 0x07],             // adc
         &[0xc7, 0x47, 1, 0],       // cut short
         &[0xc7, 0xf8, 0, 0, 0, 0], // xbegin
         &[0xc7, 0x0f, 0, 0, 0, 0], // no such instruction
@@ -67,7 +70,15 @@ fn what_writes_no_memory_is_none() {
         &[0x0f, 0xba, 0x27, 5],    // bt
         &[0x0f, 0xc7, 0x37],       // rdrand, vmptrld
         &[0xff, 0x37],             // push
-        &[0xaa],                   // stos
+        &[0xf0, 0xaa],             // lock stos
+        &[0xf0, 0xd1, 0x27],       // lock shl
+        &[0xd1, 0x17],             // rcl
+        &[0xd1, 0xe0],             // a register
+        &[0xf7, 0x27],             // mul
+        &[0xff, 0x17],             // call
+        &[0x8f, 0x07],             // pop
+        &[0xdd, 0x17],             // fst
+        &[0x0f, 0x7f, 0x07],       // movq
         &[],
     ] {
         assert_eq!(decoded(bytes, Mode::Bits32), None, "{bytes:x?}");
@@ -101,7 +112,7 @@ fn arithmetic_is_the_processors() {
                 _ => status::OF,
             };
         }
-        assert_eq!(op.apply(a, b, bytes), (result, expected), "{op:?} {a:#x} {b:#x}");
+        assert_eq!(op.apply(a, b, bytes, false), (result, expected), "{op:?} {a:#x} {b:#x}");
     }
 }
 
@@ -111,4 +122,72 @@ fn bit_numbers_wrap_within_the_operand() {
     assert_eq!(Bit::Reset.apply(3, 1, 4), (1, true));
     assert_eq!(Bit::Complement.apply(0, 63, 8), (1 << 63, false));
     assert_eq!(Bit::Set.apply(0, u64::MAX, 2), (0x8000, false));
+}
+
+/// The processor's own answer: `$op` of `$a` with `$b` in the second register, and the flags after it.
+macro_rules! processor {
+    ($op:literal, $a:expr, $b:expr, $flags:expr) => {{
+        let (mut a, flags): (u64, u64) = ($a, $flags);
+        let after: u64;
+        // SAFETY: 1. Arithmetic on registers; the flags are saved and restored through the stack.
+        #[allow(unsafe_code)]
+        unsafe {
+            asm!("push {f}", "popfq", $op, "pushfq", "pop {f}",
+                f = inout(reg) flags | 2 => after, a = inout(reg) a, in("rcx") $b);
+        }
+        (a, after)
+    }};
+}
+
+/// Everything beside plain arithmetic, for many operands and both carries.
+#[test]
+fn other_operations_are_the_processors() {
+    let values = [0u64, 1, 2, 0x7f, 0x80, 0xff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0x1234_5678];
+    for a in values {
+        for b in values {
+            for flags in [0, status::CF, status::ZF | status::SF, status::OF | status::SF] {
+                let carry = flags & status::CF != 0;
+                let same = |(value, after): (u64, u64), found: u64, which: u64, set: u64| {
+                    assert_eq!(found, value & 0xffff_ffff, "{a:#x} {b:#x}");
+                    let expected = after & which | flags & status::ALL & !which;
+                    assert_eq!(set & which | flags & !which, expected, "{a:#x} {b:#x} flags");
+                };
+                let (r, f) = Arithmetic::AddWithCarry.apply(a, b, 4, carry);
+                same(processor!("adc {a:e}, ecx", a, b, flags), r, status::ALL, f);
+                let (r, f) = Arithmetic::SubWithBorrow.apply(a, b, 4, carry);
+                same(processor!("sbb {a:e}, ecx", a, b, flags), r, status::ALL, f);
+                let (r, (w, f)) = Unary::Increment.apply(a, 4);
+                same(processor!("inc {a:e}", a, b, flags), r, w, f);
+                let (r, (w, f)) = Unary::Decrement.apply(a, 4);
+                same(processor!("dec {a:e}", a, b, flags), r, w, f);
+                let (r, (w, f)) = Unary::Negate.apply(a, 4);
+                same(processor!("neg {a:e}", a, b, flags), r, w, f);
+                let (r, (w, f)) = Unary::Not.apply(a, 4);
+                same(processor!("not {a:e}", a, b, flags), r, w, f);
+                let (r, (w, f)) = Shift::Left.apply(a, b, 4);
+                same(processor!("shl {a:e}, cl", a, b, flags), r, w, f);
+                let (r, (w, f)) = Shift::Right.apply(a, b, 4);
+                same(processor!("shr {a:e}, cl", a, b, flags), r, w, f);
+                let (r, (w, f)) = Shift::ArithmeticRight.apply(a, b, 4);
+                same(processor!("sar {a:e}, cl", a, b, flags), r, w, f);
+                let (r, (w, f)) = Shift::RotateLeft.apply(a, b, 4);
+                same(processor!("rol {a:e}, cl", a, b, flags), r, w, f);
+                let (r, (w, f)) = Shift::RotateRight.apply(a, b, 4);
+                same(processor!("ror {a:e}, cl", a, b, flags), r, w, f);
+                for (number, set) in [
+                    (4, processor!("sete {a:l}", 0, 0u64, flags).0),
+                    (5, processor!("setne {a:l}", 0, 0u64, flags).0),
+                    (7, processor!("seta {a:l}", 0, 0u64, flags).0),
+                    (12, processor!("setl {a:l}", 0, 0u64, flags).0),
+                    (15, processor!("setg {a:l}", 0, 0u64, flags).0),
+                    (2, processor!("setc {a:l}", 0, 0u64, flags).0),
+                    (8, processor!("sets {a:l}", 0, 0u64, flags).0),
+                    (10, processor!("setp {a:l}", 0, 0u64, flags).0),
+                    (0, processor!("seto {a:l}", 0, 0u64, flags).0),
+                ] {
+                    assert_eq!(u64::from(condition(number, flags)), set, "{number} {flags:#x}");
+                }
+            }
+        }
+    }
 }
