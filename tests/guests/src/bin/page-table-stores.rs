@@ -87,9 +87,12 @@ fn run(_: &'static StartInfo) -> Outcome {
     check_eq!(read32(page.va), 3, "what parts map");
     write32(slot + 4, 0);
 
-    // An upper half that makes no sense is taken for the first of two stores.
-    write32(slot + 4, 0x10);
-    check_eq!(read64(slot), page.entry(KRW & !1) | 0x10 << 32, "the entry between two halves");
+    // An upper half that makes no sense, a frame past all devices, is taken for the first of two
+    // stores.
+    let beyond = 1_u32 << (51 - 32);
+    write32(slot + 4, beyond);
+    let between = page.entry(KRW & !1) | u64::from(beyond) << 32;
+    check_eq!(read64(slot), between, "the entry between two halves");
     write32(slot + 4, 0);
     or(slot, 1);
     check_eq!(read64(slot), page.entry(KRW), "the entry after both");
