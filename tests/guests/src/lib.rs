@@ -43,6 +43,7 @@
 //! | [`domu`] | a second domain, made out of this one |
 //! | [`clock`] | system time |
 //! | [`machine`] | which emulator this is |
+//! | [`other_vcpus`] | vCPUs beside the first |
 #![no_std]
 
 pub mod call;
@@ -52,6 +53,7 @@ pub mod domu;
 pub mod expect;
 pub mod fifo;
 pub mod machine;
+pub mod other_vcpus;
 pub mod pages;
 pub mod roots;
 pub mod user;

@@ -103,7 +103,7 @@ info: action=ignore
 
 /// What Bochs cannot do that a machine asks for.
 pub fn check(machine: &Machine) -> Result<()> {
-    if machine.icount || machine.gdb {
+    if machine.icount.is_some() || machine.gdb {
         bail!("--icount and --gdb are QEMU's; leave them out with --emulator bochs");
     }
     if machine.memory_mib > 2048 {

@@ -34,8 +34,8 @@ pub struct Machine {
     pub memory_mib: u32,
     /// CPUs of the machine.
     pub cpus: u32,
-    /// One instruction is one nanosecond of virtual time (QEMU only).
-    pub icount: bool,
+    /// One instruction is two to this power nanoseconds of virtual time (QEMU only).
+    pub icount: Option<u8>,
     /// Wait for gdb (QEMU only).
     pub gdb: bool,
     /// Keep the machine's memory in this file (QEMU only).

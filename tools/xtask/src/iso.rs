@@ -58,7 +58,7 @@ pub fn run(args: &Args) -> Result<()> {
         kernel_args: args.append.clone(),
         memory_mib: 0,
         cpus: 0,
-        icount: false,
+        icount: None,
         gdb: false,
         memory_file: None,
     };
@@ -155,7 +155,7 @@ mod tests {
             initrd: Some("i".into()),
             memory_mib: 0,
             cpus: 0,
-            icount: false,
+            icount: None,
             gdb: false,
             memory_file: None,
         };

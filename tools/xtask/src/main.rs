@@ -14,6 +14,7 @@ mod child;
 mod cpio;
 mod doc;
 mod emulator;
+mod fairness;
 mod image;
 mod iso;
 mod lint;
@@ -66,6 +67,8 @@ enum Verb {
     Trace(trace::Args),
     /// Measure the primitives of the PV ABI, beside Xen's figures
     Bench(bench::Args),
+    /// Check that busy vCPUs share the CPUs as they are owed
+    Fairness(fairness::Args),
     /// Print image size, Ring 0's memory and boot figures
     Size(size::Args),
     /// Name the functions at addresses of a backtrace
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         Verb::Test(args) => test::run(args),
         Verb::Trace(args) => trace::run(args),
         Verb::Bench(args) => bench::run(args).map(|()| ExitCode::SUCCESS),
+        Verb::Fairness(args) => fairness::run(args),
         Verb::Size(args) => size::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Symbols(args) => addresses::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Lint(args) => lint::run(args).map(|()| ExitCode::SUCCESS),

@@ -72,7 +72,7 @@ pub fn start_disc(
     scratch.link("disc", iso)?;
     let mut command = Command::new(PROGRAM);
     command.current_dir(scratch.path());
-    command.args(machine_arguments(memory_mib, cpus, false, version()?));
+    command.args(machine_arguments(memory_mib, cpus, None, version()?));
     command.args(["-drive", "file=disc,format=raw,media=cdrom,readonly=on"]);
     if let Some(firmware) = firmware {
         scratch.link("firmware", firmware)?;
@@ -122,8 +122,13 @@ fn arguments(machine: &Machine, version: (u32, u32)) -> Result<Vec<String>> {
 }
 
 /// The machine without what it boots.
-fn machine_arguments(memory_mib: u32, cpus: u32, icount: bool, version: (u32, u32)) -> Vec<String> {
-    let threads = if cpus > 1 && !icount { "multi" } else { "single" };
+fn machine_arguments(
+    memory_mib: u32,
+    cpus: u32,
+    icount: Option<u8>,
+    version: (u32, u32),
+) -> Vec<String> {
+    let threads = if cpus > 1 && icount.is_none() { "multi" } else { "single" };
     let mut arguments: Vec<String> = [
         "-nodefaults -no-user-config -no-reboot -display none -machine pc",
         "-chardev stdio,id=serial0,signal=off -serial chardev:serial0",
@@ -136,8 +141,8 @@ fn machine_arguments(memory_mib: u32, cpus: u32, icount: bool, version: (u32, u3
     arguments.extend(["-accel".into(), format!("tcg,thread={threads}")]);
     arguments.extend(["-cpu".into(), cpu(version).into()]);
     arguments.extend(["-m".into(), format!("{memory_mib}M"), "-smp".into(), cpus.to_string()]);
-    if icount {
-        arguments.extend(["-icount".into(), "shift=0,sleep=off".into()]);
+    if let Some(shift) = icount {
+        arguments.extend(["-icount".into(), format!("shift={shift},sleep=off")]);
     }
     arguments
 }
@@ -155,7 +160,7 @@ mod tests {
             initrd: Some("initrd".into()),
             memory_mib: 256,
             cpus: 2,
-            icount: false,
+            icount: None,
             gdb: false,
             memory_file: None,
         }
@@ -186,7 +191,8 @@ mod tests {
 
     #[test]
     fn counting_instructions_is_single_threaded() {
-        let machine = Machine { icount: true, initrd: None, kernel_args: "".into(), ..machine() };
+        let machine =
+            Machine { icount: Some(0), initrd: None, kernel_args: "".into(), ..machine() };
         let arguments = arguments(&machine, (7, 2)).unwrap();
         assert_eq!(after(&arguments, "-initrd"), "kernel");
         assert_eq!(after(&arguments, "-accel"), "tcg,thread=single");

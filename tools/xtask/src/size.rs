@@ -117,14 +117,14 @@ fn boot(ws: &Workspace, memory_mib: u32) -> Result<()> {
         initrd: Some(ws.initrd()),
         memory_mib,
         cpus: 1,
-        icount: false,
+        icount: None,
         gdb: false,
         memory_file: None,
     };
     let began = Instant::now();
     let real = watch(&machine)?;
     let seconds = began.elapsed().as_secs_f64();
-    let counted = watch(&Machine { icount: true, ..machine })?;
+    let counted = watch(&Machine { icount: Some(0), ..machine })?;
     println!("memory of {memory_mib} MiB");
     match real.memory_kib {
         Some((kept, all)) => {

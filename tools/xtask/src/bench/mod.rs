@@ -83,14 +83,14 @@ pub fn run(args: &Args) -> Result<()> {
         initrd: None,
         memory_mib: 512,
         cpus: 1,
-        icount: true,
+        icount: Some(0),
         gdb: false,
         memory_file: None,
     };
     let limit = Duration::from_secs(args.timeout);
     let mut report =
         Report { instructions: measure("ferrule", &ferrule, limit)?, ..Report::default() };
-    let without = |machine: &Machine| Machine { icount: false, ..machine.clone() };
+    let without = |machine: &Machine| Machine { icount: None, ..machine.clone() };
     if !args.no_ticks {
         report.ticks = Some(measure("ferrule", &without(&ferrule), limit)?);
     }
@@ -156,7 +156,7 @@ fn xen_machine(image: &Path, ferrule: &Machine) -> Result<Machine> {
 
 /// One run. It ends with the guest's `BENCH-DONE` at the latest: Xen would go on.
 fn measure(name: &str, machine: &Machine, limit: Duration) -> Result<Measured> {
-    let unit = if machine.icount { "instructions" } else { "host ticks" };
+    let unit = if machine.icount.is_some() { "instructions" } else { "host ticks" };
     eprintln!("bench: {name}, {unit} …");
     let mut measured = Measured::default();
     let mut lines = Lines::default();

@@ -26,6 +26,8 @@ pub struct Measured {
     /// Names in the order they came.
     #[serde(skip)]
     order: Vec<String>,
+    /// Why there is no number, of rows that Xen has one of.
+    pub missing: BTreeMap<String, String>,
     /// `FAIL name rc` lines.
     pub failed: Vec<String>,
     /// `SKIP name why` lines.
@@ -55,10 +57,27 @@ impl Measured {
                     _ => {}
                 }
             }
-            "FAIL" => self.failed.push(rest),
-            "SKIP" => self.skipped.push(rest),
+            "FAIL" => {
+                self.lacks(&rest);
+                self.failed.push(rest);
+            }
+            "SKIP" => {
+                self.lacks(&rest);
+                self.skipped.push(rest);
+            }
             "BENCH-DONE" => self.complete = true,
             _ => {}
+        }
+    }
+
+    /// A row that could not be measured, if it is one: `name why`.
+    fn lacks(&mut self, line: &str) {
+        let (name, why) = line.split_once(' ').unwrap_or((line, ""));
+        if xen::recorded(name).is_some() {
+            if !self.rows.contains_key(name) && !self.missing.contains_key(name) {
+                self.order.push(name.to_string());
+            }
+            self.missing.insert(name.to_string(), why.to_string());
         }
     }
 
@@ -135,7 +154,7 @@ impl Report {
             number(ours),
             number(theirs),
             percent(ours, theirs),
-            mark.into(),
+            self.instructions.missing.get(name).map_or(mark.into(), |why| format!("not: {why}")),
         ];
         if let Some(xen) = &self.xen_instructions {
             row.extend([number(xen.min(name)), percent(ours, xen.min(name))]);
@@ -185,15 +204,17 @@ mod tests {
 
     const LOG: &str = "(FR) [0.1] Ferrule\nINFO tsc=1\nBENCH hypercall_xen_version 100.50\n\
         STAT hypercall_xen_version 100.50 101.00 250.00 n=1000\nBENCH stack_switch 296.00\r\n\
-        FAIL loopback_evtchn -38\nSKIP vcpu1 no second vCPU\nBENCH own_row 7.00\nBENCH-DONE\n";
+        FAIL loopback_evtchn -38\nSKIP vcpu1 no second vCPU\nFAIL grant_copy_4k -38\n\
+        BENCH own_row 7.00\nBENCH-DONE\n";
 
     #[test]
     fn lines_are_read() {
         let measured = measured(LOG);
         let stat = Stat { min: 100.5, median: 101.0, max: 250.0 };
         assert_eq!(measured.rows["hypercall_xen_version"], stat);
-        assert_eq!(measured.order, ["hypercall_xen_version", "stack_switch", "own_row"]);
-        assert_eq!(measured.failed, ["loopback_evtchn -38"]);
+        let order = ["hypercall_xen_version", "stack_switch", "grant_copy_4k", "own_row"];
+        assert_eq!(measured.order, order);
+        assert_eq!(measured.failed, ["loopback_evtchn -38", "grant_copy_4k -38"]);
         assert_eq!(measured.skipped, ["vcpu1 no second vCPU"]);
         assert!(measured.complete);
     }
@@ -207,6 +228,8 @@ mod tests {
         assert_eq!(words, ["hypercall_xen_version", "100", "319", "0.32", "goal"]);
         assert!(row("stack_switch").ends_with("over"));
         assert!(row("own_row").contains("7"));
+        let words: Vec<_> = row("grant_copy_4k").split_whitespace().collect();
+        assert_eq!(words, ["grant_copy_4k", "-", "2375", "-", "not:", "-38"]);
         assert_eq!(report.goals().0, 1);
         let full = Report {
             ticks: Some(measured(LOG)),

@@ -90,7 +90,7 @@ pub fn micro_guest<'a>(builds: &'a Builds<'a>, name: &str, entry: Entry, kind: K
             initrd: None,
             memory_mib: entry.memory_mib,
             cpus: if kind == Kind::Bochs { 1 } else { entry.cpus },
-            icount: false,
+            icount: None,
             gdb: false,
             memory_file: None,
         };
@@ -158,7 +158,7 @@ fn machine(ws: &Workspace, commands: &str, kind: Kind) -> Machine {
         initrd: Some(ws.initrd()),
         memory_mib: 256,
         cpus: if kind == Kind::Bochs { 1 } else { 2 },
-        icount: false,
+        icount: None,
         gdb: false,
         memory_file: None,
     }

@@ -96,7 +96,18 @@ pub fn all<'a>(builds: &'a Builds<'a>) -> Vec<Test<'a>> {
         .parallel()
     });
     let traced = Test::new(Group::Run, "trace", move || checked(&traced_ended)).parallel();
-    cases.chain(dialogues).chain([traced]).collect()
+    let fair = Test::new(Group::Run, "fairness", move || checked(&fair_ended)).parallel();
+    cases.chain(dialogues).chain([traced, fair]).collect()
+}
+
+/// Four busy vCPUs on two CPUs.
+fn fair_ended() -> Result<Ended> {
+    let output = Command::new(std::env::current_exe()?)
+        .args(["fairness", "--vcpus", "4", "--ms", "2000"])
+        .stdin(Stdio::null())
+        .output()?;
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    Ok(judge(output.status.code(), 0, &said, "deviation"))
 }
 
 /// A traced run whose hypercalls are known: a child that is made, runs and ends.

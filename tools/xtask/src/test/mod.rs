@@ -25,7 +25,7 @@ use crate::cargo::BareMetal;
 use crate::run::Kind;
 use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
-use crate::{bench, doc, lint, support, terminal};
+use crate::{bench, doc, fairness, lint, support, terminal};
 use boot::Builds;
 use manifest::Manifest;
 use runner::{Ended, Test, run_all};
@@ -193,8 +193,8 @@ fn micro_guest_names(ws: &Workspace, toolchain: &Toolchain) -> Result<Vec<String
         .flat_map(|package| package.targets)
         .filter(|target| target.kind.iter().any(|kind| kind == "bin"))
         .map(|target| target.name)
-        // It measures; it has no verdict.
-        .filter(|name| name != bench::GUEST)
+        // They measure; they have no verdict.
+        .filter(|name| name != bench::GUEST && name != fairness::GUEST)
         .collect();
     names.sort();
     Ok(names)

@@ -6,6 +6,8 @@
 use core::arch::naked_asm;
 use core::sync::atomic::{AtomicU32, Ordering};
 use guest_kernel::arch::shared;
+use pv_abi::types::Port;
+use pv_guests::other_vcpus;
 
 /// How a fault handler skips a two-byte instruction and returns: 1 by `iret`, 2 by hypercall.
 pub static RETURN_BY: AtomicU32 = AtomicU32::new(1);
@@ -95,22 +97,70 @@ pub extern "C" fn system_call() {
     )
 }
 
-/// The event callback.
-#[unsafe(naked)]
-pub extern "C" fn upcall() {
-    naked_asm!(
-        "push eax", "push ecx", "push edx",
-        "cld",
-        "call {work}",
-        "pop edx", "pop ecx", "pop eax",
-        "jmp hypercall_page + 23 * 32",
-        work = sym upcall_work,
-    )
+/// The event callback of a vCPU: `$work` looks at its ports.
+macro_rules! upcall {
+    ($(#[$doc:meta])* $name:ident, $work:ident) => {
+        $(#[$doc])*
+        #[unsafe(naked)]
+        pub extern "C" fn $name() {
+            naked_asm!(
+                "push eax", "push ecx", "push edx",
+                "cld",
+                "call {work}",
+                "pop edx", "pop ecx", "pop eax",
+                "jmp hypercall_page + 23 * 32",
+                work = sym $work,
+            )
+        }
+    };
 }
+upcall!(
+    /// vCPU 0's.
+    upcall,
+    upcall_work
+);
+upcall!(
+    /// vCPU 1's.
+    second_upcall,
+    second_work
+);
 
 extern "C" fn upcall_work() {
     UPCALLS.fetch_add(1, Ordering::Relaxed);
-    guest_kernel::arch::events::dispatch(|_| {});
+    guest_kernel::arch::events::dispatch(came);
+}
+
+extern "C" fn second_work() {
+    other_vcpus::upcall_pending(1).store(0, Ordering::SeqCst);
+    let mut words = other_vcpus::pending_sel(1).swap(0, Ordering::SeqCst);
+    while words != 0 {
+        let word = words.trailing_zeros() as usize;
+        words &= words - 1;
+        loop {
+            let bits = shared::pending(word).load(Ordering::SeqCst)
+                & !shared::mask(word).load(Ordering::SeqCst);
+            if bits == 0 {
+                break;
+            }
+            let bit = bits.trailing_zeros();
+            shared::pending(word).fetch_and(!(1 << bit), Ordering::SeqCst);
+            came(Port::new(word as u32 * 32 + bit));
+        }
+    }
+}
+
+/// Events that came, by port.
+static SEEN: [AtomicU32; 64] = [const { AtomicU32::new(0) }; 64];
+
+fn came(port: Port) {
+    if let Some(count) = SEEN.get(port.raw() as usize) {
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// How many events have come to a port.
+pub fn seen(port: Port) -> u32 {
+    SEEN.get(port.raw() as usize).map_or(0, |count| count.load(Ordering::Relaxed))
 }
 
 /// u32 (eip, esp, n, what): Ring 3 at `eip` with esi = n, edi = what; returns its ticks.

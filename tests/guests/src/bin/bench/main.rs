@@ -8,16 +8,18 @@
 #![allow(unsafe_code)] // UNSAFETY: the measured instructions are assembly.
 
 mod entries;
+mod events;
 mod measure;
+mod memory;
 mod tables;
+mod vcpus;
 
 use core::sync::atomic::Ordering;
 use entries::hypercall;
 use guest_kernel::arch::abi::{StartInfo, TrapInfo};
-use guest_kernel::arch::{calls, events, shared};
+use guest_kernel::arch::{calls, shared};
 use guest_kernel::{entry, println};
 use measure::{BATCHES, fail, report, row};
-use pv_abi::types::VcpuId;
 use pv_abi::version::FeatureInfo;
 use pv_abi::{hypercall as nr, physdev, sched, vm_assist};
 use pv_guests::call::address_of;
@@ -55,7 +57,7 @@ fn measure_all() -> Outcome {
     must(calls::set_callbacks(entries::upcall as *const () as u32, 0x8010_0000), "callbacks")?;
     let assist = vm_assist::VMASST_TYPE_WRITABLE_PAGETABLES;
     must(calls::vm_assist(vm_assist::VMASST_CMD_ENABLE, assist), "vm_assist")?;
-    events::unmask();
+    guest_kernel::arch::events::unmask();
 
     let (first, second, hole) = (Page::take(), Page::take(), Page::take());
     row("loop_empty", 1000, || core::hint::black_box(0));
@@ -71,7 +73,12 @@ fn measure_all() -> Outcome {
     tables::pins(second)?;
     traps_and_back(hole)?;
     instructions();
-    port_io_and_events()
+    port_io();
+    let port = events::ipi()?;
+    memory::grants(events::interdomain()?)?;
+    memory::reservation()?;
+    vcpus::two(port);
+    Ok(())
 }
 
 fn plain_calls() {
@@ -152,7 +159,7 @@ fn instructions() {
     });
 }
 
-fn port_io_and_events() -> Outcome {
+fn port_io() {
     let mut iopl = physdev::PhysdevSetIopl { iopl: 1 };
     let at = address_of(&mut iopl);
     row("physdev_set_iopl", 300, || hypercall!(nr::PHYSDEV_OP, physdev::PHYSDEVOP_SET_IOPL, at));
@@ -161,23 +168,4 @@ fn port_io_and_events() -> Outcome {
         unsafe { core::arch::asm!("in al, 0x61", out("al") _) };
         0
     });
-
-    let port = must(calls::evtchn_bind_ipi(VcpuId::new(0)), "bind_ipi")?;
-    let mut send = pv_abi::event_channel::EvtchnSend { port };
-    let at = address_of(&mut send);
-    let send = || hypercall!(nr::EVENT_CHANNEL_OP, pv_abi::event_channel::EVTCHNOP_SEND, at);
-    events::mask_port(port);
-    send();
-    row("evtchn_send_ipi_self_pending", 500, send);
-    row("evtchn_send_ipi_self_masked", 500, || {
-        events::clear_port(port);
-        send()
-    });
-    events::clear_port(port);
-    shared::upcall_pending().store(0, Ordering::SeqCst);
-    shared::mask((port.raw() / 32) as usize).fetch_and(!(1 << (port.raw() % 32)), Ordering::SeqCst);
-    let before = entries::UPCALLS.load(Ordering::Relaxed);
-    row("evtchn_send_ipi_self_upcall", 500, send);
-    println!("INFO upcalls={}", entries::UPCALLS.load(Ordering::Relaxed) - before);
-    Ok(())
 }
