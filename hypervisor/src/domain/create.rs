@@ -44,10 +44,6 @@ impl<P: Platform> System<P> {
             }
         };
         added.events.set_max_port(limits.event_channel);
-        let grants = &added.grants;
-        grants.max_frames.store(limits.grant_frames, Ordering::Relaxed);
-        grants.max_maptrack_frames.store(limits.maptrack_frames, Ordering::Relaxed);
-        grants.max_version.store(limits.grant_version, Ordering::Relaxed);
         // A new frame, which nobody else refers to: it cannot be refused.
         self.lend(added, shared_info).map_err(|_| Errno::EINVAL)?;
         Ok(added)

@@ -61,13 +61,18 @@ impl Pins {
     }
 
     /// Takes `less` (0 or 1 each) off; `None` if there is nothing to take off.
-    pub fn minus(self, less: Pins) -> Option<Pins> {
-        let mut rest = 0;
-        for shift in [0, 8, 16, 24] {
-            let count = (self.0 >> shift & 0xff).checked_sub(less.0 >> shift & 0xff)?;
-            rest |= count << shift;
+    #[inline(always)]
+    pub const fn minus(self, less: Pins) -> Option<Pins> {
+        // The counts that are taken from, one by one: each must not be 0.
+        let mut left = less.0;
+        while left != 0 {
+            let one = left & left.wrapping_neg();
+            if self.0 & one.wrapping_mul(0xff) == 0 {
+                return None;
+            }
+            left &= left.wrapping_sub(1);
         }
-        Some(Pins(rest))
+        Some(Pins(self.0.wrapping_sub(less.0)))
     }
 
     /// The four counts: host write, host read, device write, device read.
@@ -117,6 +122,7 @@ const MFN_MASK: u64 = (1 << START_SHIFT) - 1;
 
 impl Active {
     /// The entry as two words.
+    #[inline(always)]
     fn to_words(self) -> (u64, u64) {
         let (kind, length, second) = match self.target {
             Target::Page(mfn) => (0, 0, mfn.raw()),
@@ -135,6 +141,7 @@ impl Active {
         (first, second)
     }
 
+    #[inline(always)]
     fn from_words(first: u64, second: u64) -> Active {
         let mfn = Mfn::new(second & MFN_MASK);
         let target = match first >> KIND_SHIFT & 3 {
@@ -178,6 +185,19 @@ impl<'a> Slot<'a> {
     #[inline(always)]
     pub fn load(self) -> Active {
         Active::from_words(self.first.load(Ordering::Relaxed), self.second.load(Ordering::Relaxed))
+    }
+
+    /// Changes how the grant is in use, and nothing else of an entry that has been stored.
+    #[inline(always)]
+    pub fn set_pins(self, pins: Pins) {
+        let rest = self.first.load(Ordering::Relaxed) & !u64::from(u32::MAX);
+        self.first.store(rest | u64::from(pins.0), Ordering::Relaxed);
+    }
+
+    /// Whether the target is a [`Target::Page`].
+    #[inline(always)]
+    pub fn is_page(self) -> bool {
+        self.first.load(Ordering::Relaxed) >> KIND_SHIFT & 3 == 0
     }
 
     /// Changes the entry.

@@ -13,7 +13,7 @@ use pv_abi::types::{DomId, GrantRef, Mfn};
 use pv_abi::{x86_32, x86_64};
 
 use super::active::{Pins, Target};
-use super::pin::Held;
+use super::pin::{At, Held};
 use super::shared::Wanted;
 use super::{Refused, domain, domain_or_self};
 use crate::domain::Domain;
@@ -46,19 +46,25 @@ struct Request {
 struct Use<'a> {
     granter: &'a Domain,
     gref: GrantRef,
+    at: At<'a>,
 }
 
-/// One end of a copy, ready.
-struct End<'a> {
-    mfn: Mfn,
-    held: Held,
-    /// The bytes that may be used.
-    start: u16,
-    length: u16,
-    /// What was pinned for it.
+/// What was pinned for one end of a copy. Both uses are written in place: they are large.
+#[derive(Default)]
+struct Uses<'a> {
     grant: Option<Use<'a>>,
     /// The grant that led there, if that one was transitive.
     through: Option<Use<'a>>,
+}
+
+/// One end of a copy, ready.
+#[derive(Clone, Copy)]
+struct End {
+    mfn: Mfn,
+    held: Held,
+    /// The bytes that may be used: the first, and the first after them.
+    start: u16,
+    end: u32,
 }
 
 /// Makes one copy; the status is written into the argument.
@@ -109,20 +115,21 @@ fn copy_one<P: Platform>(ctx: &Ctx<'_, P>, request: &Request) -> Result<(), Refu
     let by_ref = (request.flags & abi::GNTCOPY_SOURCE_GREF, request.flags & abi::GNTCOPY_DEST_GREF);
     let from = named(ctx, &request.source, by_ref.0 != 0)?;
     let to = named(ctx, &request.dest, by_ref.1 != 0)?;
-    let source = claim(ctx, from, &request.source, by_ref.0 != 0, false)?;
-    let outcome = match claim(ctx, to, &request.dest, by_ref.1 != 0, true) {
+    let (mut from_uses, mut to_uses) = (Uses::default(), Uses::default());
+    let source = claim(ctx, from, &request.source, by_ref.0 != 0, false, &mut from_uses)?;
+    let outcome = match claim(ctx, to, &request.dest, by_ref.1 != 0, true, &mut to_uses) {
         Ok(dest) => {
             let outcome = check(request, &source, &dest);
             if outcome.is_ok() {
                 let (from, to) = (request.source.offset, request.dest.offset);
                 ctx.sys.platform.copy_bytes(source.mfn, from, dest.mfn, to, request.len);
             }
-            release(ctx, &dest, true);
+            release(ctx, dest, &to_uses, true);
             outcome
         }
         Err(refused) => Err(refused),
     };
-    release(ctx, &source, false);
+    release(ctx, source, &from_uses, false);
     outcome
 }
 
@@ -139,19 +146,17 @@ fn named<'a, P: Platform>(
 }
 
 #[inline(always)]
-fn check(request: &Request, source: &End<'_>, dest: &End<'_>) -> Result<(), Refused> {
+fn check(request: &Request, source: &End, dest: &End) -> Result<(), Refused> {
     let len = u32::from(request.len);
-    let ends = [(request.source.offset, source), (request.dest.offset, dest)];
-    if ends.iter().any(|(offset, _)| u32::from(*offset) + len > PAGE) {
+    let (from, to) = (u32::from(request.source.offset), u32::from(request.dest.offset));
+    if from + len > PAGE || to + len > PAGE {
         return Err(abi::GNTST_BAD_COPY_ARG);
     }
-    let outside = |offset: u16, end: &End<'_>| {
-        offset < end.start || u32::from(offset) + len > u32::from(end.start) + u32::from(end.length)
-    };
-    if ends.iter().any(|(offset, end)| outside(*offset, end)) {
-        return Err(abi::GNTST_GENERAL_ERROR);
-    }
-    Ok(())
+    let within = from >= u32::from(source.start)
+        && from + len <= source.end
+        && to >= u32::from(dest.start)
+        && to + len <= dest.end;
+    if within { Ok(()) } else { Err(abi::GNTST_GENERAL_ERROR) }
 }
 
 /// Gets one end ready.
@@ -162,9 +167,10 @@ fn claim<'a, P: Platform>(
     pointer: &Pointer,
     by_ref: bool,
     write: bool,
-) -> Result<End<'a>, Refused> {
+    uses: &mut Uses<'a>,
+) -> Result<End, Refused> {
     if by_ref {
-        return claim_grant(ctx, owner, GrantRef::new(pointer.number as u32), write);
+        return claim_grant(ctx, owner, GrantRef::new(pointer.number as u32), write, uses);
     }
     let mfn = Mfn::new(pointer.number);
     let held = ctx.sys.hold(mfn, owner, write)?;
@@ -172,7 +178,7 @@ fn claim<'a, P: Platform>(
         ctx.sys.make_writable(mfn, owner, held)?;
     }
     let held = if write { Held::Writable } else { Held::Plain };
-    Ok(End { mfn, held, start: 0, length: PAGE as u16, grant: None, through: None })
+    Ok(End { mfn, held, start: 0, end: PAGE })
 }
 
 #[inline(always)]
@@ -181,7 +187,8 @@ fn claim_grant<'a, P: Platform>(
     granter: &'a Domain,
     gref: GrantRef,
     write: bool,
-) -> Result<End<'a>, Refused> {
+    uses: &mut Uses<'a>,
+) -> Result<End, Refused> {
     let want = Wanted {
         grantee: ctx.domain.id,
         pins: Pins::host(write),
@@ -190,62 +197,85 @@ fn claim_grant<'a, P: Platform>(
         transitive: true,
     };
     let pinned = ctx.sys.pin_grant(granter, gref, &want)?;
-    let grant = Use { granter, gref };
-    if let Target::Transitive { domain: other, gref: inner } = pinned.target {
-        let found = domain(ctx, other).filter(|other| other.id != granter.id);
-        let end = found.ok_or(abi::GNTST_GENERAL_ERROR).and_then(|other| {
-            let want = Wanted { grantee: granter.id, transitive: false, ..want };
-            let pinned = ctx.sys.pin_grant(other, inner, &want)?;
-            page_of(ctx, pinned, Use { granter: other, gref: inner }, write)
-        });
-        return match end {
-            Ok(end) => Ok(End { through: Some(grant), ..end }),
-            Err(refused) => {
-                unpin(ctx, &grant, write);
-                Err(refused)
-            }
-        };
+    let grant = uses.grant.insert(Use { granter, gref, at: pinned.at });
+    match pinned.target {
+        Target::Page(mfn) => page_of(ctx, mfn, 0, PAGE, pinned.held, grant, write),
+        Target::Part { mfn, start, length } => {
+            let end = u32::from(start) + u32::from(length);
+            page_of(ctx, mfn, start, end, pinned.held, grant, write)
+        }
+        Target::Transitive { domain, gref } => claim_inner(ctx, domain, gref, write, uses),
     }
-    page_of(ctx, pinned, grant, write)
+}
+
+/// Gets the page ready that the pinned transitive grant in `uses` leads to.
+#[cold]
+#[inline(never)]
+fn claim_inner<'a, P: Platform>(
+    ctx: &Ctx<'a, P>,
+    other: DomId,
+    gref: GrantRef,
+    write: bool,
+    uses: &mut Uses<'a>,
+) -> Result<End, Refused> {
+    let outer = uses.through.insert(uses.grant.take().ok_or(abi::GNTST_GENERAL_ERROR)?);
+    let want = Wanted {
+        grantee: outer.granter.id,
+        pins: Pins::host(write),
+        write,
+        map: false,
+        transitive: false,
+    };
+    let found = domain(ctx, other).filter(|other| other.id != outer.granter.id);
+    let inner = found.ok_or(abi::GNTST_GENERAL_ERROR).and_then(|granter| {
+        let pinned = ctx.sys.pin_grant(granter, gref, &want)?;
+        let (mfn, start, end) = match pinned.target {
+            Target::Page(mfn) => (mfn, 0, PAGE),
+            Target::Part { mfn, start, length } => {
+                (mfn, start, u32::from(start) + u32::from(length))
+            }
+            // Not asked for, so not given.
+            Target::Transitive { .. } => return Err(abi::GNTST_GENERAL_ERROR),
+        };
+        let grant = uses.grant.insert(Use { granter, gref, at: pinned.at });
+        page_of(ctx, mfn, start, end, pinned.held, grant, write)
+    });
+    inner.inspect_err(|_| unpin(ctx, outer, write))
 }
 
 /// The page of a pinned grant; if it cannot be used the grant is unpinned.
 #[inline(always)]
-fn page_of<'a, P: Platform>(
-    ctx: &Ctx<'a, P>,
-    pinned: super::pin::Pinned,
-    grant: Use<'a>,
+fn page_of<P: Platform>(
+    ctx: &Ctx<'_, P>,
+    mfn: Mfn,
+    start: u16,
+    end: u32,
+    mut held: Held,
+    grant: &Use<'_>,
     write: bool,
-) -> Result<End<'a>, Refused> {
-    let (mfn, start, length) = match pinned.target {
-        Target::Page(mfn) => (mfn, 0, PAGE as u16),
-        Target::Part { mfn, start, length } => (mfn, start, length),
-        // Not asked for; `pin` does not give it.
-        Target::Transitive { .. } => {
-            unpin(ctx, &grant, write);
-            return Err(abi::GNTST_GENERAL_ERROR);
-        }
-    };
-    let mut held = pinned.held;
+) -> Result<End, Refused> {
     if write {
         if let Err(refused) = ctx.sys.make_writable(mfn, grant.granter, held) {
-            unpin(ctx, &grant, write);
+            unpin(ctx, grant, write);
             return Err(refused);
         }
         held = Held::Writable;
     }
-    Ok(End { mfn, held, start, length, grant: Some(grant), through: None })
+    Ok(End { mfn, held, start, end })
 }
 
 #[inline(always)]
 fn unpin<P: Platform>(ctx: &Ctx<'_, P>, grant: &Use<'_>, write: bool) {
-    ctx.sys.unpin_grant(grant.granter, grant.gref, Pins::host(write), write);
+    ctx.sys.unpin_at(grant.granter, grant.gref, &grant.at, Pins::host(write), write);
 }
 
 #[inline(always)]
-fn release<P: Platform>(ctx: &Ctx<'_, P>, end: &End<'_>, write: bool) {
+fn release<P: Platform>(ctx: &Ctx<'_, P>, end: End, uses: &Uses<'_>, write: bool) {
     ctx.sys.let_go(end.mfn, end.held);
-    for grant in [&end.grant, &end.through].into_iter().flatten() {
+    if let Some(grant) = &uses.grant {
+        unpin(ctx, grant, write);
+    }
+    if let Some(grant) = &uses.through {
         unpin(ctx, grant, write);
     }
 }

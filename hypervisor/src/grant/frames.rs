@@ -18,14 +18,15 @@ pub const PER_DIRECTORY: u32 = 512;
 
 /// Up to `DIRECTORIES` * 512 frames.
 pub struct FrameList<const DIRECTORIES: usize> {
-    directories: heapless::Vec<Mfn, DIRECTORIES>,
+    /// The first of these are there, as many as the length takes.
+    directories: [Mfn; DIRECTORIES],
     len: u32,
 }
 
 impl<const DIRECTORIES: usize> FrameList<DIRECTORIES> {
     /// No frames.
     pub const fn new() -> Self {
-        FrameList { directories: heapless::Vec::new(), len: 0 }
+        FrameList { directories: [Mfn::new(0); DIRECTORIES], len: 0 }
     }
 
     /// How many there are.
@@ -40,7 +41,9 @@ impl<const DIRECTORIES: usize> FrameList<DIRECTORIES> {
         if index >= self.len {
             return None;
         }
-        let directory = *self.directories.get((index / PER_DIRECTORY) as usize)?;
+        // No more than there are, whatever the length says: so no check is left of it.
+        let directory = (index / PER_DIRECTORY) as usize % DIRECTORIES;
+        let directory = *self.directories.get(directory)?;
         let word = access.words(directory).get((index % PER_DIRECTORY) as usize)?;
         Some(Mfn::new(word.load(Ordering::Relaxed)))
     }
@@ -58,15 +61,11 @@ impl<const DIRECTORIES: usize> FrameList<DIRECTORIES> {
         mfn: Mfn,
     ) -> Result<(), Errno> {
         let at = (self.len / PER_DIRECTORY) as usize;
-        if at == self.directories.len() {
-            if self.directories.is_full() {
-                return Err(Errno::ENOMEM);
-            }
-            let directory = memory.allocate(Owner::Hypervisor, 0)?;
-            let _ = self.directories.push(directory);
+        let directory = self.directories.get_mut(at).ok_or(Errno::ENOMEM)?;
+        if self.len.is_multiple_of(PER_DIRECTORY) {
+            *directory = memory.allocate(Owner::Hypervisor, 0)?;
         }
-        let directory = *self.directories.get(at).ok_or(Errno::ENOMEM)?;
-        if let Some(word) = access.words(directory).get((self.len % PER_DIRECTORY) as usize) {
+        if let Some(word) = access.words(*directory).get((self.len % PER_DIRECTORY) as usize) {
             word.store(mfn.raw(), Ordering::Relaxed);
         }
         self.len = self.len.saturating_add(1);
@@ -79,9 +78,9 @@ impl<const DIRECTORIES: usize> FrameList<DIRECTORIES> {
         let mfn = self.get(access, last)?;
         self.len = last;
         if last.is_multiple_of(PER_DIRECTORY)
-            && let Some(directory) = self.directories.pop()
+            && let Some(directory) = self.directories.get((last / PER_DIRECTORY) as usize)
         {
-            memory.release(directory, 0);
+            memory.release(*directory, 0);
         }
         Some(mfn)
     }

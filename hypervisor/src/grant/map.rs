@@ -1,7 +1,5 @@
 //! `GNTTABOP_map_grant_ref`: another domain's page into one's own address space.
 
-use core::sync::atomic::Ordering;
-
 use pv_abi::grant_table as abi;
 use pv_abi::grant_table::GnttabMapGrantRef;
 use pv_abi::types::{GrantHandle, Mfn};
@@ -62,13 +60,11 @@ fn map<P: Platform>(
     }
     let granter = domain(ctx, op.dom).ok_or(abi::GNTST_BAD_DOMAIN)?;
     let grants = &ctx.domain.grants;
-    let limit = grants.max_maptrack_frames.load(Ordering::Relaxed).min(maptrack::MAX_FRAMES);
-    let handle = grants.maptrack.lock().reserve(&sys.memory, access, limit);
-    let handle = handle.map_err(|_| abi::GNTST_NO_SPACE)?;
+    let limit = ctx.domain.limits.maptrack_frames.min(maptrack::MAX_FRAMES);
+    let record = grants.maptrack.lock().reserve(&sys.memory, access, limit);
+    let record = record.map_err(|_| abi::GNTST_NO_SPACE)?;
 
-    let outcome = pin_and_enter(ctx, granter, op, &want);
-    let records = &mut *grants.maptrack.lock();
-    match outcome {
+    match pin_and_enter(ctx, granter, op, &want) {
         Ok(mfn) => {
             let mapping = Mapping {
                 granter: granter.id,
@@ -77,11 +73,11 @@ fn map<P: Platform>(
                 mfn,
                 flags: op.flags,
             };
-            records.fill(access, handle, &mapping);
-            Ok((handle, mfn))
+            record.fill(&mapping);
+            Ok((record.handle, mfn))
         }
         Err(refused) => {
-            records.free(access, handle);
+            grants.maptrack.lock().free(&record);
             Err(refused)
         }
     }

@@ -24,8 +24,6 @@ const DIRECTORIES: usize = 8;
 
 /// "None" in the list of free records.
 const END: u32 = u32::MAX;
-/// The record is being unmapped by somebody.
-const CLAIMED: u32 = 1 << 7;
 /// `GNTMAP_*` flags that a record keeps.
 const KEPT: u32 = abi::GNTMAP_DEVICE_MAP
     | abi::GNTMAP_HOST_MAP
@@ -63,8 +61,49 @@ impl Mapping {
     pub fn device(&self) -> bool {
         self.flags & abi::GNTMAP_DEVICE_MAP != 0
     }
-    fn is_mapped(&self) -> bool {
+    /// Whether any of them does.
+    pub fn is_mapped(&self) -> bool {
         self.flags & MAPPED != 0
+    }
+}
+
+/// Where a record lies: its place is the same as long as its domain lives.
+///
+/// One that is reserved belongs to the vCPU that maps. Those that hold a mapping change under the
+/// domain's paging lock, which who unmaps holds: no two vCPUs unmap the same handle.
+pub struct Record<'a> {
+    /// Its handle.
+    pub handle: GrantHandle,
+    first: &'a AtomicU64,
+    second: &'a AtomicU64,
+}
+
+impl Record<'_> {
+    /// Records a mapping.
+    #[inline(always)]
+    pub fn fill(&self, mapping: &Mapping) {
+        // Frame numbers fit: the frame table covers at most 2^32 - 1 frames.
+        let second = mapping.mfn.raw() & 0xffff_ffff | u64::from(mapping.serial) << 32;
+        let first = u64::from(mapping.gref.raw())
+            | u64::from(mapping.granter.raw()) << 32
+            | u64::from(mapping.flags & KEPT) << 48;
+        self.second.store(second, Ordering::Relaxed);
+        self.first.store(first, Ordering::Release);
+    }
+
+    /// The mapping in it; `None` if there is none.
+    #[inline(always)]
+    pub fn get(&self) -> Option<Mapping> {
+        let first = self.first.load(Ordering::Acquire);
+        let second = self.second.load(Ordering::Relaxed);
+        let mapping = Mapping {
+            granter: DomId::new((first >> 32) as u16),
+            serial: (second >> 32) as u32,
+            gref: GrantRef::new(first as u32),
+            mfn: Mfn::new(second & 0xffff_ffff),
+            flags: (first >> 48) as u32,
+        };
+        mapping.is_mapped().then_some(mapping)
     }
 }
 
@@ -88,106 +127,69 @@ impl Maptrack {
         self.frames.count()
     }
 
-    fn words<'a>(
+    /// The record of a handle that was ever given out.
+    #[inline(always)]
+    pub fn record<'a>(
         &self,
         access: &'a impl FrameAccess,
-        handle: u32,
-    ) -> Option<(&'a AtomicU64, &'a AtomicU64)> {
-        if handle >= self.used {
+        handle: GrantHandle,
+    ) -> Option<Record<'a>> {
+        let number = handle.raw();
+        if number >= self.used {
             return None;
         }
-        let words = access.words(self.frames.get(access, handle / PER_FRAME)?);
-        let at = (handle % PER_FRAME) as usize * 2;
-        Some((words.get(at)?, words.get(at + 1)?))
+        let words = access.words(self.frames.get(access, number / PER_FRAME)?);
+        let at = (number % PER_FRAME) as usize * 2;
+        Some(Record { handle, first: words.get(at)?, second: words.get(at + 1)? })
     }
 
-    /// A free record, which the caller [`fills`](Maptrack::fill) or [`frees`](Maptrack::free).
+    /// A free record, which the caller fills or [`frees`](Maptrack::free).
     ///
     /// `ENOSPC`: the domain has as many as it may, `limit` frames; `ENOMEM`.
-    pub fn reserve(
+    #[inline(always)]
+    pub fn reserve<'a>(
         &mut self,
         memory: &Memory,
-        access: &impl FrameAccess,
+        access: &'a impl FrameAccess,
         limit: u32,
-    ) -> Result<GrantHandle, Errno> {
-        if let Some((first, _)) = self.words(access, self.free) {
-            let handle = self.free;
-            self.free = first.load(Ordering::Relaxed) as u32;
-            first.store(0, Ordering::Relaxed);
-            return Ok(GrantHandle::new(handle));
+    ) -> Result<Record<'a>, Errno> {
+        if let Some(record) = self.record(access, GrantHandle::new(self.free)) {
+            self.free = record.first.load(Ordering::Relaxed) as u32;
+            record.first.store(0, Ordering::Relaxed);
+            return Ok(record);
         }
+        self.reserve_new(memory, access, limit)
+    }
+
+    #[cold]
+    fn reserve_new<'a>(
+        &mut self,
+        memory: &Memory,
+        access: &'a impl FrameAccess,
+        limit: u32,
+    ) -> Result<Record<'a>, Errno> {
         if self.used == self.frames.count() * PER_FRAME {
             if self.frames.count() >= limit {
                 return Err(Errno::ENOSPC);
             }
             self.frames.grow(memory, access)?;
         }
-        let handle = self.used;
-        self.used = handle.saturating_add(1);
-        Ok(GrantHandle::new(handle))
+        let handle = GrantHandle::new(self.used);
+        self.used = self.used.saturating_add(1);
+        self.record(access, handle).ok_or(Errno::ENOMEM)
     }
 
-    /// Gives a reserved record back.
-    pub fn free(&mut self, access: &impl FrameAccess, handle: GrantHandle) {
-        let handle = handle.raw();
-        if let Some((first, _)) = self.words(access, handle) {
-            first.store(u64::from(self.free), Ordering::Relaxed);
-            self.free = handle;
-        }
+    /// Gives a record back that holds no mapping (any more).
+    #[inline(always)]
+    pub fn free(&mut self, record: &Record<'_>) {
+        record.first.store(u64::from(self.free), Ordering::Relaxed);
+        self.free = record.handle.raw();
     }
 
-    /// Records a mapping.
-    pub fn fill(&mut self, access: &impl FrameAccess, handle: GrantHandle, mapping: &Mapping) {
-        if let Some((first, second)) = self.words(access, handle.raw()) {
-            let flags = u64::from(mapping.flags & KEPT);
-            // Frame numbers fit: the frame table covers at most 2^32 - 1 frames.
-            second.store(
-                mapping.mfn.raw() & 0xffff_ffff | u64::from(mapping.serial) << 32,
-                Ordering::Relaxed,
-            );
-            first.store(
-                u64::from(mapping.gref.raw())
-                    | u64::from(mapping.granter.raw()) << 32
-                    | flags << 48,
-                Ordering::Relaxed,
-            );
-        }
-    }
-
-    /// The mapping behind a handle; `None` if there is none, or somebody is unmapping it.
+    /// The mapping behind a handle; `None` if there is none.
+    #[inline(always)]
     pub fn get(&self, access: &impl FrameAccess, handle: GrantHandle) -> Option<Mapping> {
-        let (first, second) = self.words(access, handle.raw())?;
-        let (first, second) = (first.load(Ordering::Relaxed), second.load(Ordering::Relaxed));
-        let flags = (first >> 48) as u32;
-        if flags & CLAIMED != 0 {
-            return None;
-        }
-        let mapping = Mapping {
-            granter: DomId::new((first >> 32) as u16),
-            serial: (second >> 32) as u32,
-            gref: GrantRef::new(first as u32),
-            mfn: Mfn::new(second & 0xffff_ffff),
-            flags,
-        };
-        mapping.is_mapped().then_some(mapping)
-    }
-
-    /// The same, for the caller alone until it [`settles`](Maptrack::settle) it: two vCPUs that
-    /// unmap the same handle must not both take its pins away.
-    pub fn claim(&mut self, access: &impl FrameAccess, handle: GrantHandle) -> Option<Mapping> {
-        let mapping = self.get(access, handle)?;
-        let (first, _) = self.words(access, handle.raw())?;
-        first.fetch_or(u64::from(CLAIMED) << 48, Ordering::Relaxed);
-        Some(mapping)
-    }
-
-    /// Ends [`Maptrack::claim`]: the record says `mapping` now; with nothing mapped it is free.
-    pub fn settle(&mut self, access: &impl FrameAccess, handle: GrantHandle, mapping: &Mapping) {
-        if mapping.is_mapped() {
-            self.fill(access, handle, mapping);
-        } else {
-            self.free(access, handle);
-        }
+        self.record(access, handle)?.get()
     }
 
     /// All mappings.

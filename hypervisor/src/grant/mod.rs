@@ -87,23 +87,10 @@ use table::Table;
 /// A status `GNTST_*` other than `GNTST_okay`.
 pub type Refused = i16;
 
-/// Frames of a table, by default.
-pub const DEFAULT_FRAMES: u32 = 64;
-/// Frames of mapping records, by default.
-pub const DEFAULT_MAPTRACK_FRAMES: u32 = 1024;
-/// The highest version of the ABI.
-pub const MAX_VERSION: u32 = 2;
-
 /// What a domain grants, and what it has mapped.
 pub struct Grants {
     /// Tells the domain from earlier and later ones with its number.
     pub serial: u32,
-    /// Frames that its table may have; at most [`table::MAX_FRAMES`] count.
-    pub max_frames: AtomicU32,
-    /// Frames of mapping records that it may have; at most [`maptrack::MAX_FRAMES`] count.
-    pub max_maptrack_frames: AtomicU32,
-    /// The highest version that it may choose.
-    pub max_version: AtomicU32,
     /// What it grants.
     pub(crate) table: Mutex<Table>,
     /// What it has mapped.
@@ -114,13 +101,10 @@ pub struct Grants {
 static NEXT_SERIAL: AtomicU32 = AtomicU32::new(1);
 
 impl Grants {
-    /// An empty table, the limits as by default.
+    /// An empty table. What it may grow to is among [`Domain::limits`].
     pub fn new() -> Grants {
         Grants {
             serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
-            max_frames: AtomicU32::new(DEFAULT_FRAMES),
-            max_maptrack_frames: AtomicU32::new(DEFAULT_MAPTRACK_FRAMES),
-            max_version: AtomicU32::new(MAX_VERSION),
             table: Mutex::new(Table::new()),
             maptrack: Mutex::new(Maptrack::new()),
         }

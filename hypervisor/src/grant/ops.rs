@@ -31,9 +31,7 @@ pub fn grant_table_op<P: Platform>(ctx: &mut Ctx<'_, P>, args: &mut Args) -> Hyp
         return Err(Errno::EINVAL.into());
     }
     match command {
-        abi::GNTTABOP_MAP_GRANT_REF => {
-            each(ctx, args, size_of::<abi::GnttabMapGrantRef>(), map::map_grant_ref)
-        }
+        abi::GNTTABOP_MAP_GRANT_REF => map_grant_ref(ctx, args),
         abi::GNTTABOP_UNMAP_GRANT_REF => unmap::unmap_grant_ref(ctx, args),
         abi::GNTTABOP_COPY => {
             let size = match ctx.width() {
@@ -44,6 +42,13 @@ pub fn grant_table_op<P: Platform>(ctx: &mut Ctx<'_, P>, args: &mut Args) -> Hyp
         }
         _ => others(ctx, args, command),
     }
+}
+
+// Not inlined: the frame that it needs is larger than what other hypercalls should make room for.
+#[inline(never)]
+fn map_grant_ref<P: Platform>(ctx: &mut Ctx<'_, P>, args: &mut Args) -> HypercallResult {
+    let size = size_of::<abi::GnttabMapGrantRef>();
+    each(ctx, args, size, |ctx, at| map::map_grant_ref(ctx, at))
 }
 
 #[inline(never)]

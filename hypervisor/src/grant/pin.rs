@@ -12,8 +12,9 @@ use pv_abi::grant_table as abi;
 use pv_abi::types::{GrantRef, Mfn};
 
 use super::Refused;
-use super::active::{Active, Pins, Target};
-use super::shared::Wanted;
+use super::active::{Active, Pins, Slot, Target};
+use super::shared::{HalfWord, Wanted};
+use super::table::Table;
 use crate::domain::Domain;
 use crate::error::Stop;
 use crate::mm::frame::Type;
@@ -29,9 +30,22 @@ pub enum Held {
     Writable,
 }
 
+/// Where a grant that is in use lies.
+///
+/// The active entry stays where it is while there are pins. The shared one moves if a
+/// reserved entry is in use while the guest chooses another version.
+#[derive(Clone, Copy)]
+pub struct At<'a> {
+    slot: Slot<'a>,
+    status: HalfWord<'a>,
+    version: u32,
+}
+
 /// A grant in use.
-#[derive(Clone, Copy, Debug)]
-pub struct Pinned {
+#[derive(Clone, Copy)]
+pub struct Pinned<'a> {
+    /// Where it lies.
+    pub at: At<'a>,
     /// What it gives access to.
     pub target: Target,
     /// The reference to the page; none with a transitive grant, which has no page itself.
@@ -112,12 +126,12 @@ impl<P: Platform> System<P> {
         owner: &Domain,
         gref: GrantRef,
         want: &Wanted,
-    ) -> Result<Pinned, Refused> {
+    ) -> Result<Pinned<'_>, Refused> {
         let table = &mut *self.grant_table(owner);
         let access = &self.platform;
         let slot = table.slot(access, gref).ok_or(abi::GNTST_BAD_GNTREF)?;
         let entry = table.entry(access, gref).ok_or(abi::GNTST_BAD_GNTREF)?;
-        if table.closed {
+        if table.closed || owner.end.is_dying() {
             return Err(abi::GNTST_GENERAL_ERROR);
         }
         let pins = slot.pins();
@@ -148,11 +162,16 @@ impl<P: Platform> System<P> {
             }
             Target::Transitive { .. } => Held::Plain,
         };
-        if pins.is_none() && !matches!(active.target, Target::Page(_)) {
-            table.v2_pins = table.v2_pins.saturating_add(1);
+        if pins.is_none() {
+            slot.store(Active { pins: more, ..active });
+            if !slot.is_page() {
+                table.v2_pins = table.v2_pins.saturating_add(1);
+            }
+        } else {
+            slot.set_pins(more);
         }
-        slot.store(Active { pins: more, ..active });
-        Ok(Pinned { target: active.target, held })
+        let at = At { slot, status: entry.status(), version: table.version };
+        Ok(Pinned { at, target: active.target, held })
     }
 
     /// Ends a use of grant `gref` of `owner`'s, which took `pins`. `write`: for writing.
@@ -161,20 +180,49 @@ impl<P: Platform> System<P> {
     #[inline(always)]
     pub fn unpin_grant(&self, owner: &Domain, gref: GrantRef, pins: Pins, write: bool) {
         let table = &mut *owner.grants.table.lock();
-        let access = &self.platform;
-        let Some(slot) = table.slot(access, gref) else { return };
-        let active = slot.load();
-        let Some(rest) = active.pins.minus(pins) else {
-            debug_assert!(false, "{gref} of {} was unpinned twice", owner.id);
-            return;
+        let Some(slot) = table.slot(&self.platform, gref) else { return };
+        let status = table.entry(&self.platform, gref).map(|entry| entry.status());
+        end_use(table, slot, status, pins, write);
+    }
+
+    /// The same for a use that has just begun, by where the grant was found.
+    #[inline(always)]
+    pub(super) fn unpin_at(
+        &self,
+        owner: &Domain,
+        gref: GrantRef,
+        at: &At<'_>,
+        pins: Pins,
+        write: bool,
+    ) {
+        let table = &mut *owner.grants.table.lock();
+        let status = if table.version == at.version {
+            Some(at.status)
+        } else {
+            table.entry(&self.platform, gref).map(|entry| entry.status())
         };
-        slot.store(Active { pins: rest, ..active });
-        if rest.is_none() && !matches!(active.target, Target::Page(_)) {
-            table.v2_pins = table.v2_pins.saturating_sub(1);
-        }
-        if let Some(entry) = table.entry(access, gref) {
-            entry.reduce(rest, write);
-        }
+        end_use(table, at.slot, status, pins, write);
+    }
+}
+
+#[inline(always)]
+fn end_use(
+    table: &mut Table,
+    slot: Slot<'_>,
+    status: Option<HalfWord<'_>>,
+    pins: Pins,
+    write: bool,
+) {
+    let Some(rest) = slot.pins().minus(pins) else {
+        debug_assert!(false, "a grant was unpinned twice");
+        return;
+    };
+    slot.set_pins(rest);
+    if rest.is_none() && !slot.is_page() {
+        table.v2_pins = table.v2_pins.saturating_sub(1);
+    }
+    if let Some(status) = status {
+        status.reduce(rest, write);
     }
 }
 

@@ -8,10 +8,6 @@
 //! 3. The frames of its table go. Others that still map from it need none of them
 //!    (see [`super`]).
 
-use core::sync::atomic::Ordering;
-
-use pv_abi::types::Mfn;
-
 use super::map;
 use super::maptrack::Mapping;
 use super::pin::Held;
@@ -64,14 +60,8 @@ fn release_frames<P: Platform>(sys: &System<P>, domain: &Domain) -> Result<(), S
         // What follows may flush TLBs.
         drop(table);
         let Some(mfn) = lent else { return Ok(()) };
-        take_back(sys, domain, mfn);
+        // If somebody has it mapped it lives on, lent, until it is not.
+        sys.put_writable_page(mfn);
     }
     Err(Stop::Preempted)
-}
-
-/// Drops our reference to a frame that we lent. If somebody has it mapped it lives on as one
-/// of the domain's pages, and is counted as that until it goes.
-fn take_back<P: Platform>(sys: &System<P>, domain: &Domain, mfn: Mfn) {
-    domain.pages.fetch_add(1, Ordering::Relaxed);
-    sys.put_writable_page(mfn);
 }

@@ -1,7 +1,5 @@
 //! Grants in words: for the log, and for whoever checks them.
 
-use core::sync::atomic::Ordering;
-
 use pv_abi::errno::Errno;
 use pv_abi::grant_table as abi;
 use pv_abi::types::GrantRef;
@@ -45,7 +43,7 @@ pub fn log_table<P: Platform>(sys: &System<P>, domain: &Domain) {
         let table = sys.grant_table(domain);
         (table.version, table.shared.count())
     };
-    let limit = domain.grants.max_frames.load(Ordering::Relaxed);
+    let limit = domain.limits.grant_frames;
     let records = domain.grants.maptrack.lock().frames();
     log::info!(
         "{}: grant table version {version}, {frames} of {limit} frames, {records} frames of mappings",

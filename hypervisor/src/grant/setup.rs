@@ -1,7 +1,5 @@
 //! The size of a table, and the frames that the guest maps to write into it.
 
-use core::sync::atomic::Ordering;
-
 use pv_abi::errno::Errno;
 use pv_abi::grant_table as abi;
 use pv_abi::types::DomId;
@@ -17,7 +15,7 @@ use crate::width::Width;
 
 /// How many frames `domain`'s table may have.
 fn limit(domain: &Domain) -> u32 {
-    domain.grants.max_frames.load(Ordering::Relaxed).min(table::MAX_FRAMES)
+    domain.limits.grant_frames.min(table::MAX_FRAMES)
 }
 
 /// The domain that an argument names, if the caller may look at its table.
@@ -70,7 +68,7 @@ fn grow<'a, P: Platform>(
         return Err(abi::GNTST_GENERAL_ERROR);
     }
     let step = frames.min(table.shared.count().saturating_add(GROW_STEP));
-    table.grow(ctx.sys, domain.id, step).map_err(|_| abi::GNTST_GENERAL_ERROR)?;
+    table.grow(ctx.sys, domain, step).map_err(|_| abi::GNTST_GENERAL_ERROR)?;
     Ok((step == frames).then_some(domain))
 }
 
@@ -119,7 +117,7 @@ pub fn frame_of<P: Platform>(
         return Err(Errno::EINVAL);
     }
     let frames = frames.max(table.shared.count());
-    table.grow(sys, domain.id, frames)?;
+    table.grow(sys, domain, frames)?;
     let list = if status { &table.status } else { &table.shared };
     list.get(&sys.platform, index).ok_or(Errno::EINVAL)
 }

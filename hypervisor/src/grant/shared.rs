@@ -43,12 +43,27 @@ pub struct HalfWord<'a> {
 }
 
 impl HalfWord<'_> {
+    #[inline(always)]
     fn set(self, bits: u16) {
         self.word.fetch_or(u32::from(bits) << self.shift, Ordering::SeqCst);
     }
+    #[inline(always)]
     fn clear(self, bits: u16) {
         self.word.fetch_and(!(u32::from(bits) << self.shift), Ordering::SeqCst);
     }
+    /// Tells the granter what the remaining `pins` no longer need. `write`: the use that ended
+    /// was for writing.
+    #[inline(always)]
+    pub fn reduce(self, pins: Pins, write: bool) {
+        let mut gone = if pins.is_none() { abi::GTF_READING } else { 0 };
+        if write && !pins.has_writers() {
+            gone |= abi::GTF_WRITING;
+        }
+        if gone != 0 {
+            self.clear(gone);
+        }
+    }
+
     /// The bits.
     pub fn get(self) -> u16 {
         (self.word.load(Ordering::SeqCst) >> self.shift) as u16
@@ -103,7 +118,7 @@ pub struct Wanted {
     pub transitive: bool,
 }
 
-impl Shared<'_> {
+impl<'a> Shared<'a> {
     /// Tells the granter that the grant is in use; returns what is granted.
     ///
     /// `pinned`: it is in use already, and is to be used for writing in addition. Whether the
@@ -137,32 +152,24 @@ impl Shared<'_> {
         Err(abi::GNTST_GENERAL_ERROR)
     }
 
-    /// Tells the granter what the remaining `pins` no longer need. `write`: the use that ended
-    /// was for writing.
+    /// Tells the granter what the remaining `pins` no longer need ([`HalfWord::reduce`]).
     #[inline(always)]
     pub fn reduce(self, pins: Pins, write: bool) {
-        let mut gone = if pins.is_none() { abi::GTF_READING } else { 0 };
-        if write && !pins.has_writers() {
-            gone |= abi::GTF_WRITING;
-        }
-        if gone == 0 {
-            return;
-        }
+        self.status().reduce(pins, write);
+    }
+
+    /// Where the granter is told how the grant is in use: in version 1 among its flags.
+    #[inline(always)]
+    pub fn status(&self) -> HalfWord<'a> {
         match self.body {
-            Body::V1 { .. } => {
-                self.header.fetch_and(!u32::from(gone), Ordering::SeqCst);
-            }
-            Body::V2 { status, .. } => status.clear(gone),
+            Body::V1 { .. } => HalfWord { word: self.header, shift: 0 },
+            Body::V2 { status, .. } => status,
         }
     }
 
     /// The status bits that the granter sees.
     pub fn in_use(self) -> u16 {
-        let flags = match self.body {
-            Body::V1 { .. } => Header(self.header.load(Ordering::SeqCst)).flags(),
-            Body::V2 { status, .. } => status.get(),
-        };
-        flags & (abi::GTF_READING | abi::GTF_WRITING)
+        self.status().get() & (abi::GTF_READING | abi::GTF_WRITING)
     }
 
     /// Flags and domain as they are now, for listings.

@@ -7,8 +7,10 @@
 //! stay as well when the guest goes back to version 1: what it may still have mapped is
 //! then a page that nobody looks at, not one that was freed under it.
 
+use core::sync::atomic::Ordering;
+
 use pv_abi::errno::Errno;
-use pv_abi::types::{DomId, GrantRef, Mfn};
+use pv_abi::types::{GrantRef, Mfn};
 use spin::MutexGuard;
 
 use super::active::{self, Slot};
@@ -61,7 +63,7 @@ impl<P: Platform> System<P> {
         let mut table = domain.grants.table.lock();
         if table.shared.count() == 0 && !table.closed {
             // Without memory it stays empty: no reference is good, and the next one tries again.
-            let _ = table.grow(self, domain.id, 1);
+            let _ = table.grow(self, domain, 1);
         }
         table
     }
@@ -127,12 +129,12 @@ impl Table {
         })
     }
 
-    /// Grows the table of domain `owner` to `frames` frames. `ENOMEM`: it has grown as far as
+    /// Grows `owner`'s table to `frames` frames. `ENOMEM`: it has grown as far as
     /// there was memory.
     pub fn grow<P: Platform>(
         &mut self,
         sys: &System<P>,
-        owner: DomId,
+        owner: &Domain,
         frames: u32,
     ) -> Result<(), Errno> {
         let (memory, access) = (&sys.memory, &sys.platform);
@@ -145,7 +147,9 @@ impl Table {
                 self.active.grow(memory, access)?;
             }
             let mfn = lend(sys, owner)?;
-            self.shared.push(memory, access, mfn).inspect_err(|_| take_back_unseen(sys, mfn))?;
+            self.shared
+                .push(memory, access, mfn)
+                .inspect_err(|_| take_back_unseen(sys, owner, mfn))?;
         }
         Ok(())
     }
@@ -154,36 +158,38 @@ impl Table {
     pub fn grow_status<P: Platform>(
         &mut self,
         sys: &System<P>,
-        owner: DomId,
+        owner: &Domain,
         frames: u32,
     ) -> Result<(), Errno> {
         while self.status.count() < status_frames(frames) {
             let mfn = lend(sys, owner)?;
             let pushed = self.status.push(&sys.memory, &sys.platform, mfn);
-            pushed.inspect_err(|_| take_back_unseen(sys, mfn))?;
+            pushed.inspect_err(|_| take_back_unseen(sys, owner, mfn))?;
         }
         Ok(())
     }
 }
 
-/// A zeroed frame of `owner`'s that we hold a writable reference to, and nobody else any.
-fn lend<P: Platform>(sys: &System<P>, owner: DomId) -> Result<Mfn, Errno> {
+/// A zeroed frame that we lend to `owner`, as [`System::lend`] does with one that it has already:
+/// here nobody else can take a reference before we have ours.
+fn lend<P: Platform>(sys: &System<P>, owner: &Domain) -> Result<Mfn, Errno> {
     let mfn = sys.memory.allocate(Owner::Hypervisor, 0)?;
     sys.platform.zero(mfn);
     let held = Word::EMPTY.with_kind(Type::Writable).add_total().and_then(Word::add_type);
     if let (Some(frame), Some(held)) = (sys.memory.frame(mfn), held) {
-        // Before it has an owner nobody else can take a reference.
-        frame.set(held);
-        frame.set_owner(Owner::Domain(owner));
+        frame.set(held.with_lent(true));
+        frame.set_owner(Owner::Domain(owner.id));
+        owner.lent.fetch_add(1, Ordering::SeqCst);
     }
     Ok(mfn)
 }
 
 /// Ends [`lend`] before the guest was told of the frame.
-fn take_back_unseen<P: Platform>(sys: &System<P>, mfn: Mfn) {
+fn take_back_unseen<P: Platform>(sys: &System<P>, owner: &Domain, mfn: Mfn) {
     if let Some(frame) = sys.memory.frame(mfn) {
         frame.set_owner(Owner::Hypervisor);
     }
+    owner.lent.fetch_sub(1, Ordering::SeqCst);
     sys.memory.release(mfn, 0);
 }
 

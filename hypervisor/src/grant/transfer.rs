@@ -98,6 +98,9 @@ fn steal<P: Platform>(ctx: &Ctx<'_, P>, mfn: Mfn) -> Option<&'static Frame> {
 
 /// Counts one more page of the receiver's.
 fn charge(receiver: &Domain) -> Result<(), Refused> {
+    if receiver.end.is_dying() {
+        return Err(abi::GNTST_GENERAL_ERROR);
+    }
     let limit = receiver.max_pages.load(Ordering::Relaxed);
     let more = |pages: u32| pages.checked_add(1).filter(|pages| *pages <= limit);
     let pages: &AtomicU32 = &receiver.pages;

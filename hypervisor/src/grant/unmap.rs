@@ -41,6 +41,7 @@ struct Done {
 }
 
 /// `GNTTABOP_unmap_grant_ref`.
+#[inline(never)]
 pub(super) fn unmap_grant_ref<P: Platform>(
     ctx: &mut Ctx<'_, P>,
     args: &mut Args,
@@ -115,7 +116,7 @@ fn in_batches<P: Platform>(
 
 /// Removes what one argument names from page table and record.
 ///
-/// `GNTST_bad_handle`: no mapping, or being unmapped already; `GNTST_bad_dev_addr`: not the
+/// `GNTST_bad_handle`: no mapping; `GNTST_bad_dev_addr`: not the
 /// device's address; `GNTST_general_error`: the entry does not map the frame so (XSA-234).
 #[inline(always)]
 fn unmap<P: Platform>(
@@ -124,17 +125,20 @@ fn unmap<P: Platform>(
     request: &Request,
 ) -> Result<Option<Done>, Refused> {
     let access = &ctx.sys.platform;
-    let records = &ctx.domain.grants.maptrack;
-    let claimed = records.lock().claim(access, request.handle);
-    let mapping = claimed.ok_or(abi::GNTST_BAD_HANDLE)?;
-    let outcome = remove(ctx, types, request, &mapping);
+    // With `types` comes the paging lock, under which alone mappings are taken away.
+    let records = &mut *ctx.domain.grants.maptrack.lock();
+    let record = records.record(access, request.handle).ok_or(abi::GNTST_BAD_HANDLE)?;
+    let mapping = record.get().ok_or(abi::GNTST_BAD_HANDLE)?;
+    let done = remove(ctx, types, request, &mapping)?;
     let mut left = mapping;
-    if let Ok(Done { host, device, .. }) = outcome {
-        left.flags &= !(if host { abi::GNTMAP_HOST_MAP } else { 0 });
-        left.flags &= !(if device { abi::GNTMAP_DEVICE_MAP } else { 0 });
+    left.flags &= !(if done.host { abi::GNTMAP_HOST_MAP } else { 0 });
+    left.flags &= !(if done.device { abi::GNTMAP_DEVICE_MAP } else { 0 });
+    if left.is_mapped() {
+        record.fill(&left);
+    } else {
+        records.free(&record);
     }
-    records.lock().settle(access, request.handle, &left);
-    outcome.map(|done| (done.host || done.device).then_some(done))
+    Ok((done.host || done.device).then_some(done))
 }
 
 #[inline(always)]

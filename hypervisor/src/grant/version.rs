@@ -50,7 +50,7 @@ fn choose<P: Platform>(ctx: &Ctx<'_, P>, wanted: u32) -> Result<(), Errno> {
     if wanted != 1 && wanted != 2 {
         return Err(Errno::EINVAL);
     }
-    if wanted > ctx.domain.grants.max_version.load(Ordering::Relaxed) {
+    if wanted > ctx.domain.limits.grant_version {
         return Err(Errno::ENOSYS);
     }
     let (sys, access) = (ctx.sys, &ctx.sys.platform);
@@ -66,7 +66,7 @@ fn choose<P: Platform>(ctx: &Ctx<'_, P>, wanted: u32) -> Result<(), Errno> {
     }
     let kept = if wanted == 2 {
         let frames = table.shared.count();
-        table.grow_status(sys, ctx.domain.id, frames)?;
+        table.grow_status(sys, ctx.domain, frames)?;
         reserved_v1(table, access)
     } else {
         if table.v2_pins != 0 {

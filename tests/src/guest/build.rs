@@ -35,7 +35,10 @@ impl Guest {
         let shared_info = sys.memory.allocate(owner, 0).expect("memory for shared_info");
         sys.platform.zero(shared_info);
         let domain = FrameBox::new(&sys.memory, &sys.platform, || {
-            Domain::new(id, spec.width, spec.privileged, shared_info, HV_START_PV32)
+            let mut domain =
+                Domain::new(id, spec.width, spec.privileged, shared_info, HV_START_PV32);
+            domain.limits = spec.limits;
+            domain
         })
         .expect("memory for a domain");
         let domain = sys.domains.add(domain).ok().expect("a number for the domain");

@@ -18,6 +18,7 @@ pub mod traps;
 use std::sync::Arc;
 
 use hypervisor::domain::Domain;
+use hypervisor::domain::limits::Limits;
 use hypervisor::domain::vcpu::Vcpu;
 use hypervisor::guest::Ctx;
 use hypervisor::guest::regs::UserRegs;
@@ -56,6 +57,8 @@ pub struct Spec {
     pub base: u64,
     /// Its vCPUs. The first is started; [`Guest::start_vcpu`] starts others.
     pub vcpus: u32,
+    /// What else it may have.
+    pub limits: Limits,
 }
 
 impl Default for Spec {
@@ -67,6 +70,7 @@ impl Default for Spec {
             pages: 256,
             base: 0xc000_0000,
             vcpus: 1,
+            limits: Limits::default(),
         }
     }
 }

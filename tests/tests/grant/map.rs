@@ -1,5 +1,6 @@
 //! Mapping and unmapping.
 
+use hypervisor::domain::limits::Limits;
 use pv_abi::grant_table::*;
 use pv_abi::hypercall as nr;
 use pv_abi::mmu::UVMF_INVLPG;
@@ -280,9 +281,7 @@ fn a_grant_is_mapped_128_times_of_each_kind() {
 
 #[test]
 fn a_domain_has_so_many_handles() {
-    let mut w = world();
-    let limit = &w.two.domain().grants.max_maptrack_frames;
-    limit.store(1, std::sync::atomic::Ordering::Relaxed);
+    let mut w = world_with(Limits { maptrack_frames: 1, ..Limits::default() });
     let pages: Vec<_> = (0..3).map(|_| w.one.page().mfn).collect();
     for (gref, mfn) in (9..).zip(&pages) {
         w.table.grant(&mut w.one, gref, 2, *mfn, true);

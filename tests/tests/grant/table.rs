@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use hypervisor::domain::limits::Limits;
 use hypervisor::platform::FrameAccess;
 use pv_abi::grant_table::*;
 use pv_abi::hypercall as nr;
@@ -190,8 +191,11 @@ fn changing_the_version() {
     assert_eq!(w.two.unmap_grant(op.handle, at.va), GNTST_OKAY);
     assert_eq!(w.table.get(&mut w.one, 1).flags, GTF_PERMIT_ACCESS);
     w.check();
-    w.one.domain().grants.max_version.store(1, Ordering::Relaxed);
+    let mut w = world_with(Limits { grant_version: 1, grant_frames: 3, ..Limits::default() });
     assert_eq!(w.one.set_version(2), (ENOSYS, 1));
+    assert_eq!(query(&mut w, false, 2).max_nr_frames, 3);
+    assert_eq!(w.one.setup_table(DomId::SELF, 4).0, GNTST_GENERAL_ERROR);
+    assert_eq!(w.one.setup_table(DomId::SELF, 3).0, GNTST_OKAY);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hypervisor::domain::limits::Limits;
 use hypervisor::system::System;
 use pv_tests::guest::grants::GrantTable;
 use pv_tests::guest::{Guest, Spec};
@@ -30,15 +31,21 @@ pub struct World {
 }
 
 pub fn world() -> World {
-    world_with(3)
+    world_with(Limits::default())
 }
 
-/// The same on `cpus` CPUs.
-pub fn world_with(cpus: usize) -> World {
-    let sys = boot::system(4096, cpus);
+/// The same; what the domains may have.
+pub fn world_with(limits: Limits) -> World {
+    let sys = boot::system(4096, 3);
     let guest = |id: u16| {
-        let spec =
-            Spec { id, privileged: id == 0, base: 0x8000_0000, pages: 320, ..Spec::default() };
+        let spec = Spec {
+            id,
+            privileged: id == 0,
+            base: 0x8000_0000,
+            pages: 320,
+            limits,
+            ..Spec::default()
+        };
         Guest::on(sys.clone(), spec)
     };
     let (zero, mut one, two) = (guest(0), guest(1), guest(2));
