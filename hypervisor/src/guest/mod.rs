@@ -22,6 +22,8 @@ pub struct Ctx<'a, P: Platform> {
     pub sys: &'a System<P>,
     /// The caller's domain.
     pub domain: &'a Domain,
+    /// The kind of guest it is: the domain's, which does not change once a vCPU has run.
+    pub width: Width,
     /// The caller, as other CPUs see it.
     pub vcpu: &'a Vcpu,
     /// The caller's own state; it is ours as long as it runs here.
@@ -34,7 +36,7 @@ impl<P: Platform> Ctx<'_, P> {
     /// The kind of guest.
     #[inline(always)]
     pub fn width(&self) -> Width {
-        self.domain.width()
+        self.width
     }
 
     /// Copies a `T` from guest address `address`. `EFAULT` if it is not all readable.

@@ -140,7 +140,14 @@ impl Guest {
         let domain = sys.domain(self.id).expect("the guest's domain exists");
         let vcpu = domain.vcpu(self.vcpu).expect("the guest's vCPU exists");
         let mut state = vcpu.state.try_lock().expect("nobody holds the vCPU's state");
-        let mut ctx = Ctx { sys: &sys, domain, vcpu, state: &mut state, regs: &mut self.regs };
+        let mut ctx = Ctx {
+            sys: &sys,
+            domain,
+            width: domain.width(),
+            vcpu,
+            state: &mut state,
+            regs: &mut self.regs,
+        };
         f(&mut ctx)
     }
 
@@ -197,7 +204,14 @@ impl Guest {
                 && !vcpu.run.may_run_on()
             {
                 let (mut state, mut regs) = (vcpu.state.lock(), UserRegs::default());
-                let ctx = Ctx { sys, domain, vcpu, state: &mut state, regs: &mut regs };
+                let ctx = Ctx {
+                    sys,
+                    domain,
+                    width: domain.width(),
+                    vcpu,
+                    state: &mut state,
+                    regs: &mut regs,
+                };
                 sched::stopped_running(&ctx);
                 drop(state);
                 sched::next(sys, cpu);

@@ -87,6 +87,7 @@ impl CpuInfo {
         // SAFETY: 1. `loaded.state` is locked by this CPU, and `regs` is the frame at the top
         //            of its stack; caller: nobody else has references to either.
         let (state, regs) = unsafe { (&mut *loaded.state, &mut *self.regs()) };
-        Some(Ctx { sys: loaded.sys, domain: loaded.domain, vcpu: loaded.vcpu, state, regs })
+        let Loaded { sys, domain, vcpu, .. } = loaded;
+        Some(Ctx { sys, domain, width: domain.width(), vcpu, state, regs })
     }
 }
