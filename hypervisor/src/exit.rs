@@ -4,7 +4,7 @@ use crate::error::{Crash, Stop};
 use crate::guest::Ctx;
 use crate::platform::Platform;
 use crate::sched::shutdown;
-use crate::trap::bounce;
+use crate::trap::{bounce, nmi};
 
 /// Where the CPU goes from here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,13 +23,24 @@ pub enum Next {
 /// the domain ends.
 #[inline(always)]
 pub fn prepare<P: Platform>(ctx: &mut Ctx<'_, P>) -> Next {
-    if !ctx.vcpu.run.may_run_on() {
+    if !ctx.vcpu.run.may_run_on() && !attend(ctx) {
         return Next::Switch;
     }
     if ctx.vcpu.upcall_due(&ctx.sys.platform) {
         return upcall(ctx);
     }
     Next::Resume
+}
+
+/// Something is wanted of the vCPU: delivers an NMI if that is it; returns whether it may run on.
+#[inline(never)]
+fn attend<P: Platform>(ctx: &mut Ctx<'_, P>) -> bool {
+    if ctx.vcpu.run.take_nmi()
+        && let Err(stop) = nmi::deliver(ctx)
+    {
+        stopped(ctx, stop);
+    }
+    ctx.vcpu.run.may_run_on()
 }
 
 /// Makes the upcall. It masks further ones, so one is enough.

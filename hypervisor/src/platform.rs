@@ -183,6 +183,8 @@ pub trait Cpus {
     fn this_cpu(&self) -> u32;
     /// How many CPUs are up.
     fn count(&self) -> u32;
+    /// The number by which interrupt controllers know `cpu`.
+    fn apic_id(&self, cpu: u32) -> u32;
     /// Makes `cpu` look at its run queue: it sees everything that was written before.
     fn kick(&self, cpu: u32);
     /// Makes each CPU whose bit is set, not this one, drop all cached translations of guest

@@ -19,6 +19,7 @@
 pub mod boot;
 pub mod channels;
 pub mod check;
+pub mod cpus;
 pub mod elf;
 mod events;
 pub mod fifo;

@@ -3,7 +3,7 @@
 use pv_abi::types::Mfn;
 use pv_abi::{hypercall as nr, vectors, vm_assist};
 use pv_tests::check;
-use pv_tests::guest::{Guest, Page};
+use pv_tests::guest::{Guest, Page, Spec};
 
 /// Error code of a store to a present page by the kernel.
 const STORE: u32 = 3;
@@ -24,7 +24,8 @@ struct Setup {
 
 impl Setup {
     fn new() -> Setup {
-        let mut guest = Guest::pv32();
+        // Not one that may map devices.
+        let mut guest = Guest::with(Spec { privileged: false, ..Spec::default() });
         let bit = u64::from(vm_assist::VMASST_TYPE_WRITABLE_PAGETABLES);
         assert_eq!(guest.call(nr::VM_ASSIST, &[vm_assist::VMASST_CMD_ENABLE.into(), bit]), 0);
         guest.handlers();

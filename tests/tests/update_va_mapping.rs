@@ -10,7 +10,9 @@ const EFAULT: i64 = -14;
 const EINVAL: i64 = -22;
 
 fn guest() -> Guest {
-    Guest::with(Spec { width: Width::Pv32, base: 0x8000_0000, ..Spec::default() })
+    // Not one that may map devices.
+    let pv32 = Spec { width: Width::Pv32, privileged: false, ..Spec::default() };
+    Guest::with(Spec { base: 0x8000_0000, ..pv32 })
 }
 
 #[test]

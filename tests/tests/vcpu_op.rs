@@ -68,7 +68,7 @@ fn a_vcpu_that_is_not_there_is_enoent_whatever_is_asked() {
 #[test]
 fn commands_that_are_not_there_are_enosys() {
     for mut guest in both() {
-        for cmd in [VCPUOP_SEND_NMI, VCPUOP_GET_PHYSID, 14, 99] {
+        for cmd in [14, 99, u32::MAX] {
             assert_eq!(call(&mut guest, cmd, 0, NOWHERE), ENOSYS, "{cmd}");
         }
     }

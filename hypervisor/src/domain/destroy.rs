@@ -30,7 +30,7 @@ use crate::evtchn::{reset, virq};
 use crate::grant::release;
 use crate::mm::frame::Word;
 use crate::platform::{Platform, TablePage};
-use crate::sched::hold;
+use crate::sched::{self, hold};
 use crate::system::System;
 
 /// Records of the frame table that one step looks at.
@@ -138,14 +138,16 @@ pub fn destroy<P: Platform>(
                 domain.end.dying.store(true, Ordering::SeqCst);
                 hold::hold(sys, domain);
                 for vcpu in domain.vcpus() {
-                    hold::forget(sys, vcpu);
-                    hold::kick_home(sys, vcpu);
+                    sched::down(sys, vcpu);
                 }
                 Stage::Stopping(sys.grace.begin())
             }
             Stage::Stopping(began) => {
                 passed(sys, &began)?;
                 hold::stopped(sys, domain)?;
+                for vcpu in domain.vcpus() {
+                    hold::forget(sys, vcpu)?;
+                }
                 Stage::Stripping
             }
             Stage::Stripping => {

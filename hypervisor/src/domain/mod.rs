@@ -37,6 +37,7 @@ use crate::mm::frame_box::FrameBox;
 use crate::mm::memory_op::E820;
 use crate::mm::paging::Paging;
 use crate::mm::tlb::Loaded;
+use crate::sched::DomainRun;
 use crate::width::Width;
 use destroy::End;
 use limits::Limits;
@@ -81,6 +82,8 @@ pub struct Domain {
     pub memory_map: Mutex<Option<FrameBox<E820>>>,
     /// The handle by which toolstacks know it.
     pub handle: Mutex<[u8; 16]>,
+    /// Its share of the CPUs.
+    pub run: DomainRun,
     /// Its event channels.
     pub events: Events,
     /// What it grants to others, and what it has mapped of theirs.
@@ -126,6 +129,7 @@ impl Domain {
             handle: Mutex::new([0; 16]),
             events: Events::new(width),
             grants: Grants::new(),
+            run: DomainRun::new(),
             hv_start,
             permissions: IoPermissions::new(),
             port_latches: PortLatches::new(),

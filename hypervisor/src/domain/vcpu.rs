@@ -15,7 +15,7 @@ use crate::mm::descriptor::GdtFrames;
 use crate::platform::FrameAccess;
 use crate::sched::VcpuRun;
 use crate::time::VcpuTime;
-use crate::trap::{Callbacks, TrapTable, debug_registers};
+use crate::trap::{Callbacks, Nmi, TrapTable, debug_registers};
 
 /// A virtual CPU, shared.
 pub struct Vcpu {
@@ -51,6 +51,8 @@ pub struct VcpuState {
     pub kernel_sp: u64,
     /// Where traps go (`set_trap_table`).
     pub traps: TrapTable,
+    /// Whether it is in its NMI handler.
+    pub nmi: Nmi,
     /// Where upcalls go (`set_callbacks`, `callback_op`).
     pub callbacks: Callbacks,
     /// The I/O privilege level that `PHYSDEVOP_set_iopl` set: emulated, never real.
@@ -103,6 +105,7 @@ impl Vcpu {
                 kernel_ss: 0,
                 kernel_sp: 0,
                 traps: TrapTable::new(),
+                nmi: Nmi::default(),
                 callbacks: Callbacks::default(),
                 iopl: 0,
                 io_bitmap: 0,

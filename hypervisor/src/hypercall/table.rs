@@ -52,6 +52,7 @@ hypercalls! {
     nr::STACK_SWITCH => trap::ops::stack_switch, "stack_switch";
     nr::SET_CALLBACKS => trap::ops::set_callbacks, "set_callbacks";
     nr::FPU_TASKSWITCH => trap::control::fpu_taskswitch, "fpu_taskswitch";
+    nr::SCHED_OP_COMPAT => sched::ops::sched_op_compat, "sched_op_compat";
     nr::SET_DEBUGREG => trap::debug_registers::set_debugreg, "set_debugreg";
     nr::GET_DEBUGREG => trap::debug_registers::get_debugreg, "get_debugreg";
     nr::UPDATE_DESCRIPTOR => trap::descriptors::update_descriptor, "update_descriptor";
@@ -67,6 +68,7 @@ hypercalls! {
     nr::IRET => trap::iret::iret, "iret";
     nr::VCPU_OP => sched::vcpu_op::vcpu_op, "vcpu_op";
     nr::MMUEXT_OP => mm::mmuext::mmuext_op, "mmuext_op";
+    nr::NMI_OP => trap::nmi::nmi_op, "nmi_op";
     nr::SCHED_OP => sched::ops::sched_op, "sched_op";
     nr::CALLBACK_OP => trap::ops::callback_op, "callback_op";
     nr::EVENT_CHANNEL_OP => evtchn::ops::event_channel_op, "event_channel_op";

@@ -4,8 +4,10 @@
 //! marked vCPU is kicked and leaves it; one that idles with the vCPU's state still in the
 //! processor moves it out. Nobody waits for that: [`stopped`] looks, and says "ask again".
 
-use super::run::State;
-use super::wake::enqueue;
+use core::sync::atomic::Ordering;
+
+use super::run::Bar;
+use super::{balance, home, wake};
 use crate::domain::Domain;
 use crate::domain::vcpu::Vcpu;
 use crate::error::Stop;
@@ -15,11 +17,7 @@ use crate::system::System;
 /// No vCPU of `domain` runs on from now on; CPUs that run one are told.
 pub fn hold<P: Platform>(sys: &System<P>, domain: &Domain) {
     for vcpu in domain.vcpus() {
-        let was = vcpu.run.hold();
-        vcpu.run.account(sys.platform.now_ns());
-        if was == State::Running {
-            kick_home(sys, vcpu);
-        }
+        wake::forbid(sys, vcpu, Bar::Held);
     }
 }
 
@@ -27,41 +25,41 @@ pub fn hold<P: Platform>(sys: &System<P>, domain: &Domain) {
 pub fn stopped<P: Platform>(sys: &System<P>, domain: &Domain) -> Result<(), Stop> {
     let mut all = Ok(());
     for vcpu in domain.vcpus() {
-        // Between picking a vCPU and loading it a CPU has it without its state.
-        let elsewhere = vcpu.run.is_running() && vcpu.run.cpu() != Some(sys.platform.this_cpu());
-        if elsewhere || vcpu.state.try_lock().is_none() {
-            kick_home(sys, vcpu);
+        // Between picking a vCPU and loading it a CPU has it without its state. This one runs us.
+        let this = Some(sys.platform.this_cpu());
+        let elsewhere = vcpu.run.is_on_cpu() && vcpu.run.cpu() != this;
+        if elsewhere || vcpu.run.loaded_on().is_some() || vcpu.state.try_lock().is_none() {
+            for cpu in [vcpu.run.cpu(), vcpu.run.loaded_on()].into_iter().flatten() {
+                wake::kick(sys, cpu);
+            }
             all = Err(Stop::Preempted);
         }
     }
     all
 }
 
-/// Ends [`hold`]: those that can run wait for their CPU again.
+/// Ends [`hold`]: those that can run wait for a CPU again.
 pub fn release<P: Platform>(sys: &System<P>, domain: &Domain) {
     for vcpu in domain.vcpus() {
-        let Some(state) = vcpu.run.release() else { continue };
-        vcpu.run.account(sys.platform.now_ns());
-        if state == State::Runnable {
-            enqueue(sys, vcpu);
+        wake::allow(sys, vcpu, Bar::Held);
+    }
+}
+
+/// `vcpu`, held and [`stopped`], never runs again: it is down, and no queue or list names it any
+/// more. `Preempted` while a CPU is about to put it into a queue.
+pub fn forget<P: Platform>(sys: &System<P>, vcpu: &Vcpu) -> Result<(), Stop> {
+    wake::forbid(sys, vcpu, Bar::Down);
+    if vcpu.run.is_queued() {
+        let there = vcpu.run.cpu().and_then(|cpu| sys.scheduler.cpu(cpu));
+        if !there.is_some_and(|there| there.take(&sys.domains, vcpu)) {
+            return Err(Stop::Preempted);
         }
+        vcpu.run.unqueued();
     }
-}
-
-/// Makes the CPU that has `vcpu`, or had it last, look what is new.
-pub(crate) fn kick_home<P: Platform>(sys: &System<P>, vcpu: &Vcpu) {
-    if let Some(cpu) = vcpu.run.cpu()
-        && cpu != sys.platform.this_cpu()
-    {
-        sys.platform.kick(cpu);
+    home::leave(sys, vcpu);
+    if vcpu.run.cpu().is_some() {
+        balance::moved(sys, vcpu, None);
     }
-}
-
-/// `vcpu` never runs again: it is taken down, and no queue or list names it any more.
-pub fn forget<P: Platform>(sys: &System<P>, vcpu: &Vcpu) {
-    vcpu.run.offline();
-    vcpu.run.account(sys.platform.now_ns());
-    if let Some(home) = vcpu.run.cpu().and_then(|cpu| sys.scheduler.cpu(cpu)) {
-        home.forget(&sys.domains, vcpu);
-    }
+    vcpu.run.poll_port.store(0, Ordering::Relaxed);
+    Ok(())
 }

@@ -1,20 +1,24 @@
 //! Which vCPU runs where, and when.
 //!
-//! Every CPU has a run queue of its own with a lock of its own. A vCPU is settled on a
-//! CPU when it is started and lives there: it waits in that CPU's queue, and that CPU's
-//! timer serves it. So a CPU can decide all about its vCPUs without asking another, and a
-//! wake-up from elsewhere is a push and a kick.
+//! Every CPU has a run queue of its own with a lock of its own, and takes from it whoever has had
+//! the least CPU time by its weight ([`share`]). A vCPU that wakes up goes back to the CPU where it
+//! was, unless another one idles; a CPU that has nothing to do, or only vCPUs that are
+//! ahead of those elsewhere, takes one over ([`balance`]).
 //!
 //! | file | is |
 //! |---|---|
-//! | [`cpu`] | each CPU's queue, slice and residents |
+//! | [`cpu`], `list` | each CPU's queue, slice and timers |
 //! | [`run`] | the states of a vCPU and the arrows between them |
-//! | [`policy`] | who of the waiting is next, and for how long |
-//! | [`mod@wake`] | waking, blocking, starting, kicking |
+//! | [`share`], [`cap`] | who deserves a CPU, and how much at most |
+//! | [`mod@wake`] | starting, waking, queueing, kicking |
+//! | [`balance`] | which CPU runs whom |
+//! | [`affinity`] | which may |
 //! | [`hold`] | keeping a domain's vCPUs from running, and taking them off for good |
+//! | [`home`] | which CPU serves whose timers |
+//! | [`domain`] | a domain's share |
 //! | [`runstate`], [`areas`] | time spent in each state, and where the guest sees it |
 //! | [`ops`], `poll`, [`vcpu_op`], [`vcpu_info`] | the hypercalls |
-//! | [`shutdown`] | the end of a domain |
+//! | [`shutdown`], [`watchdog`] | the end of a domain |
 //! | [`report`] | all of it in words |
 //!
 //! # How a CPU goes round
@@ -27,7 +31,8 @@
 //!    +------------------------------------------------------------+-> Switch
 //!    v
 //! stopped_running(ctx)   state and areas of the old vCPU are put in order; it may wait again
-//! next(sys, cpu)         None: idle until an interrupt, then ask again
+//! next(sys, cpu)         None: idle until an interrupt, then ask again; but before, the old vCPU
+//!    |                   leaves the registers unless `VcpuRun::may_stay_loaded`
 //!    |                   the same vCPU again: nothing to switch
 //!    v
 //! (switch registers and address space)
@@ -37,20 +42,27 @@
 //! Interrupts that matter here: the timer's, for which `arch` calls [`crate::time::expired`],
 //! and the kick, for which it calls [`kicked`].
 
+pub mod affinity;
 pub mod areas;
+pub mod balance;
+pub mod cap;
 pub mod cpu;
+pub mod domain;
 pub mod hold;
+pub mod home;
+mod list;
 pub mod ops;
-pub mod policy;
 mod poll;
 pub mod report;
 pub mod run;
 pub mod runstate;
+pub mod share;
 pub mod shutdown;
 pub mod vcpu_info;
 pub mod vcpu_op;
 pub mod vcpu_ref;
 pub mod wake;
+pub mod watchdog;
 
 use core::sync::atomic::Ordering;
 
@@ -61,11 +73,14 @@ use crate::platform::Platform;
 use crate::system::System;
 use crate::time;
 use crate::trace::{self, What};
+use cap::Allowance;
 pub(crate) use cpu::Cpu;
 pub use cpu::{MAX_CPUS, Scheduler};
-use policy::Waits;
+pub use domain::DomainRun;
 pub use poll::wake_pollers;
+use run::Bar;
 pub use run::{State, VcpuRun};
+use share::virtual_ns;
 use vcpu_ref::VcpuRef;
 pub use wake::{down, start, wake};
 
@@ -79,43 +94,106 @@ pub fn next<P: Platform>(sys: &System<P>, cpu: u32) -> Option<(&Domain, &Vcpu)> 
     sys.grace.pass(cpu);
     let here = sys.scheduler.cpu(cpu)?;
     here.slice_end_ns.store(NEVER, Ordering::Relaxed);
-    let picked = loop {
-        let Some(candidate) = here.pop(&sys.domains) else { break None };
-        // One that was taken down while it waited is dropped here.
-        match candidate.resolve(&sys.domains) {
-            Some((domain, vcpu)) if vcpu.run.pick() => break Some((domain, vcpu)),
-            _ => {}
-        }
-    };
+    let picked = pick(sys, here, cpu);
     here.current.store(picked.map(|(_, vcpu)| VcpuRef::of(vcpu)));
-    if let Some((domain, vcpu)) = picked {
-        let now_ns = sys.platform.now_ns();
-        vcpu.run.account(now_ns);
-        here.since_ns.store(now_ns, Ordering::Relaxed);
+    let (domain, vcpu) = picked?;
+    let now_ns = sys.platform.now_ns();
+    vcpu.run.account(now_ns);
+    here.since_ns.store(now_ns, Ordering::Relaxed);
+    here.advance_clock(vcpu.run.vtime.load(Ordering::Relaxed));
+    balance::no_longer_idle(sys, cpu);
+    home::adopt(sys, cpu, vcpu);
+    if vcpu.run.poll_port.load(Ordering::Relaxed) != 0 {
+        poll::ended(domain, vcpu);
+    }
+    if let Some(Allowance::Run(left_ns)) = domain.run.cap.allowance(now_ns) {
+        here.slice_end_ns.store(now_ns.saturating_add(left_ns), Ordering::Relaxed);
+        time::arm(sys, here, here.slice_end_ns());
+    }
+    if here.has_waiting() {
         if here.begin_slice(now_ns) {
             time::arm(sys, here, here.slice_end_ns());
         }
-        time::scheduled(sys, here, domain, vcpu, now_ns);
+        balance::call_help(sys, cpu);
     }
+    time::scheduled(sys, here, domain, vcpu, now_ns);
     picked
+}
+
+/// Takes vCPUs from the queues until one may run.
+#[inline(always)]
+fn pick<'a, P: Platform>(
+    sys: &'a System<P>,
+    here: &Cpu,
+    cpu: u32,
+) -> Option<(&'a Domain, &'a Vcpu)> {
+    let mut idle = false;
+    loop {
+        let Some(vcpu) = balance::take(sys, here, cpu) else {
+            // Once more after everybody can see that we idle.
+            if core::mem::replace(&mut idle, true) {
+                return None;
+            }
+            balance::go_idle(sys, cpu);
+            continue;
+        };
+        // One that has got a reason not to run while it waited is dropped here.
+        if vcpu.run.pick()
+            && let Some(domain) = sys.domain(vcpu.domain)
+            && !is_capped(sys, here, cpu, domain, vcpu)
+        {
+            return Some((domain, vcpu));
+        }
+    }
+}
+
+/// Whether `vcpu`, just picked, may not run because its domain has used up its cap: then it is
+/// put aside until it has a budget again.
+#[inline(always)]
+fn is_capped<P: Platform>(
+    sys: &System<P>,
+    here: &Cpu,
+    cpu: u32,
+    domain: &Domain,
+    vcpu: &Vcpu,
+) -> bool {
+    if domain.run.cap() == 0 {
+        return false;
+    }
+    let now_ns = sys.platform.now_ns();
+    let Some(Allowance::Wait(until_ns)) = domain.run.cap.allowance(now_ns) else { return false };
+    home::adopt(sys, cpu, vcpu);
+    vcpu.time.set_capped(until_ns);
+    vcpu.run.set(Bar::Capped);
+    time::arm(sys, here, until_ns);
+    if vcpu.run.stopped() {
+        // The cap was lifted just now.
+        wake::push(sys, vcpu, cpu);
+    }
+    vcpu.run.account(now_ns);
+    true
 }
 
 /// The CPU stops running `ctx`'s vCPU, whose address space is still loaded.
 ///
-/// If it could run on, it waits for its next turn.
+/// If it can run on, it waits for its next turn.
 pub fn stopped_running<P: Platform>(ctx: &Ctx<'_, P>) {
     let (sys, run) = (ctx.sys, &ctx.vcpu.run);
     trace::note(sys, ctx.domain.id, ctx.vcpu.id, What::Stop);
-    let gave_way = run.stopped();
+    let cpu = sys.platform.this_cpu();
+    let Some(here) = sys.scheduler.cpu(cpu) else { return };
     let now_ns = sys.platform.now_ns();
+    let ran_ns = now_ns.saturating_sub(here.since_ns.load(Ordering::Relaxed));
+    let domain = &ctx.domain.run;
+    // Before it can be picked by another CPU. Others may be bringing it up to date, too.
+    run.vtime.fetch_add(virtual_ns(ran_ns, domain.weight()), Ordering::Relaxed);
+    domain.cap.charge(ran_ns, now_ns);
+    here.current.store(None);
+    let waits = run.stopped();
     run.account(now_ns);
     areas::update_runstate(ctx);
-    let Some(here) = run.cpu().and_then(|cpu| sys.scheduler.cpu(cpu)) else { return };
-    let ran_ns = now_ns.saturating_sub(here.since_ns.load(Ordering::Relaxed));
-    here.charge(VcpuRef::of(ctx.vcpu), ran_ns);
-    here.current.store(None);
-    if gave_way {
-        here.push(&sys.domains, VcpuRef::of(ctx.vcpu), Waits::GaveWay);
+    if waits {
+        wake::push(sys, ctx.vcpu, cpu);
     }
 }
 
@@ -129,4 +207,24 @@ pub fn resumed<P: Platform>(ctx: &Ctx<'_, P>) {
 pub fn kicked<P: Platform>(sys: &System<P>, cpu: u32) {
     sys.grace.pass(cpu);
     time::expired(sys, cpu);
+}
+
+/// When the slice of `running`, on `cpu`, the one we are on, ends; [`NEVER`] if it may run for
+/// ever. If it is over, or others deserve the CPU more, the vCPU is asked to give way.
+pub(crate) fn slice<P: Platform>(
+    sys: &System<P>,
+    cpu: u32,
+    here: &Cpu,
+    running: &Vcpu,
+    now_ns: u64,
+) -> u64 {
+    here.begin_slice(now_ns);
+    balance::remind(sys, cpu, here, now_ns);
+    let vtime = here.current_vtime(&sys.domains, now_ns).unwrap_or(0);
+    let end_ns = here.slice_end_ns();
+    if end_ns > now_ns && !balance::is_ahead(sys, cpu, running, vtime) {
+        return end_ns;
+    }
+    running.run.request_reschedule();
+    NEVER
 }

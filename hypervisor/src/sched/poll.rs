@@ -58,10 +58,7 @@ pub(super) fn poll<P: Platform>(ctx: &Ctx<'_, P>, arg: u64) -> Result<(), Errno>
     }
     announce(ctx, &poll);
     let run = &ctx.vcpu.run;
-    if !run.block() {
-        // Taken down meanwhile.
-        return Ok(());
-    }
+    run.block();
     // Whoever makes a port pending looks for pollers afterwards; we announced ourselves
     // and slept first, so either we see the port or he sees us.
     match look(ctx, &poll) {
@@ -72,11 +69,8 @@ pub(super) fn poll<P: Platform>(ctx: &Ctx<'_, P>, arg: u64) -> Result<(), Errno>
             Ok(())
         }
         done => {
-            // If somebody else was quicker to wake us he clears up, and we take our turn
-            // in the queue.
-            if run.cancel_block() {
-                ended(ctx.domain, ctx.vcpu);
-            }
+            run.cancel_block();
+            ended(ctx.domain, ctx.vcpu);
             done.map(|_| ())
         }
     }
@@ -125,7 +119,8 @@ pub fn wake_pollers<P: Platform>(sys: &System<P>, domain: &Domain, port: Port) {
     }
 }
 
-/// A poll of `vcpu`'s is over; the caller is the one who took it out of its sleep.
+/// A poll of `vcpu`'s is over: cleared up on the vCPU's own CPU, when it stays awake or runs again.
+/// Until then events may wake it that it has no need of.
 pub(super) fn ended(domain: &Domain, vcpu: &Vcpu) {
     vcpu.run.poll_port.store(0, Ordering::Relaxed);
     vcpu.time.set_poll(NEVER);

@@ -16,7 +16,7 @@ pub fn queues<P: Platform>(sys: &System<P>, out: &mut dyn Write) -> fmt::Result 
             Some(vcpu) => write!(out, "runs {vcpu}")?,
             None => write!(out, "idle")?,
         }
-        write!(out, ", {} waiting, {} settled, timer ", glance.waiting, glance.homes)?;
+        write!(out, ", {} waiting, {} settled, timer ", glance.waiting, glance.residents)?;
         match glance.timer_ns {
             Some(due_ns) => writeln!(out, "in {} us", due_ns.saturating_sub(now_ns) / 1000)?,
             None => writeln!(out, "off")?,

@@ -1,82 +1,101 @@
 //! The scheduler's state of one vCPU: a word that all CPUs change by compare-and-swap.
 //!
 //! ```text
-//!             start                next
-//!  Offline ----------> Runnable ----------> Running
-//!     ^                 ^    ^               |   |
-//!     |          unblock|    | stopped       |   | block
-//!     |                 |    +---------------+   |
-//!     |               Blocked <------------------+
-//!     +---- offline: from every state
+//!           start, unblock, ...           pick
+//!   asleep ---------------------> queued ------> on a CPU
+//!     ^                             ^               |
+//!     |                             | can run on    | stopped
+//!     +---- else -------------------+---------------+
 //! ```
 //!
-//! Every arrow has one function here, and says whether *this* caller took it: a wake-up
-//! and a shutdown that race cannot both win. Who takes the arrow to `Runnable` also puts
-//! the vCPU into a run queue.
+//! Why a vCPU may not run is a set of *reasons*, each a bit: it is down, it sleeps, it is held, and
+//! so on. Each comes and goes by itself; a vCPU can run while there is none. Two more bits say where it is: `ON_CPU` while a CPU runs it, and `QUEUED`
+//! while it is in a run queue or in the hands of a CPU that is about to put it there.
 //!
-//! While the vCPU runs the word may carry one more bit, `RESCHEDULE`. In any state it may
-//! carry another, `HELD`: nobody lets it run until that is gone, though it may be woken or
-//! taken down meanwhile. So the way back to the guest asks one question of one word: is it
-//! exactly `Running`?
+//! 1. A vCPU is on a CPU or queued or neither, never both.
+//! 2. Who takes the last reason away from a vCPU that is neither sets `QUEUED` in the same step,
+//!    and has to queue it. One that is on a CPU is queued by that CPU when it stops.
+//! 3. Reasons may come while it is queued. Then it stays where it is until it is picked, and is
+//!    dropped there.
+//!
+//! So a vCPU is queued at most once, and one that can run is never forgotten.
+//!
+//! While it is on a CPU the word may carry requests to that CPU: to look at its queue, or
+//! to deliver an NMI. So the way back to the guest asks one question of one word: is
+//! it exactly `ON_CPU`?
 
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use spin::Mutex;
 
+use super::home::HomeLinks;
+use super::list::Links;
 use super::runstate::Runstate;
-use super::vcpu_ref::AtomicVcpuRef;
 
 /// What a vCPU is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
 pub enum State {
-    /// Not started, or taken down.
-    Offline = 0,
+    /// Not started, taken down, or shut down with its domain.
+    Offline,
     /// Waiting for an event.
-    Blocked = 1,
-    /// Waiting for a CPU; in a run queue, or about to be.
-    Runnable = 2,
+    Blocked,
+    /// Waiting for a CPU, or kept from running though it could.
+    Runnable,
     /// On a CPU.
-    Running = 3,
+    Running,
 }
 
-impl State {
-    /// The state in a word.
-    const fn of(word: u32) -> State {
-        match word & 0xff {
-            1 => State::Blocked,
-            2 => State::Runnable,
-            3 => State::Running,
-            _ => State::Offline,
-        }
-    }
+/// Why a vCPU may not run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub(super) enum Bar {
+    /// Not started, or taken down.
+    Down = 1 << 0,
+    /// It waits for an event.
+    Blocked = 1 << 1,
+    /// It is worked on from outside, or its domain is paused ([`super::hold`]).
+    Held = 1 << 2,
+    /// Its domain has shut down.
+    ShutDown = 1 << 3,
+    /// Its domain has used up its cap for now.
+    Capped = 1 << 4,
 }
 
-/// The CPU that runs the vCPU is to look at its run queue before it goes back to the guest.
-const RESCHEDULE: u32 = 1 << 8;
+/// All of them.
+const REASONS: u32 = 0x1f;
 
-/// The vCPU may not run, whatever its state ([`super::hold`]).
-const HELD: u32 = 1 << 9;
+/// A CPU runs it.
+const ON_CPU: u32 = 1 << 8;
+/// It is in a run queue, or about to be.
+const QUEUED: u32 = 1 << 9;
+/// The CPU that runs it is to look at its run queue before it goes back to the guest.
+const RESCHEDULE: u32 = 1 << 10;
+/// An NMI is to be delivered.
+const NMI: u32 = 1 << 11;
 
-/// "On no CPU yet."
+/// "On no CPU."
 const NO_CPU: u32 = u32::MAX;
 
 /// What the scheduler knows of a vCPU.
 pub struct VcpuRun {
-    /// A [`State`], and perhaps [`RESCHEDULE`] and [`HELD`].
     word: AtomicU32,
     /// Whether it has been given a state to start with.
     initialised: AtomicBool,
-    /// Whether it was up when its domain shut down.
-    shut_down: AtomicBool,
-    /// The CPU it lives on: in whose queue it waits, whose timer serves it.
+    /// The CPU whose queue it waits in, or that runs it.
     cpu: AtomicU32,
-    /// The next in the run queue; guarded by that queue's lock, as is `queued`.
-    pub(super) queue_next: AtomicVcpuRef,
-    /// Whether it is in the run queue.
-    pub(super) queued: AtomicBool,
-    /// The next of those that live on the same CPU; set once.
-    pub(super) home_next: AtomicVcpuRef,
+    /// The CPU whose registers hold its state.
+    loaded: AtomicU32,
+    /// The CPUs that it may run on.
+    affinity: AtomicU32,
+    /// The CPUs that it may run on while the affinity is overridden (`SCHEDOP_pin_override`); 0: it
+    /// is not.
+    pinned: AtomicU32,
+    /// Virtual time: how much it has had, by its weight.
+    pub(super) vtime: AtomicU64,
+    /// Its place in a run queue.
+    pub(super) queue: Links,
+    /// Its place among those whose timers a CPU serves.
+    pub(super) home: HomeLinks,
     /// Which port it polls: 0 none, [`POLL_ANY`] one of several.
     pub(crate) poll_port: AtomicU32,
     /// Time spent in each state.
@@ -88,47 +107,70 @@ pub struct VcpuRun {
 /// In [`VcpuRun::poll_port`]: more than one port, or only a timeout.
 pub(crate) const POLL_ANY: u32 = u32::MAX;
 
+/// Whether nothing keeps it from running.
+#[inline(always)]
+const fn runnable(word: u32) -> bool {
+    word & REASONS == 0
+}
+
 impl VcpuRun {
     /// A vCPU that is down.
     pub const fn new() -> VcpuRun {
         VcpuRun {
-            word: AtomicU32::new(State::Offline as u32),
+            word: AtomicU32::new(Bar::Down as u32),
             initialised: AtomicBool::new(false),
-            shut_down: AtomicBool::new(false),
             cpu: AtomicU32::new(NO_CPU),
-            queue_next: AtomicVcpuRef::none(),
-            queued: AtomicBool::new(false),
-            home_next: AtomicVcpuRef::none(),
+            loaded: AtomicU32::new(NO_CPU),
+            affinity: AtomicU32::new(u32::MAX),
+            pinned: AtomicU32::new(0),
+            vtime: AtomicU64::new(0),
+            queue: Links::new(),
+            home: HomeLinks::new(),
             poll_port: AtomicU32::new(0),
             runstate: Mutex::new(Runstate::new()),
             runstate_area: AtomicU64::new(0),
         }
     }
 
-    /// What the vCPU is doing.
+    /// What the vCPU is doing. One that is about to leave its CPU counts as what it will be.
     pub fn state(&self) -> State {
-        State::of(self.word.load(Ordering::SeqCst))
+        let word = self.word.load(Ordering::SeqCst);
+        if word & (Bar::Down as u32 | Bar::ShutDown as u32) != 0 {
+            State::Offline
+        } else if word & Bar::Blocked as u32 != 0 {
+            State::Blocked
+        } else if word & ON_CPU != 0 && runnable(word) {
+            State::Running
+        } else {
+            State::Runnable
+        }
     }
 
-    /// Whether it is on a CPU.
+    /// Whether nothing keeps it from running.
+    pub fn can_run(&self) -> bool {
+        runnable(self.word.load(Ordering::SeqCst))
+    }
+
+    /// Whether a CPU runs it, or is about to stop doing so.
+    pub fn is_on_cpu(&self) -> bool {
+        self.word.load(Ordering::SeqCst) & ON_CPU != 0
+    }
+
+    /// Whether it is in a queue, or about to be.
+    pub fn is_queued(&self) -> bool {
+        self.word.load(Ordering::SeqCst) & QUEUED != 0
+    }
+
+    /// Whether it is on a CPU and does not sleep: whoever has something for it kicks that CPU.
     #[inline(always)]
     pub(super) fn is_running(&self) -> bool {
-        self.word.load(Ordering::SeqCst) & !(RESCHEDULE | HELD) == State::Running as u32
+        let word = self.word.load(Ordering::SeqCst);
+        word & (ON_CPU | Bar::Blocked as u32) == ON_CPU
     }
 
     /// Whether the vCPU has been started and not been taken down.
     pub fn is_up(&self) -> bool {
-        self.state() != State::Offline
-    }
-
-    /// Records whether the domain's shutdown took it down.
-    pub(super) fn set_shut_down(&self, on: bool) {
-        self.shut_down.store(on, Ordering::Relaxed);
-    }
-
-    /// Whether the domain's shutdown took it down; asked once.
-    pub(super) fn take_shut_down(&self) -> bool {
-        self.shut_down.swap(false, Ordering::Relaxed)
+        self.word.load(Ordering::SeqCst) & Bar::Down as u32 == 0
     }
 
     /// Whether it has been given a state to start with, so that it can be brought up.
@@ -141,111 +183,190 @@ impl VcpuRun {
         self.initialised.store(true, Ordering::Release);
     }
 
-    /// Whether the CPU that runs it may go back to the guest: nothing wants it to stop.
+    /// Whether the CPU that runs it may go back to the guest: nothing wants anything of it.
     #[inline(always)]
     pub fn may_run_on(&self) -> bool {
-        self.word.load(Ordering::Relaxed) == State::Running as u32
+        self.word.load(Ordering::Relaxed) == ON_CPU
     }
 
-    /// The CPU it lives on, once it was started.
+    /// The CPU whose queue it waits in, or that runs it; `None` if it was never started.
     #[inline(always)]
     pub fn cpu(&self) -> Option<u32> {
-        Some(self.cpu.load(Ordering::Relaxed)).filter(|c| *c != NO_CPU)
+        Some(self.cpu.load(Ordering::SeqCst)).filter(|c| *c != NO_CPU)
     }
 
-    /// The CPU it lives on, if it was ever started: of one that runs.
+    /// Names another CPU; returns the one before. For whoever has the right to queue it.
+    pub(super) fn move_to(&self, cpu: Option<u32>) -> Option<u32> {
+        let before = self.cpu.swap(cpu.unwrap_or(NO_CPU), Ordering::SeqCst);
+        Some(before).filter(|c| *c != NO_CPU)
+    }
+
+    /// Whether it has had less than a virtual time, by at least `by_ns`.
     #[inline(always)]
-    pub(super) fn home(&self) -> u32 {
-        self.cpu.load(Ordering::Relaxed)
+    pub(super) fn vtime_behind(&self, vtime: u64, by_ns: u64) -> bool {
+        self.vtime.load(Ordering::Relaxed).saturating_add(by_ns) <= vtime
     }
 
-    /// Settles it on a CPU, once and for all; returns whether it was this call that did.
-    pub(super) fn settle(&self, cpu: u32) -> bool {
-        self.cpu.compare_exchange(NO_CPU, cpu, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+    /// Lets one with this virtual time go first.
+    pub(super) fn let_pass(&self, vtime: u64) {
+        self.vtime.fetch_max(vtime, Ordering::Relaxed);
     }
 
-    /// Offline to runnable.
-    pub(super) fn start(&self) -> bool {
-        self.change(State::Offline, State::Runnable)
+    /// The CPU whose registers hold its state.
+    pub fn loaded_on(&self) -> Option<u32> {
+        Some(self.loaded.load(Ordering::SeqCst)).filter(|c| *c != NO_CPU)
     }
 
-    /// Runnable to running; not if it is held.
-    pub(super) fn pick(&self) -> bool {
-        let (from, to) = (State::Runnable as u32, State::Running as u32);
-        self.word.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    /// Tells where its state is from now on: what `arch` calls when it has moved it.
+    pub fn set_loaded_on(&self, cpu: Option<u32>) {
+        self.loaded.store(cpu.unwrap_or(NO_CPU), Ordering::SeqCst);
     }
 
-    /// Running to blocked, by itself.
-    ///
-    /// A full barrier: what the caller looks at next, it looks at after everyone can
-    /// see that it sleeps. With a waker that changes that thing first and looks at the
-    /// state second, one of the two always sees the other.
-    ///
-    /// A vCPU that was taken down meanwhile stays so.
-    pub(super) fn block(&self) -> bool {
-        self.change(State::Running, State::Blocked)
-    }
-
-    /// Blocked back to running, by itself: it has seen something to do in time.
-    pub(super) fn cancel_block(&self) -> bool {
-        self.change(State::Blocked, State::Running)
-    }
-
-    /// Blocked to runnable.
+    /// The CPUs that it may run on: a bit each.
     #[inline(always)]
-    pub(super) fn unblock(&self) -> bool {
-        self.change(State::Blocked, State::Runnable)
+    pub fn allowed(&self) -> u32 {
+        match self.pinned.load(Ordering::Relaxed) {
+            0 => self.affinity.load(Ordering::Relaxed),
+            pinned => pinned,
+        }
     }
 
-    /// Running to runnable, by the CPU that stops running it.
-    pub(super) fn stopped(&self) -> bool {
-        self.change(State::Running, State::Runnable)
+    /// The affinity that was set for it.
+    pub fn affinity(&self) -> u32 {
+        self.affinity.load(Ordering::Relaxed)
     }
 
-    /// To offline, whatever it was; returns that.
-    pub(super) fn offline(&self) -> State {
-        State::of(self.word.fetch_and(HELD, Ordering::SeqCst))
+    pub(super) fn set_affinity(&self, cpus: u32) {
+        self.affinity.store(cpus, Ordering::Relaxed);
     }
 
-    /// Lets nobody run it from now on; returns its state.
-    pub(crate) fn hold(&self) -> State {
-        State::of(self.word.fetch_or(HELD, Ordering::SeqCst))
+    /// The CPUs of the override; 0: there is none.
+    pub(super) fn pinned(&self) -> u32 {
+        self.pinned.load(Ordering::Relaxed)
     }
 
-    /// Ends [`VcpuRun::hold`]; returns its state, if it was held.
-    pub(super) fn release(&self) -> Option<State> {
-        let word = self.word.fetch_and(!HELD, Ordering::SeqCst);
-        (word & HELD != 0).then_some(State::of(word))
+    pub(super) fn set_pinned(&self, cpus: u32) {
+        self.pinned.store(cpus, Ordering::Relaxed);
+    }
+
+    /// Changes the word as `f` says; returns it before and after. `None`: `f` did not want to.
+    #[inline(always)]
+    fn update(&self, f: impl Fn(u32) -> Option<u32>) -> Option<(u32, u32)> {
+        let mut old = self.word.load(Ordering::SeqCst);
+        loop {
+            let new = f(old)?;
+            match self.word.compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return Some((old, new)),
+                Err(found) => old = found,
+            }
+        }
+    }
+
+    /// `word` without a reason: if that makes the vCPU able to run and it is nowhere yet, it is
+    /// the caller's to queue.
+    #[inline(always)]
+    fn without(word: u32, reason: u32) -> u32 {
+        let new = word & !reason;
+        if runnable(new) && new & (ON_CPU | QUEUED) == 0 { new | QUEUED } else { new }
+    }
+
+    /// Takes a reason away; returns whether the caller has to queue the vCPU.
+    pub(super) fn clear(&self, reason: Bar) -> bool {
+        let changed = self.update(|old| Some(Self::without(old, reason as u32)));
+        changed.is_some_and(|(old, new)| (old ^ new) & QUEUED != 0)
+    }
+
+    /// Adds a reason; returns whether a CPU runs the vCPU, and has to be told.
+    pub(super) fn set(&self, reason: Bar) -> bool {
+        self.word.fetch_or(reason as u32, Ordering::SeqCst) & ON_CPU != 0
+    }
+
+    /// Whether a reason is there.
+    pub(super) fn has(&self, reason: Bar) -> bool {
+        self.word.load(Ordering::SeqCst) & reason as u32 != 0
+    }
+
+    /// Keeps it from running, before anybody knows it.
+    pub(crate) fn hold(&self) {
+        self.set(Bar::Held);
     }
 
     /// Whether it is held.
     pub fn is_held(&self) -> bool {
-        self.word.load(Ordering::SeqCst) & HELD != 0
+        self.has(Bar::Held)
     }
 
-    /// Asks the CPU that runs it to look at its queue. Nothing if it is not running.
-    pub(super) fn request_reschedule(&self) {
-        let running = State::Running as u32;
-        let asked = running | RESCHEDULE;
-        let _ = self.word.compare_exchange(running, asked, Ordering::SeqCst, Ordering::SeqCst);
-    }
-
-    /// Takes an arrow, if it is in the state where that begins.
+    /// Queued to running; if it cannot run any more it is not queued any more either.
     #[inline(always)]
-    fn change(&self, from: State, to: State) -> bool {
-        let (plain, new) = (from as u32, to as u32);
-        match self.word.compare_exchange(plain, new, Ordering::SeqCst, Ordering::SeqCst) {
-            Ok(_) => true,
-            Err(found) if State::of(found) == from => self.change_marked(from, to),
-            Err(_) => false,
-        }
+    pub(super) fn pick(&self) -> bool {
+        let changed = self
+            .update(|old| Some(if runnable(old) { old & !QUEUED | ON_CPU } else { old & !QUEUED }));
+        changed.is_some_and(|(_, new)| new & ON_CPU != 0)
     }
 
-    /// The same for a word that carries more: a request to reschedule ends, a hold stays.
-    #[cold]
-    fn change_marked(&self, from: State, to: State) -> bool {
-        let change = |word| (State::of(word) == from).then_some(word & HELD | to as u32);
-        self.word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, change).is_ok()
+    /// No longer on its CPU, by that CPU; returns whether it can run, and has to be queued.
+    #[inline(always)]
+    pub(super) fn stopped(&self) -> bool {
+        let changed = self.update(|old| Some(Self::without(old & !(ON_CPU | RESCHEDULE), 0)));
+        changed.is_some_and(|(_, new)| new & QUEUED != 0)
+    }
+
+    /// Goes to sleep, by itself.
+    ///
+    /// A full barrier: what the caller looks at next, it looks at after everyone can
+    /// see that it sleeps. With a waker that changes that thing first and looks at the
+    /// state second, one of the two always sees the other.
+    #[inline(always)]
+    pub(super) fn block(&self) {
+        self.word.fetch_or(Bar::Blocked as u32, Ordering::SeqCst);
+    }
+
+    /// Stays awake after all, by itself: it has seen something to do in time.
+    pub(super) fn cancel_block(&self) {
+        self.word.fetch_and(!(Bar::Blocked as u32), Ordering::SeqCst);
+    }
+
+    /// Wakes it if it sleeps; returns whether the caller has to queue it.
+    ///
+    /// If it is still on its way out of its CPU, that CPU is made to go all the way.
+    #[inline(always)]
+    pub(super) fn unblock(&self) -> bool {
+        let changed = self.update(|old| {
+            if old & Bar::Blocked as u32 == 0 {
+                return None;
+            }
+            let new = Self::without(old, Bar::Blocked as u32);
+            Some(if old & ON_CPU != 0 { new | RESCHEDULE } else { new })
+        });
+        changed.is_some_and(|(old, new)| (old ^ new) & QUEUED != 0)
+    }
+
+    /// Asks the CPU that runs it to look at its queue. Nothing if it is on none.
+    pub(super) fn request_reschedule(&self) {
+        self.update(|old| (old & ON_CPU != 0).then_some(old | RESCHEDULE));
+    }
+
+    /// Asks for an NMI to be delivered; returns whether a CPU runs the vCPU.
+    pub(crate) fn request_nmi(&self) -> bool {
+        self.word.fetch_or(NMI, Ordering::SeqCst) & ON_CPU != 0
+    }
+
+    /// Takes that request, if there is one.
+    pub(crate) fn take_nmi(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & NMI != 0
+            && self.word.fetch_and(!NMI, Ordering::SeqCst) & NMI != 0
+    }
+
+    /// Not in any queue, by the one who took it out of one for good.
+    pub(super) fn unqueued(&self) {
+        self.word.fetch_and(!QUEUED, Ordering::SeqCst);
+    }
+
+    /// Whether its state may stay in the registers of `cpu`, which idles: if it is to run
+    /// again it will run there.
+    pub fn may_stay_loaded(&self, cpu: u32) -> bool {
+        const GONE: u32 = Bar::Down as u32 | Bar::Held as u32 | Bar::ShutDown as u32;
+        self.cpu() == Some(cpu) && self.word.load(Ordering::SeqCst) & GONE == 0
     }
 }
 
@@ -261,92 +382,91 @@ mod tests {
 
     fn running() -> VcpuRun {
         let run = VcpuRun::new();
-        assert!(run.start() && run.pick());
+        assert!(run.clear(Bar::Down) && run.pick());
         run
     }
 
     #[test]
-    fn only_the_drawn_arrows_exist() {
+    fn one_caller_queues_a_vcpu_and_one_picks_it() {
         let run = VcpuRun::new();
-        assert!(!run.pick() && !run.block() && !run.unblock() && !run.stopped());
-        assert!(!run.is_up() && !run.may_run_on());
-        assert!(run.start());
-        assert!(!run.start() && !run.block() && !run.unblock() && !run.stopped());
+        assert_eq!(run.state(), State::Offline);
+        assert!(!run.unblock() && !run.is_queued());
+        assert!(run.clear(Bar::Down));
+        assert!(!run.clear(Bar::Down), "it is queued");
+        assert_eq!((run.state(), run.is_queued()), (State::Runnable, true));
         assert!(run.pick() && run.may_run_on());
-        assert!(!run.pick() && !run.unblock() && !run.start());
-        assert!(run.block() && !run.may_run_on());
+        assert_eq!((run.state(), run.is_queued()), (State::Running, false));
+        assert!(run.stopped(), "it can run on");
+        assert!(run.pick());
+        run.block();
+        assert!(!run.may_run_on() && !run.stopped());
+        assert_eq!(run.state(), State::Blocked);
         assert!(run.unblock());
         assert!(!run.unblock(), "one waker wins");
-        assert_eq!(run.state(), State::Runnable);
     }
 
     #[test]
-    fn a_request_to_reschedule_ends_with_running() {
+    fn who_wakes_one_that_is_on_its_way_out_leaves_it_to_its_cpu() {
+        let run = running();
+        run.block();
+        assert!(!run.unblock());
+        assert!(!run.may_run_on(), "it goes all the way");
+        assert!(run.stopped());
+        let run = running();
+        run.block();
+        run.cancel_block();
+        assert!(run.may_run_on());
+    }
+
+    #[test]
+    fn every_reason_must_go_before_it_runs_again() {
+        let run = running();
+        for bar in [Bar::Down, Bar::Held, Bar::ShutDown, Bar::Capped] {
+            assert!(run.set(bar), "its CPU has to be told");
+        }
+        run.block();
+        assert!(!run.stopped());
+        for bar in [Bar::Held, Bar::Capped, Bar::Down, Bar::ShutDown] {
+            assert!(!run.clear(bar));
+        }
+        assert!(run.unblock(), "that was the last");
+        assert!(run.pick());
+    }
+
+    #[test]
+    fn a_reason_that_comes_while_it_waits_is_found_when_it_is_picked() {
+        let run = VcpuRun::new();
+        assert!(run.clear(Bar::Down));
+        assert!(!run.set(Bar::Down));
+        assert!(!run.clear(Bar::Down), "it is still in its queue");
+        run.hold();
+        assert!(run.is_held() && !run.pick() && !run.is_queued() && !run.is_on_cpu());
+        assert!(run.clear(Bar::Held), "and has to be queued anew");
+    }
+
+    #[test]
+    fn requests_end_with_running() {
         let run = running();
         run.request_reschedule();
         assert!(!run.may_run_on());
         assert_eq!(run.state(), State::Running);
         assert!(run.stopped() && run.pick() && run.may_run_on());
+        assert!(run.request_nmi() && !run.may_run_on());
+        assert!(run.stopped() && run.pick() && !run.may_run_on(), "an NMI stays");
+        assert!(run.take_nmi() && !run.take_nmi() && run.may_run_on());
+        run.block();
+        assert!(!run.stopped());
         run.request_reschedule();
-        assert!(run.block() && run.cancel_block() && run.may_run_on());
-        let blocked = running();
-        assert!(blocked.block());
-        blocked.request_reschedule();
-        assert_eq!(blocked.state(), State::Blocked);
-        assert!(blocked.unblock());
+        assert!(run.unblock() && run.pick() && run.may_run_on(), "it was on no CPU");
     }
 
     #[test]
-    fn one_that_is_held_goes_through_all_states_but_running() {
+    fn the_state_of_one_that_may_go_elsewhere_leaves_the_registers() {
         let run = running();
-        assert_eq!((run.hold(), run.is_held()), (State::Running, true));
-        assert!(!run.may_run_on() && run.is_running());
-        run.request_reschedule();
-        assert!(run.block() && run.unblock() && !run.pick());
-        assert_eq!(run.state(), State::Runnable);
-        assert_eq!(run.offline(), State::Runnable);
-        assert!(run.start() && !run.pick());
-        assert_eq!(run.release(), Some(State::Runnable));
-        assert_eq!(run.release(), None);
-        assert!(run.pick() && run.may_run_on());
-    }
-
-    #[test]
-    fn offline_is_final_for_the_one_who_runs() {
-        let run = running();
-        assert_eq!(run.offline(), State::Running);
-        assert!(!run.block() && !run.stopped() && !run.cancel_block() && !run.unblock());
-        assert!(run.start(), "it can be started again");
-    }
-
-    /// One sleeps, then looks; the other rings, then wakes: nobody sleeps through the bell.
-    #[test]
-    fn no_wake_up_is_lost() {
-        use std::sync::atomic::AtomicBool;
-        const ROUNDS: usize = 20_000;
-        let (run, bell) = (running(), AtomicBool::new(false));
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                for _ in 0..ROUNDS {
-                    assert!(run.block());
-                    let awake = bell.load(Ordering::SeqCst) && run.cancel_block();
-                    // Blocked until the other has woken us; then our turn comes.
-                    while !awake && !run.pick() {
-                        std::hint::spin_loop();
-                    }
-                    while !bell.swap(false, Ordering::SeqCst) {
-                        std::hint::spin_loop();
-                    }
-                }
-            });
-            scope.spawn(|| {
-                for _ in 0..ROUNDS {
-                    while bell.swap(true, Ordering::SeqCst) {
-                        std::hint::spin_loop();
-                    }
-                    run.unblock();
-                }
-            });
-        });
+        run.move_to(Some(1));
+        run.block();
+        assert!(run.may_stay_loaded(1) && !run.may_stay_loaded(0));
+        run.set(Bar::Held);
+        assert!(!run.may_stay_loaded(1));
     }
 }

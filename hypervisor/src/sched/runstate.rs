@@ -50,7 +50,7 @@ impl VcpuRun {
             State::Offline => abi::RUNSTATE_OFFLINE,
             State::Blocked => abi::RUNSTATE_BLOCKED,
             // As Xen has it: one that is kept from running does not wait for a CPU.
-            State::Runnable if self.is_held() => abi::RUNSTATE_OFFLINE,
+            State::Runnable if !self.can_run() => abi::RUNSTATE_OFFLINE,
             State::Runnable => abi::RUNSTATE_RUNNABLE,
             State::Running => abi::RUNSTATE_RUNNING,
         };
@@ -75,16 +75,18 @@ impl VcpuRun {
 
 #[cfg(test)]
 mod tests {
+    use super::super::run::Bar;
     use super::*;
 
     #[test]
     fn time_goes_to_the_state_that_was() {
         let run = VcpuRun::new();
-        assert!(run.start());
+        assert!(run.clear(Bar::Down));
         run.account(100);
         assert!(run.pick());
         run.account(130);
-        assert!(run.block());
+        run.block();
+        assert!(!run.stopped());
         run.account(200);
         let now = run.runstate(1000);
         assert_eq!(now.state, abi::RUNSTATE_BLOCKED);

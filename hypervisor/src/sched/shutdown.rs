@@ -5,7 +5,8 @@ use core::fmt;
 use pv_abi::sched as abi;
 use pv_abi::types::DomId;
 
-use super::wake::{down, start};
+use super::run::Bar;
+use super::wake::{allow, forbid};
 use crate::domain::{Domain, destroy};
 use crate::error::{Crash, Stop};
 use crate::guest::Ctx;
@@ -35,17 +36,18 @@ impl fmt::Display for Reason {
     }
 }
 
-/// `domain` shuts down for `reason`: none of its vCPUs runs on.
+/// `domain` shuts down for `reason`, or for what it has latched (`SCHEDOP_shutdown_code`): none of
+/// its vCPUs runs on. Domain 0 is told (`VIRQ_DOM_EXC`).
 ///
 /// A domain shuts down once; a reason that comes later changes nothing. When it is domain
 /// 0, so does the machine: [`crate::platform::Power::domain0_shut_down`] is told.
 pub fn shutdown<P: Platform>(sys: &System<P>, domain: &Domain, reason: u8) {
+    let reason = domain.run.code_or(reason);
     if !domain.set_shutdown(reason) {
         return;
     }
     for vcpu in domain.vcpus() {
-        vcpu.run.set_shut_down(vcpu.run.is_up());
-        down(sys, vcpu);
+        forbid(sys, vcpu, Bar::ShutDown);
     }
     log::info!("{} shut down: {}", domain.id, Reason(reason));
     if domain.id == DomId::new(0) {
@@ -61,8 +63,9 @@ pub fn shutdown<P: Platform>(sys: &System<P>, domain: &Domain, reason: u8) {
 pub fn resume<P: Platform>(sys: &System<P>, domain: &Domain) -> Result<(), Stop> {
     sys.while_held(domain, || {
         if domain.clear_shutdown() && !domain.end.is_dying() {
-            for vcpu in domain.vcpus().filter(|vcpu| vcpu.run.take_shut_down()) {
-                start(sys, domain, vcpu);
+            domain.run.forget_code();
+            for vcpu in domain.vcpus() {
+                allow(sys, vcpu, Bar::ShutDown);
             }
         }
         Ok(())

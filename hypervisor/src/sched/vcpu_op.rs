@@ -4,9 +4,10 @@ use pv_abi::errno::Errno;
 use pv_abi::sched::SHUTDOWN_POWEROFF;
 use pv_abi::types::VcpuId;
 use pv_abi::vcpu as abi;
+use pv_abi::vcpu::VcpuGetPhysid;
 use pv_abi::{x86_32, x86_64};
 
-use super::{areas, down, shutdown, start, vcpu_info};
+use super::{areas, balance, down, shutdown, start, vcpu_info, wake};
 use crate::domain::context::{Context, set};
 use crate::domain::vcpu::Vcpu;
 use crate::error::{HypercallResult, Stop};
@@ -38,6 +39,8 @@ pub fn vcpu_op<P: Platform>(ctx: &mut Ctx<'_, P>, args: &mut Args) -> HypercallR
         }
         abi::VCPUOP_REGISTER_RUNSTATE_MEMORY_AREA => areas::register_runstate(ctx, vcpu, arg)?,
         abi::VCPUOP_REGISTER_VCPU_INFO => vcpu_info::register(ctx, vcpu, arg)?,
+        abi::VCPUOP_SEND_NMI => send_nmi(ctx, vcpu, arg)?,
+        abi::VCPUOP_GET_PHYSID => get_physid(ctx, vcpu, arg)?,
         abi::VCPUOP_REGISTER_VCPU_TIME_MEMORY_AREA => areas::register_time(ctx, arg)?,
         _ => return Err(Errno::ENOSYS.into()),
     }
@@ -71,9 +74,34 @@ fn up<P: Platform>(ctx: &Ctx<'_, P>, vcpu: &Vcpu) -> Result<(), Errno> {
 /// one takes its domain with it.
 fn take_down<P: Platform>(ctx: &Ctx<'_, P>, vcpu: &Vcpu) {
     let others = ctx.domain.vcpus().filter(|other| other.id != vcpu.id);
-    if others.into_iter().any(|other| other.run.is_up()) {
+    if { others }.any(|other| other.run.is_up()) {
         down(ctx.sys, vcpu);
     } else {
         shutdown::shutdown(ctx.sys, ctx.domain, SHUTDOWN_POWEROFF as u8);
     }
+}
+
+/// `VCPUOP_send_nmi`: makes a vCPU enter its NMI handler, asleep or not. `EINVAL` unless the
+/// argument is null.
+fn send_nmi<P: Platform>(ctx: &Ctx<'_, P>, vcpu: &Vcpu, arg: u64) -> Result<(), Errno> {
+    if arg != 0 {
+        return Err(Errno::EINVAL);
+    }
+    vcpu.run.request_nmi();
+    wake::notice(ctx.sys, ctx.domain, vcpu);
+    Ok(())
+}
+
+/// `VCPUOP_get_physid`: the APIC and ACPI numbers of the CPU that a vCPU of domain 0 is bound to.
+///
+/// `EINVAL` for another domain's, or one that more than one CPU may run; `EFAULT` if the
+/// argument cannot be written.
+fn get_physid<P: Platform>(ctx: &Ctx<'_, P>, vcpu: &Vcpu, arg: u64) -> Result<(), Errno> {
+    let cpus = vcpu.run.affinity() & balance::online(ctx.sys);
+    if !ctx.domain.privileged || !cpus.is_power_of_two() {
+        return Err(Errno::EINVAL);
+    }
+    let apic_id = u64::from(ctx.sys.platform.apic_id(cpus.trailing_zeros()));
+    // The MADT numbers processors and APICs alike on the machines that we run on.
+    ctx.write(arg, &VcpuGetPhysid { phys_id: apic_id | apic_id << 32 })
 }

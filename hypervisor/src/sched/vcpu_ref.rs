@@ -61,6 +61,18 @@ impl AtomicVcpuRef {
         Some(VcpuRef(self.0.load(Ordering::SeqCst))).filter(|r| r.0 != NOBODY)
     }
 
+    /// The current value, of one that a lock guards.
+    #[inline(always)]
+    pub(super) fn get(&self) -> Option<VcpuRef> {
+        Some(VcpuRef(self.0.load(Ordering::Relaxed))).filter(|r| r.0 != NOBODY)
+    }
+
+    /// Replaces the value of one that a lock guards.
+    #[inline(always)]
+    pub(super) fn set(&self, vcpu: Option<VcpuRef>) {
+        self.0.store(vcpu.map_or(NOBODY, |v| v.0), Ordering::Relaxed);
+    }
+
     /// Replaces the value.
     #[inline(always)]
     pub fn store(&self, vcpu: Option<VcpuRef>) {

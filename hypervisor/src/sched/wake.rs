@@ -1,60 +1,86 @@
-//! Starting and waking vCPUs, and making their CPUs notice.
+//! Starting, waking and queueing vCPUs, and making their CPUs notice.
 
-use core::sync::atomic::Ordering;
-
-use super::policy::Waits;
-use super::run::State;
-use super::vcpu_ref::VcpuRef;
+use super::cpu::bit;
+use super::run::Bar;
+use super::share::PREEMPT_NS;
+use super::{NEVER, balance};
 use crate::domain::Domain;
 use crate::domain::vcpu::Vcpu;
 use crate::platform::Platform;
 use crate::system::System;
 use crate::time;
 
-/// Starts a vCPU that is down and has been given its initial state; returns whether it was down.
-pub fn start<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: &Vcpu) -> bool {
+/// Starts a vCPU that is down and has been given its state.
+pub fn start<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: &Vcpu) {
     vcpu.run.set_initialised();
-    if vcpu.run.cpu().is_none() {
-        settle(sys, vcpu);
-    }
-    if !vcpu.run.start() {
-        return false;
+    if !vcpu.run.has(Bar::Down) {
+        return;
     }
     time::publish(sys, domain, vcpu);
-    enqueue(sys, vcpu);
-    true
+    allow(sys, vcpu, Bar::Down);
 }
 
 /// Takes a vCPU down. If it runs on another CPU, that one is told; until it looks, it runs on.
 pub fn down<P: Platform>(sys: &System<P>, vcpu: &Vcpu) {
-    let was = vcpu.run.offline();
-    vcpu.run.account(sys.platform.now_ns());
-    if was == State::Running
-        && let Some(cpu) = vcpu.run.cpu()
-        && cpu != sys.platform.this_cpu()
-    {
-        sys.platform.kick(cpu);
+    forbid(sys, vcpu, Bar::Down);
+}
+
+/// Takes away a reason why a vCPU may not run.
+pub(super) fn allow<P: Platform>(sys: &System<P>, vcpu: &Vcpu, reason: Bar) {
+    let can_run = vcpu.run.clear(reason);
+    go_on(sys, vcpu, can_run);
+}
+
+/// The domain of `vcpu` has a budget again.
+pub(crate) fn uncap<P: Platform>(sys: &System<P>, vcpu: &Vcpu) {
+    allow(sys, vcpu, Bar::Capped);
+}
+
+/// After a reason was taken away: if the vCPU is the caller's to queue, it is queued.
+pub(super) fn go_on<P: Platform>(sys: &System<P>, vcpu: &Vcpu, can_run: bool) {
+    if can_run {
+        queue(sys, vcpu);
+    } else {
+        settled(sys, vcpu);
     }
 }
 
-/// Settles a vCPU on the CPU where the fewest live.
-fn settle<P: Platform>(sys: &System<P>, vcpu: &Vcpu) {
-    let homes = |cpu: &u32| {
-        sys.scheduler.cpu(*cpu).map_or(u32::MAX, |cpu| cpu.homes.load(Ordering::Relaxed))
-    };
-    let cpu = (0..sys.platform.count()).min_by_key(homes).unwrap_or(0);
-    if vcpu.run.settle(cpu)
-        && let Some(home) = sys.scheduler.cpu(cpu)
-    {
-        home.settle(vcpu);
+/// Adds one.
+pub(super) fn forbid<P: Platform>(sys: &System<P>, vcpu: &Vcpu, reason: Bar) {
+    let on_cpu = vcpu.run.set(reason);
+    stop(sys, vcpu, on_cpu);
+}
+
+/// After a reason was added: the CPU that runs it is told, if one does.
+pub(super) fn stop<P: Platform>(sys: &System<P>, vcpu: &Vcpu, on_cpu: bool) {
+    if !on_cpu {
+        settled(sys, vcpu);
+    } else if let Some(cpu) = vcpu.run.cpu() {
+        kick(sys, cpu);
+    }
+}
+
+/// Accounts for the state of a vCPU that is on no CPU.
+fn settled<P: Platform>(sys: &System<P>, vcpu: &Vcpu) {
+    if !vcpu.run.is_on_cpu() {
+        vcpu.run.account(sys.platform.now_ns());
+    }
+}
+
+/// Makes another CPU look at its queue; this one looks in any case, on its way out.
+#[inline(always)]
+pub(super) fn kick<P: Platform>(sys: &System<P>, cpu: u32) {
+    if cpu != sys.platform.this_cpu() {
+        sys.platform.kick(cpu);
     }
 }
 
 /// Something that `vcpu` may be waiting for has happened: if it sleeps, it gets to run.
 #[inline(always)]
 pub fn wake<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: &Vcpu) {
+    debug_assert_eq!(domain.id, vcpu.domain);
     if vcpu.run.unblock() {
-        woken(sys, domain, vcpu);
+        queue(sys, vcpu);
     }
 }
 
@@ -64,9 +90,8 @@ pub fn wake<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: &Vcpu) {
 #[inline(always)]
 pub fn notice<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: &Vcpu) {
     if vcpu.run.is_running() {
-        let cpu = vcpu.run.home();
-        if cpu != sys.platform.this_cpu() {
-            sys.platform.kick(cpu);
+        if let Some(cpu) = vcpu.run.cpu() {
+            kick(sys, cpu);
         }
     } else {
         // One that waits for a CPU sees its upcalls when it runs; one that is down, never.
@@ -74,26 +99,53 @@ pub fn notice<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: &Vcpu) {
     }
 }
 
-/// The caller took `vcpu` from blocked to runnable; it is in no queue yet, so nobody else
-/// can make it run and poll again while its last poll is being cleared up here.
-#[cold]
-fn woken<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: &Vcpu) {
-    if vcpu.run.poll_port.load(Ordering::Relaxed) != 0 {
-        super::poll::ended(domain, vcpu);
+/// Queues a vCPU that can run again: the caller's right, by [`super::VcpuRun`].
+#[inline(never)]
+pub(super) fn queue<P: Platform>(sys: &System<P>, vcpu: &Vcpu) {
+    let now_ns = sys.platform.now_ns();
+    vcpu.run.account(now_ns);
+    let cpu = balance::place(sys, vcpu);
+    balance::relocate(sys, vcpu, cpu);
+    let Some(there) = sys.scheduler.cpu(cpu) else { return };
+    let running = there.current_vtime(&sys.domains, now_ns);
+    balance::awake(sys, there, running, vcpu);
+    let preempts = running.is_some_and(|vtime| vcpu.run.vtime_behind(vtime, PREEMPT_NS));
+    push(sys, vcpu, cpu);
+    let running = there.current(&sys.domains);
+    if cpu != sys.platform.this_cpu() {
+        if preempts && let Some((_, running)) = running {
+            running.run.request_reschedule();
+        }
+        // It may be idle, or run somebody whose slice begins now.
+        if preempts || running.is_none() || there.slice_end_ns() == NEVER {
+            sys.platform.kick(cpu);
+        }
+    } else if let Some((_, running)) = running {
+        if preempts {
+            running.run.request_reschedule();
+        } else if there.begin_slice(now_ns) {
+            time::arm(sys, there, there.slice_end_ns());
+        }
     }
-    vcpu.run.account(sys.platform.now_ns());
-    enqueue(sys, vcpu);
+    if running.is_some() {
+        balance::call_help(sys, cpu);
+    }
 }
 
-/// Puts a runnable vCPU into its CPU's queue, and sees to it that the CPU gets to it.
-pub(super) fn enqueue<P: Platform>(sys: &System<P>, vcpu: &Vcpu) {
-    let Some(cpu) = vcpu.run.cpu() else { return };
-    let Some(home) = sys.scheduler.cpu(cpu) else { return };
-    home.push(&sys.domains, VcpuRef::of(vcpu), Waits::Woken);
-    if cpu != sys.platform.this_cpu() {
-        // It may be idle, or run somebody whose slice begins now.
-        sys.platform.kick(cpu);
-    } else if home.current.load().is_some() && home.begin_slice(sys.platform.now_ns()) {
-        time::arm(sys, home, home.slice_end_ns());
+/// Puts a vCPU into the queue of `cpu`, on which it has been placed; or of another, if it turns
+/// out that it must not run there.
+#[inline(always)]
+pub(super) fn push<P: Platform>(sys: &System<P>, vcpu: &Vcpu, mut cpu: u32) {
+    loop {
+        let Some(there) = sys.scheduler.cpu(cpu) else { return };
+        there.push(&sys.domains, vcpu);
+        // Whoever changes the affinity looks into the queue afterwards; we did it the other way
+        // round. If somebody has taken it out since, it is his.
+        if vcpu.run.allowed() & bit(cpu) != 0 || !there.take(&sys.domains, vcpu) {
+            return;
+        }
+        cpu = balance::place(sys, vcpu);
+        balance::relocate(sys, vcpu, cpu);
+        kick(sys, cpu);
     }
 }

@@ -6,8 +6,8 @@
 //! and the timeout of `SCHEDOP_poll`. The first two raise `VIRQ_TIMER`.
 //!
 //! Each CPU has one hardware timer. It is set to the earliest of everything that the CPU
-//! is responsible for: timers of the vCPUs that live there, and the end of the running
-//! vCPU's slice. Setting a timer compares with what is armed and at most moves that
+//! is responsible for: timers of the vCPUs that it ran last ([`sched::home`]), and the end of the
+//! running vCPU's slice. Setting a timer compares with what is armed and at most moves that
 //! forward; when the interrupt comes, [`expired`] walks the CPU's vCPUs and arms the next.
 //! An interrupt that comes too early, because its timer was stopped, costs one walk.
 //!
@@ -20,8 +20,10 @@
 pub mod clock;
 pub mod ops;
 
+use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use pv_abi::types::VcpuId;
 use pv_abi::virq::VIRQ_TIMER;
 
 pub use clock::publish;
@@ -38,6 +40,8 @@ use crate::system::System;
 pub struct VcpuTime {
     single_shot_ns: AtomicU64,
     poll_ns: AtomicU64,
+    /// When its domain, which has used up its cap, has a budget again.
+    capped_ns: AtomicU64,
     /// When the periodic timer is due.
     periodic_ns: AtomicU64,
     /// Its period; 0: stopped.
@@ -50,6 +54,7 @@ impl VcpuTime {
         VcpuTime {
             single_shot_ns: AtomicU64::new(NEVER),
             poll_ns: AtomicU64::new(NEVER),
+            capped_ns: AtomicU64::new(NEVER),
             periodic_ns: AtomicU64::new(NEVER),
             period_ns: AtomicU64::new(0),
         }
@@ -73,6 +78,17 @@ impl VcpuTime {
     /// Sets the timeout of a poll; [`NEVER`] for none.
     pub(crate) fn set_poll(&self, deadline_ns: u64) {
         self.poll_ns.store(deadline_ns, Ordering::Relaxed);
+    }
+
+    /// Sets when it may run again after its domain has used up its cap.
+    pub(crate) fn set_capped(&self, until_ns: u64) {
+        self.capped_ns.store(until_ns, Ordering::Relaxed);
+    }
+
+    /// When the first of those is due that are due whether it runs or not.
+    pub(crate) fn next_ns(&self) -> u64 {
+        let timers = [&self.single_shot_ns, &self.poll_ns, &self.capped_ns];
+        timers.into_iter().map(|timer| timer.load(Ordering::Relaxed)).min().unwrap_or(NEVER)
     }
 
     /// Whether the periodic timer is due; if so, it is due next a period from now.
@@ -111,7 +127,7 @@ pub(crate) fn arm<P: Platform>(sys: &System<P>, here: &Cpu, deadline_ns: u64) {
     }
 }
 
-/// As [`arm`], for the CPU that `vcpu` lives on, which must be this one.
+/// As [`arm`], for the CPU that runs `vcpu`, which must be this one.
 #[inline(always)]
 pub(crate) fn arm_for<P: Platform>(sys: &System<P>, vcpu: &Vcpu, deadline_ns: u64) {
     if let Some(here) = vcpu.run.cpu().and_then(|cpu| sys.scheduler.cpu(cpu)) {
@@ -125,7 +141,8 @@ pub fn expired<P: Platform>(sys: &System<P>, cpu: u32) {
     let now_ns = sys.platform.now_ns();
     // Whoever sets a timer from here on finds nothing armed, and arms.
     here.armed_ns.store(NEVER, Ordering::Relaxed);
-    let mut next_ns = NEVER;
+    let next_ns = Cell::new(NEVER);
+    let due = |at_ns: u64| next_ns.set(next_ns.get().min(at_ns));
     here.for_each_home(&sys.domains, |domain, vcpu| {
         let time = &vcpu.time;
         if take(&time.single_shot_ns, now_ns) {
@@ -134,17 +151,22 @@ pub fn expired<P: Platform>(sys: &System<P>, cpu: u32) {
         if take(&time.poll_ns, now_ns) {
             sched::wake(sys, domain, vcpu);
         }
-        next_ns = next_ns
-            .min(time.single_shot_ns.load(Ordering::Relaxed))
-            .min(time.poll_ns.load(Ordering::Relaxed));
+        if take(&time.capped_ns, now_ns) {
+            sched::wake::uncap(sys, vcpu);
+        }
+        due(time.next_ns());
+        if vcpu.id == VcpuId::new(0) {
+            due(sched::watchdog::expired(sys, domain, now_ns));
+        }
     });
     if let Some((domain, vcpu)) = here.current(&sys.domains) {
         if vcpu.time.take_period(now_ns) {
             virq::raise(sys, domain, vcpu.id, VIRQ_TIMER);
         }
-        next_ns = next_ns.min(vcpu.time.periodic_ns.load(Ordering::Relaxed));
-        next_ns = next_ns.min(here.slice(vcpu, now_ns));
+        due(vcpu.time.periodic_ns.load(Ordering::Relaxed));
+        due(sched::slice(sys, cpu, here, vcpu, now_ns));
     }
+    let next_ns = next_ns.get();
     // One that was armed on the way (a wake-up began a slice) is in `next_ns` as well.
     here.armed_ns.store(next_ns, Ordering::Relaxed);
     sys.platform.set_deadline(Some(next_ns).filter(|t| *t != NEVER));

@@ -13,7 +13,7 @@
 use pv_abi::errno::Errno;
 use pv_abi::vm_assist::VMASST_TYPE_ARCHITECTURAL_IOPL;
 
-use super::segment;
+use super::{nmi, segment};
 use crate::error::{Crash, HypercallResult, Stop};
 use crate::guest::Ctx;
 use crate::guest::regs::rflags;
@@ -64,6 +64,9 @@ fn iret32<P: Platform>(ctx: &mut Ctx<'_, P>) -> HypercallResult {
         ctx.state.iopl = (eflags >> rflags::IOPL.trailing_zeros() & 3) as u8;
     }
     ctx.vcpu.set_upcall_mask(&ctx.sys.platform, eflags & rflags::IF == 0);
+    if ctx.state.nmi.masked {
+        nmi::done(ctx);
+    }
     let r = &mut *ctx.regs;
     r.rip = eip.into();
     r.cs = cs as u16;

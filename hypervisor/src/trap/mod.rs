@@ -28,12 +28,14 @@ pub mod descriptors;
 pub mod emulate;
 pub mod exception;
 pub mod iret;
+pub mod nmi;
 pub mod ops;
 pub mod page_fault;
 pub mod segment;
 pub mod traced;
 
 pub use exception::exception;
+pub use nmi::Nmi;
 pub use page_fault::ldt_fault;
 
 /// Where a guest handles something: a selector and an address.

@@ -11,10 +11,9 @@ use pv_abi::callback::{
 };
 use pv_abi::errno::Errno;
 use pv_abi::traps::{TI_DPL_MASK, TI_IF};
-use pv_abi::vectors;
 use pv_abi::{x86_32, x86_64};
 
-use super::{Target, Trap};
+use super::{Target, Trap, nmi};
 use crate::error::{HypercallResult, Stop};
 use crate::guest::Ctx;
 use crate::hypercall::Args;
@@ -28,7 +27,7 @@ const BATCH: u32 = 257;
 /// Where guest code is entered, from a selector (pv32) and an address.
 ///
 /// `EINVAL` if the address is not canonical.
-fn target(width: Width, selector: u16, address: u64) -> Result<Target, Errno> {
+pub(super) fn target(width: Width, selector: u16, address: u64) -> Result<Target, Errno> {
     let canonical = (address << 16) as i64 >> 16 == address as i64;
     if !canonical {
         return Err(Errno::EINVAL);
@@ -135,15 +134,7 @@ fn register<P: Platform>(
             callbacks.syscall = target(width, cs, address)?;
             callbacks.syscall_masks = masks;
         }
-        // As on Xen, the trap table's entry, with the flat kernel segment and events masked.
-        CALLBACKTYPE_NMI => {
-            let flat = match width {
-                Width::Pv32 => x86_32::FLAT_KERNEL_CS,
-                Width::Pv64 => x86_64::FLAT_KERNEL_CS,
-            };
-            let target = target(width, flat, address)?;
-            ctx.state.traps.set(vectors::NMI, Trap { target, dpl: 0, masks: true });
-        }
+        CALLBACKTYPE_NMI => nmi::register(ctx, address)?,
         _ => return Err(Errno::ENOSYS.into()),
     }
     Ok(0)
@@ -152,7 +143,7 @@ fn register<P: Platform>(
 fn unregister<P: Platform>(ctx: &mut Ctx<'_, P>, kind: u16) -> HypercallResult {
     match kind {
         CALLBACKTYPE_NMI => {
-            ctx.state.traps.set(vectors::NMI, Trap::NONE);
+            nmi::unregister(ctx);
             Ok(0)
         }
         CALLBACKTYPE_EVENT | CALLBACKTYPE_FAILSAFE => Err(Errno::EINVAL.into()),

@@ -1,11 +1,16 @@
 //! System time from the shared info page.
 
+use guest_kernel::arch::abi::VcpuTimeInfo;
 use guest_kernel::arch::{hypercall::rdtsc, shared};
 
-/// Nanoseconds of system time, by the formula of `xen/include/public/xen.h` (vcpu_time_info).
+/// Nanoseconds of system time on vCPU 0.
 pub fn now() -> u64 {
-    let time = shared::vcpu_time();
-    let ticks = rdtsc().wrapping_sub(time.tsc_timestamp);
+    scale(&shared::vcpu_time(), rdtsc())
+}
+
+/// System time at `tsc`, by the formula of `xen/include/public/xen.h` (vcpu_time_info).
+pub fn scale(time: &VcpuTimeInfo, tsc: u64) -> u64 {
+    let ticks = tsc.wrapping_sub(time.tsc_timestamp);
     let ticks = match time.tsc_shift {
         shift @ 0.. => ticks << shift,
         shift => ticks >> -shift,

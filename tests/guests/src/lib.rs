@@ -41,6 +41,7 @@
 //! | [`call`] | any hypercall with any arguments |
 //! | [`user`] | stays in Ring 3 |
 //! | [`domu`] | a second domain, made out of this one |
+//! | [`vcpus`] | vCPUs beside the first |
 //! | [`clock`] | system time |
 //! | [`machine`] | which emulator this is |
 //! | [`other_vcpus`] | vCPUs beside the first |
@@ -57,6 +58,7 @@ pub mod other_vcpus;
 pub mod pages;
 pub mod roots;
 pub mod user;
+pub mod vcpus;
 pub mod verdict;
 
 pub use call::{hypercall, with_argument};

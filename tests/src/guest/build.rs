@@ -28,8 +28,15 @@ const PAGE: u64 = 0x63;
 const WRITABLE: u64 = 0x2;
 
 impl Guest {
-    /// Adds a guest to a machine.
+    /// Adds a guest to a machine, and starts its first vCPU.
     pub fn on(sys: Arc<System<FakeMachine>>, spec: Spec) -> Guest {
+        let mut guest = Guest::idle_on(sys, spec);
+        guest.start_vcpu(0);
+        guest
+    }
+
+    /// Adds a guest to a machine; all its vCPUs are down.
+    pub fn idle_on(sys: Arc<System<FakeMachine>>, spec: Spec) -> Guest {
         let id = DomId::new(spec.id);
         let owner = Owner::Domain(id);
         let shared_info = sys.memory.allocate(owner, 0).expect("memory for shared_info");
@@ -64,7 +71,7 @@ impl Guest {
         for number in 0..spec.vcpus {
             sys.create_vcpu(domain, VcpuId::new(number)).expect("memory for a vCPU");
         }
-        let mut guest = Guest {
+        Guest {
             regs: Guest::start_registers(spec.width),
             id,
             vcpu: VcpuId::new(0),
@@ -76,13 +83,11 @@ impl Guest {
             next_page: SCRATCH_PAGES,
             scratch: 0,
             sys,
-        };
-        guest.start_vcpu(0);
-        guest
+        }
     }
 
-    /// Starts a vCPU with the guest's first page tables, and lets its CPU run it.
-    pub fn start_vcpu(&mut self, number: u32) {
+    /// Gives a vCPU that is down the guest's first page tables.
+    pub fn prepare_vcpu(&mut self, number: u32) {
         let sys = Arc::clone(&self.sys);
         let domain = sys.domain(self.id).expect("the guest's domain exists");
         let vcpu = domain.vcpu(VcpuId::new(number)).expect("the guest has the vCPU");
@@ -104,7 +109,16 @@ impl Guest {
                 }
             }
         }
-        assert!(sched::start(&sys, domain, vcpu), "the vCPU was down");
+    }
+
+    /// Starts a vCPU with the guest's first page tables, and lets its CPU run it.
+    pub fn start_vcpu(&mut self, number: u32) {
+        self.prepare_vcpu(number);
+        let sys = Arc::clone(&self.sys);
+        let domain = sys.domain(self.id).expect("the guest's domain exists");
+        let vcpu = domain.vcpu(VcpuId::new(number)).expect("the guest has the vCPU");
+        assert!(!vcpu.run.is_up(), "the vCPU was down");
+        sched::start(&sys, domain, vcpu);
         let cpu = vcpu.run.cpu().expect("it is settled");
         self.run_as(number);
         sys.loading(domain, vcpu);

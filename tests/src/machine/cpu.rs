@@ -218,6 +218,10 @@ impl Cpus for FakeMachine {
         self.cpus.len() as u32
     }
 
+    fn apic_id(&self, cpu: u32) -> u32 {
+        2 * cpu
+    }
+
     fn kick(&self, cpu: u32) {
         self.cpu(cpu).kicks += 1;
     }

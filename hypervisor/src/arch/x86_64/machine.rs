@@ -14,7 +14,7 @@ use super::layout::{DIRECT_MAP, PAGE_SIZE};
 use super::percpu::CpuInfo;
 use super::window::{self, WindowPage};
 use super::{
-    address_space, apic, clock, console, cpu, end, extended_state, serial, shootdown, uaccess,
+    address_space, apic, clock, console, cpu, cpus, end, extended_state, serial, shootdown, uaccess,
 };
 use crate::platform::{
     Bytes, Clock, Console, CpuRegisters, Cpus, FrameAccess, GuestAccess, GuestFault, HalfWords,
@@ -347,6 +347,9 @@ impl Cpus for Machine {
     }
     fn count(&self) -> u32 {
         self.cpus
+    }
+    fn apic_id(&self, cpu: u32) -> u32 {
+        cpus::apic_id(cpu).unwrap_or(0)
     }
     fn kick(&self, cpu: u32) {
         apic::kick(cpu);

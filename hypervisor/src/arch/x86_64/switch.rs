@@ -1,9 +1,9 @@
 //! From one vCPU to another, through idleness if need be.
 //!
 //! A vCPU's state is in the processor while it is *loaded*. It stays loaded while its CPU
-//! idles: if it is the next to run, nothing has to be saved or restored. Only one that is
-//! *held* (`sched::hold`) is moved out before that. Extended state is saved and restored with
-//! the rest ([`extended_state`]).
+//! idles: if it is the next to run, nothing has to be saved or restored. If somebody else wants
+//! it (another CPU that is to run it, or who reads its state) its CPU is kicked, and unloads it
+//! before it idles again. Extended state is saved and restored with the rest ([`extended_state`]).
 
 // UNSAFETY: loads the processor's registers with a guest's state.
 #![allow(unsafe_code)]
@@ -61,7 +61,7 @@ pub fn away(mut ctx: Ctx<'static, Machine>) {
     sched::stopped_running(&ctx);
     loop {
         let Some((domain, vcpu)) = sched::next(ctx.sys, cpu.cpu) else {
-            if ctx.vcpu.run.is_held() {
+            if !ctx.vcpu.run.may_stay_loaded(cpu.cpu) {
                 main_loop(ctx.sys)
             }
             idle();
@@ -88,31 +88,14 @@ pub fn main_loop(sys: &'static System<Machine>) -> ! {
         match sched::next(sys, cpu.cpu) {
             Some((domain, vcpu)) => run(sys, domain, vcpu),
             None => {
-                let_go(cpu);
+                if let Some(old) = cpu.loaded.get()
+                    && !old.vcpu.run.may_stay_loaded(cpu.cpu)
+                {
+                    leave(cpu, old);
+                }
                 idle();
             }
         }
-    }
-}
-
-/// Moves the loaded vCPU's state out of the processor if it is held: somebody wants to work on
-/// it, or to free it. Nothing of it is loaded then.
-fn let_go(cpu: &CpuInfo) {
-    let Some(old) = cpu.loaded.get().filter(|old| old.vcpu.run.is_held()) else { return };
-    if let Some(root) = address_space::idle_root() {
-        // SAFETY: 1. The hypervisor is mapped in the idle root as in every vCPU's. 2. The idle
-        //            GDT has this CPU's reserved page. 3. No selector of the guest's tables is
-        //            loaded then: the data segments get null ones.
-        unsafe {
-            root.load();
-            gdt::load_idle(cpu.cpu as usize);
-        }
-    }
-    unload(cpu, old);
-    old.sys.unloaded(old.domain);
-    old.sys.platform.load_ldt(old.vcpu.window, 0);
-    for load in [uaccess::load_ds, uaccess::load_es, uaccess::load_fs, uaccess::load_gs] {
-        load(0);
     }
 }
 
@@ -156,14 +139,36 @@ fn unload(cpu: &CpuInfo, old: Loaded) {
     state.segments = uaccess::segments();
     extended_state::save(state.fpu, &state.special);
     cpu.loaded.set(None);
+    old.vcpu.run.set_loaded_on(None);
     // SAFETY: 1. `load` locked it and forgot the guard; nothing uses the state any more.
     unsafe { old.vcpu.state.force_unlock() };
+}
+
+/// Moves the loaded vCPU's state out, and with it everything by which the processor still
+/// depends on it: its domain may come to an end while this CPU idles.
+fn leave(cpu: &CpuInfo, old: Loaded) {
+    if let Some(root) = address_space::idle_root() {
+        // SAFETY: 1. The hypervisor is mapped in the idle root as in every vCPU's. 2. The idle
+        //            GDT has this CPU's reserved page. 3. No selector of the guest's tables is
+        //            loaded then: the data segments get null ones.
+        unsafe {
+            root.load();
+            gdt::load_idle(cpu.cpu as usize);
+        }
+    }
+    unload(cpu, old);
+    old.sys.unloaded(old.domain);
+    old.sys.platform.load_ldt(old.vcpu.window, 0);
+    for load in [uaccess::load_ds, uaccess::load_es, uaccess::load_fs, uaccess::load_gs] {
+        load(0);
+    }
 }
 
 /// Moves a vCPU's state into the processor.
 ///
 /// The CPU that had it last may still be moving it out: a vCPU may be picked before its
-/// registers are back. That takes no lock and waits for nothing, so it is waited for.
+/// registers are back. We have nothing loaded ourselves meanwhile, so no two CPUs wait for each
+/// other. One that idles has been kicked ([`sched::balance`]).
 fn load(
     sys: &'static System<Machine>,
     cpu: &CpuInfo,
@@ -172,6 +177,7 @@ fn load(
 ) {
     let guard = sys.spin_on(&vcpu.state);
     let state: *mut VcpuState = spin::MutexGuard::leak(guard);
+    vcpu.run.set_loaded_on(Some(cpu.cpu));
     cpu.loaded.set(Some(Loaded { sys, domain, vcpu, state }));
     // SAFETY: 1. Just locked. 2. The frame at the top of the stack belongs to nobody now.
     let Some(ctx) = (unsafe { cpu.ctx() }) else { return };

@@ -26,6 +26,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("*", "hypercall::Args", "how a handler takes its arguments"),
     ("*", "hypercall::target", "how a handler finds the domain an argument names"),
     ("domain", "trap::Callbacks", "what a vCPU's guest registered"),
+    ("domain", "trap::Nmi", "whether a vCPU is in its guest's handler"),
     ("domain", "trap::Target", "what a vCPU's guest registered"),
     ("domain", "trap::Trap", "what a vCPU's guest registered"),
     ("domain", "trap::TrapTable", "what a vCPU's guest registered"),

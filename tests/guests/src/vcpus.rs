@@ -1,0 +1,131 @@
+//! vCPUs beside the first.
+//!
+//! A second vCPU runs one function of the test's, in Ring 1, on the builder's page tables, on a
+//! stack of its own, with upcalls masked: it polls. It shares statics with the others, and must
+//! leave alone what belongs to vCPU 0 (console, checks, counters of hypercalls).
+#![allow(unsafe_code)] // UNSAFETY: hypercalls; reads of the shared info page; stacks.
+
+use core::cell::UnsafeCell;
+use core::mem::offset_of;
+use core::sync::atomic::{AtomicU32, Ordering};
+use guest_kernel::arch::abi::{
+    FLAT_KERNEL_CS, FLAT_KERNEL_DS, FLAT_KERNEL_SS, SchedPoll, U64A4, VcpuGuestContext, VcpuInfo,
+    VcpuTimeInfo, pfn_to_cr3,
+};
+use guest_kernel::arch::entry;
+use guest_kernel::arch::hypercall::rdtsc;
+use pv_abi::hypercall::{EVENT_CHANNEL_OP, SCHED_OP, VCPU_OP};
+use pv_abi::traps::VGCF_IN_KERNEL;
+use pv_abi::types::{Port, VcpuId};
+use pv_abi::vcpu::{VCPUOP_INITIALISE, VCPUOP_UP};
+use pv_abi::{event_channel, sched};
+use zerocopy::FromZeros;
+
+use crate::pages::{mfn_of, root};
+use crate::verdict::Outcome;
+
+/// vCPUs that there are stacks for.
+pub const MAX: usize = 8;
+const STACK: usize = 8192;
+
+#[repr(C, align(16))]
+struct Stacks(UnsafeCell<[[u8; STACK]; MAX]>);
+// SAFETY: 1. Each stack is its vCPU's alone, and reached by its stack pointer only.
+unsafe impl Sync for Stacks {}
+static STACKS: Stacks = Stacks(UnsafeCell::new([[0; STACK]; MAX]));
+
+/// What [`start`] gives vCPU `id`: it begins at `main`, and must not return from there.
+pub fn context(id: u32, main: extern "C" fn() -> !) -> VcpuGuestContext {
+    let stacks = STACKS.0.get().expose_provenance() as u32;
+    let mut c = VcpuGuestContext::new_zeroed();
+    c.flags = VGCF_IN_KERNEL;
+    c.user_regs.eip = main as *const () as usize as u32;
+    // As if called: the place of a return address on top.
+    c.user_regs.esp = stacks + (id + 1) * STACK as u32 - 4;
+    c.user_regs.cs = FLAT_KERNEL_CS;
+    c.user_regs.ss = FLAT_KERNEL_SS;
+    c.user_regs.ds = FLAT_KERNEL_DS;
+    c.user_regs.es = FLAT_KERNEL_DS;
+    c.kernel_ss = FLAT_KERNEL_SS.into();
+    c.kernel_sp = c.user_regs.esp;
+    c.ctrlreg[3] = pfn_to_cr3(mfn_of(root()));
+    c
+}
+
+/// Initialises vCPU `id` to run `main`, and brings it up.
+pub fn start(id: u32, main: extern "C" fn() -> !) -> Outcome {
+    let mut context = context(id, main);
+    let initialised =
+        hypercall(VCPU_OP, [VCPUOP_INITIALISE, id, crate::call::address_of(&mut context)]);
+    crate::check_eq!(initialised, 0, "initialise vCPU {id}");
+    crate::check_eq!(hypercall(VCPU_OP, [VCPUOP_UP, id, 0]), 0, "bring up vCPU {id}");
+    Ok(())
+}
+
+/// Hypercall `number`, from any vCPU.
+pub fn hypercall(number: u32, [a, b, c]: [u32; 3]) -> i32 {
+    let result;
+    // SAFETY: 1. As in `crate::hypercall`: the callers' rule. 2. The slot preserves registers.
+    unsafe {
+        core::arch::asm!("call {slot}", slot = in(reg) entry::hypercall_page_address() + number * 32,
+            inlateout("ebx") a => _, inlateout("ecx") b => _, inlateout("edx") c => _,
+            lateout("eax") result);
+    }
+    result
+}
+
+/// `SCHEDOP_yield`, from any vCPU.
+pub fn yield_now() {
+    hypercall(SCHED_OP, [sched::SCHEDOP_YIELD, 0, 0]);
+}
+
+/// `SCHEDOP_poll` of one port (0: none) until `deadline_ns` (0: for ever), from any vCPU.
+pub fn poll(port: u32, deadline_ns: u64) -> i32 {
+    let mut port = port;
+    let ports = crate::call::address_of(&mut port);
+    let nr_ports = u32::from(port != 0);
+    let mut poll = SchedPoll { ports, nr_ports, _pad: [], timeout: U64A4::new(deadline_ns) };
+    hypercall(SCHED_OP, [sched::SCHEDOP_POLL, crate::call::address_of(&mut poll), 0])
+}
+
+/// `EVTCHNOP_send`, from any vCPU.
+pub fn send(port: u32) -> i32 {
+    let mut send = event_channel::EvtchnSend { port: Port::new(port) };
+    let at = crate::call::address_of(&mut send);
+    hypercall(EVENT_CHANNEL_OP, [event_channel::EVTCHNOP_SEND, at, 0])
+}
+
+/// `vcpu_op` without an argument, from any vCPU.
+pub fn vcpu_op(command: u32, id: VcpuId) -> i32 {
+    hypercall(VCPU_OP, [command, id.raw(), 0])
+}
+
+/// System time by the clock of vCPU `id`, which must be the one that asks.
+pub fn now(id: u32) -> u64 {
+    let at = entry::shared_info_address() as usize
+        + id as usize * size_of::<VcpuInfo>()
+        + offset_of!(VcpuInfo, time);
+    let (version, time): (*const AtomicU32, *const VcpuTimeInfo) =
+        (core::ptr::with_exposed_provenance(at), core::ptr::with_exposed_provenance(at));
+    loop {
+        // SAFETY: 1. The shared info page is mapped for good, and the clocks lie in it.
+        //         2. A torn value is dropped.
+        let (before, time, after) = unsafe {
+            let before = (*version).load(Ordering::Acquire);
+            let time = time.read_volatile();
+            core::sync::atomic::fence(Ordering::Acquire);
+            (before, time, (*version).load(Ordering::Relaxed))
+        };
+        if before & 1 == 0 && before == after {
+            return crate::clock::scale(&time, rdtsc());
+        }
+    }
+}
+
+/// The clock's parameters as vCPU `id` has them: TSC stamp, and whether the hypervisor has written them.
+pub fn has_clock(id: u32) -> bool {
+    let at = entry::shared_info_address()
+        + id * size_of::<VcpuInfo>() as u32
+        + offset_of!(VcpuInfo, time) as u32;
+    crate::pages::read32(at) != 0
+}
