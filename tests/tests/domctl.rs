@@ -507,3 +507,65 @@ fn memory_comes_empty_whoever_had_it() {
         assert!(g.machine().words(mfn).iter().all(|w| w.load(Ordering::Relaxed) == 0));
     }
 }
+
+#[test]
+fn shares_are_set_and_told() {
+    let mut g = Guest::toolstack(1);
+    let made = g.build_domain(16);
+    let op = |g: &mut Guest, sched_id, cmd, weight, cap| {
+        let credit = SchedCredit { weight, cap };
+        let argument = SchedulerOp { sched_id, cmd, credit, _pad: [0; 12] };
+        let (result, _, after) = g.domctl(XEN_DOMCTL_SCHEDULER_OP, made.id, &argument);
+        (result, after.credit.weight, after.credit.cap)
+    };
+    let credit = XEN_SCHEDULER_CREDIT;
+    let (put, get) = (XEN_DOMCTL_SCHEDOP_PUTINFO, XEN_DOMCTL_SCHEDOP_GETINFO);
+    assert_eq!(op(&mut g, credit, get, 7, 7), (0, 256, 0));
+    assert_eq!(op(&mut g, credit, put, 512, 50).0, 0);
+    assert_eq!(op(&mut g, credit, get, 0, 0), (0, 512, 50));
+    assert_eq!(op(&mut g, credit, put, 0, 0xffff).0, 0, "neither changes");
+    assert_eq!(op(&mut g, credit, get, 0, 0), (0, 512, 50));
+    assert_eq!(op(&mut g, credit, put, 0, 0).0, 0, "no cap");
+    assert_eq!(op(&mut g, credit, get, 0, 0), (0, 512, 0));
+    for cmd in [XEN_DOMCTL_SCHEDOP_PUTVCPUINFO, XEN_DOMCTL_SCHEDOP_GETVCPUINFO, 4] {
+        assert_eq!(op(&mut g, credit, cmd, 1, 1).0, EINVAL);
+    }
+    assert_eq!(op(&mut g, XEN_SCHEDULER_CREDIT2, get, 0, 0).0, EINVAL, "another scheduler");
+}
+
+#[test]
+fn vcpus_are_bound_to_cpus() {
+    let mut g = Guest::toolstack(2);
+    let made = g.build_domain(16);
+    let at = g.page_at(22).va;
+    let op = |g: &mut Guest, cmd, vcpu, flags, bitmap, nr_bits| {
+        let map = Bitmap { bitmap, nr_bits, _pad: 0 };
+        let argument = Vcpuaffinity { vcpu, flags, cpumap_hard: map, cpumap_soft: map };
+        g.domctl(cmd, made.id, &argument).0
+    };
+    let (set, get) = (XEN_DOMCTL_SETVCPUAFFINITY, XEN_DOMCTL_GETVCPUAFFINITY);
+    let hard = XEN_VCPUAFFINITY_HARD;
+    g.write(at, &[0xff_u8; 16]);
+    assert_eq!(op(&mut g, get, 0, hard, at, 64), 0);
+    assert_eq!(
+        g.read::<[u8; 16]>(at),
+        [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]
+    );
+    g.write(at, &[0xfe_u8; 16]);
+    assert_eq!(op(&mut g, set, 0, hard, at, 8), 0);
+    assert_eq!(g.read::<u8>(at), 2, "CPU 1 alone is there");
+    assert_eq!(op(&mut g, get, 0, hard | XEN_VCPUAFFINITY_SOFT, at, 3), 0);
+    g.write(at, &[0xfc_u8; 4]);
+    assert_eq!(op(&mut g, set, 0, hard, at, 32), EINVAL, "nowhere");
+    assert_eq!(op(&mut g, set, 0, hard, at, 2), EINVAL, "bits past the end do not count");
+    assert_eq!(op(&mut g, set, 0, 0, at, 8), EINVAL);
+    assert_eq!(op(&mut g, set, 0, hard, 0, 8), EINVAL);
+    assert_eq!(op(&mut g, set, 1, hard, at, 8), EINVAL, "no such vCPU");
+    assert_eq!(op(&mut g, set, 0, hard, 0x1000, 8), EFAULT);
+    assert_eq!(op(&mut g, set, 0, XEN_VCPUAFFINITY_SOFT, at, 8), EOPNOTSUPP);
+    assert_eq!(op(&mut g, set, 0, XEN_VCPUAFFINITY_FORCE, 0, 0), 0);
+    let (_, bare, _) = g.domctl(XEN_DOMCTL_CREATEDOMAIN, SELF, &Guest::config(1));
+    let map = Bitmap { bitmap: at, nr_bits: 8, _pad: 0 };
+    let argument = Vcpuaffinity { vcpu: 0, flags: hard, cpumap_hard: map, cpumap_soft: map };
+    assert_eq!(g.domctl(set, bare, &argument).0, ESRCH);
+}

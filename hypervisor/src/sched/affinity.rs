@@ -22,6 +22,12 @@ pub fn set_affinity<P: Platform>(sys: &System<P>, vcpu: &Vcpu, cpus: u32) -> Res
     Ok(())
 }
 
+/// Ends what `SCHEDOP_pin_override` did for `vcpu`.
+pub fn unpin<P: Platform>(sys: &System<P>, vcpu: &Vcpu) {
+    vcpu.run.set_pinned(0);
+    enforce(sys, vcpu);
+}
+
 /// Moves a vCPU from where it must not run.
 fn enforce<P: Platform>(sys: &System<P>, vcpu: &Vcpu) {
     let Some(cpu) = vcpu.run.cpu() else { return };

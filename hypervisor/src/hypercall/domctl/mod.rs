@@ -6,7 +6,8 @@
 //! | [`life`] | pause, unpause, resume, destroy |
 //! | [`context`] | setvcpucontext, getvcpucontext |
 //! | [`info`] | getdomaininfo, getvcpuinfo, getpageframeinfo3, get_address_size |
-//! | [`settings`] | max_mem, handles, hypercall pages, the wall clock, permissions |
+//! | [`settings`] | max_mem, handles, hypercall pages, permissions |
+//! | [`shares`] | scheduler_op, setvcpuaffinity, getvcpuaffinity |
 //!
 //! The caller's privilege is asked in one place, [`domctl`], and one call is served at a time
 //! ([`System::control`](crate::system::System::control)): who finds another at it asks again. So
@@ -20,6 +21,7 @@ mod create;
 mod info;
 mod life;
 mod settings;
+mod shares;
 
 use pv_abi::domctl as abi;
 use pv_abi::domctl::Domctl;
@@ -39,6 +41,8 @@ use crate::support::{Limit, partial, refused};
 /// What there is to say no.
 pub const LIMITS: &[Limit] = &[
     partial(abi::XEN_DOMCTL_SETVCPUCONTEXT, "no reset of a vCPU by a null address"),
+    partial(abi::XEN_DOMCTL_SETVCPUAFFINITY, "no soft affinity"),
+    partial(abi::XEN_DOMCTL_SCHEDULER_OP, "the scheduler is known as `credit`"),
     refused(abi::XEN_DOMCTL_GETHVMCONTEXT, Errno::EINVAL, "for HVM guests"),
     refused(abi::XEN_DOMCTL_SETHVMCONTEXT, Errno::EINVAL, "for HVM guests"),
     refused(abi::XEN_DOMCTL_GETHVMCONTEXT_PARTIAL, Errno::EINVAL, "for HVM guests"),
@@ -106,6 +110,9 @@ fn command<P: Platform>(
         abi::XEN_DOMCTL_GET_ADDRESS_SIZE => return info::get_address_size(domain, op),
         abi::XEN_DOMCTL_SETVCPUCONTEXT => context::setvcpucontext(ctx, domain, &argument(op)?),
         abi::XEN_DOMCTL_GETVCPUCONTEXT => context::getvcpucontext(ctx, domain, &argument(op)?),
+        abi::XEN_DOMCTL_SCHEDULER_OP => return shares::scheduler_op(ctx, domain, op),
+        abi::XEN_DOMCTL_SETVCPUAFFINITY => return shares::set_affinity(ctx, domain, op),
+        abi::XEN_DOMCTL_GETVCPUAFFINITY => return shares::get_affinity(ctx, domain, op),
         abi::XEN_DOMCTL_GETVCPUINFO => return info::getvcpuinfo(ctx, domain, op),
         abi::XEN_DOMCTL_GETPAGEFRAMEINFO3 => {
             info::getpageframeinfo3(ctx, domain, &argument(op)?).map_err(Stop::Errno)
