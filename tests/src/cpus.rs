@@ -141,6 +141,13 @@ impl Cpus {
         let mut state = vcpu.state.try_lock().expect("nobody holds the vCPU's state");
         let mut regs = UserRegs::default();
         let sys = &*self.sys;
-        sched::stopped_running(&Ctx { sys, domain, vcpu, state: &mut state, regs: &mut regs });
+        sched::stopped_running(&Ctx {
+            sys,
+            domain,
+            width: domain.width(),
+            vcpu,
+            state: &mut state,
+            regs: &mut regs,
+        });
     }
 }
