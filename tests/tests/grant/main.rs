@@ -4,6 +4,7 @@ mod advisories;
 mod copy;
 mod death;
 mod map;
+mod sequences;
 mod table;
 mod transfer;
 mod world;
