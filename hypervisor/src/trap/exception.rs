@@ -116,6 +116,8 @@ fn debug<P: Platform>(ctx: &mut Ctx<'_, P>) -> Result<(), Stop> {
 }
 
 /// Delivers a #DB for `causes`, bits of DR6.
+#[cold]
+#[inline(never)]
 pub(super) fn raise_debug<P: Platform>(ctx: &mut Ctx<'_, P>, causes: u64) -> Result<(), Stop> {
     let [.., dr6, _dr7] = &mut ctx.state.debug_registers;
     *dr6 |= causes;

@@ -91,6 +91,7 @@ pub fn forced<P: Platform>(ctx: &mut Ctx<'_, P>) -> Result<bool, Stop> {
 }
 
 /// Moves the guest past an instruction of `length` bytes.
+#[inline(always)]
 fn advance<P: Platform>(ctx: &mut Ctx<'_, P>, length: u64) {
     let next = ctx.regs.rip.wrapping_add(length);
     ctx.regs.rip = match ctx.width() {
@@ -100,11 +101,13 @@ fn advance<P: Platform>(ctx: &mut Ctx<'_, P>, length: u64) {
 }
 
 /// Ends an instruction that was carried out; a single step traps after it, as on the processor.
+#[inline(always)]
 fn retire<P: Platform>(ctx: &mut Ctx<'_, P>, length: u64) -> Result<(), Stop> {
     retire_with(ctx, length, 0)
 }
 
 /// [`retire`] for one that met breakpoints: `causes` are bits of DR6.
+#[inline(always)]
 fn retire_with<P: Platform>(ctx: &mut Ctx<'_, P>, length: u64, causes: u64) -> Result<(), Stop> {
     advance(ctx, length);
     completed(ctx, causes)
@@ -112,6 +115,7 @@ fn retire_with<P: Platform>(ctx: &mut Ctx<'_, P>, length: u64, causes: u64) -> R
 
 /// The guest is where an instruction that was carried out led it: breakpoints that were met, and
 /// a single step, trap there.
+#[inline(always)]
 fn completed<P: Platform>(ctx: &mut Ctx<'_, P>, causes: u64) -> Result<(), Stop> {
     ctx.regs.rflags &= !rflags::RF;
     let step = if ctx.regs.rflags & rflags::TF != 0 { exception::SINGLE_STEP } else { 0 };

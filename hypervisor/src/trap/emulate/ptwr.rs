@@ -50,24 +50,13 @@ pub fn store<P: Platform>(ctx: &mut Ctx<'_, P>, address: u64) -> Result<bool, St
     if address & u64::from(store.bytes - 1) != 0 {
         return Ok(false);
     }
-    let (store, string) = match element(ctx, store) {
-        Ok(parts) => parts,
-        // What it reads is not there: that is the fault that the guest has.
-        Err(refusal) => {
-            refusal.deliver(ctx)?;
-            return Ok(true);
-        }
-    };
-    if string.is_some_and(|s| s.repeat && ctx.regs.rcx & mask(s.address_bytes) == 0) {
-        return Ok(false);
+    if let Operation::String(string) = store.operation {
+        return string_store(ctx, table, address, store, string, code.length());
     }
     match apply(ctx, table, address, store) {
         Ok(Some(effect)) => {
             effect.finish(ctx.regs, store.bytes);
-            match string {
-                Some(string) if step(ctx.regs, string, store.bytes) => completed(ctx, 0)?,
-                _ => retire(ctx, code.length())?,
-            }
+            retire(ctx, code.length())?;
             Ok(true)
         }
         // The entry changed meanwhile: the instruction runs again.
@@ -77,22 +66,45 @@ pub fn store<P: Platform>(ctx: &mut Ctx<'_, P>, address: u64) -> Result<bool, St
     }
 }
 
-/// Of a string instruction, the store of one element, which may come from memory; others are as they are.
-#[inline(always)]
-fn element<P: Platform>(
+/// [`store`] for one element of a string instruction of `length` bytes.
+#[cold]
+fn string_store<P: Platform>(
     ctx: &mut Ctx<'_, P>,
+    table: Mfn,
+    address: u64,
     store: Store,
-) -> Result<(Store, Option<StringStore>), Refusal> {
-    let Operation::String(string) = store.operation else { return Ok((store, None)) };
+    string: StringStore,
+    length: u64,
+) -> Result<bool, Stop> {
+    if string.repeat && ctx.regs.rcx & mask(string.address_bytes) == 0 {
+        return Ok(false);
+    }
     let source = match string.source {
         None => Source::Register(0),
-        Some(segment) => Source::Immediate(copied(ctx, segment, string, store.bytes)?),
+        Some(segment) => match copied(ctx, segment, string, store.bytes) {
+            Ok(value) => Source::Immediate(value),
+            // What it reads is not there: that is the fault that the guest has.
+            Err(refusal) => {
+                refusal.deliver(ctx)?;
+                return Ok(true);
+            }
+        },
     };
-    Ok((Store { operation: Operation::Move(source), ..store }, Some(string)))
+    match apply(ctx, table, address, Store { operation: Operation::Move(source), ..store }) {
+        Ok(Some(_)) => {
+            match step(ctx.regs, string, store.bytes) {
+                true => completed(ctx, 0)?,
+                false => retire(ctx, length)?,
+            }
+            Ok(true)
+        }
+        Ok(None) => Ok(true),
+        Err(Stop::Errno(_)) => Ok(false),
+        Err(stop) => Err(stop),
+    }
 }
 
 /// The element that `movs` reads.
-#[cold]
 fn copied<P: Platform>(
     ctx: &mut Ctx<'_, P>,
     segment: Segment,
@@ -221,7 +233,17 @@ impl Effect {
 }
 
 /// What the instruction makes of `operand`, which it finds in memory.
+#[inline(always)]
 fn execute(regs: &mut UserRegs, store: Store, operand: u64) -> Effect {
+    // What kernels use most.
+    match store.operation {
+        Operation::Move(source) => Effect::write(value(regs, source)),
+        _ => execute_other(regs, store, operand),
+    }
+}
+
+#[inline(never)]
+fn execute_other(regs: &mut UserRegs, store: Store, operand: u64) -> Effect {
     let bytes = store.bytes;
     let zero = |equal: bool| if equal { status::ZF } else { 0 };
     match store.operation {
