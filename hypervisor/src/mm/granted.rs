@@ -24,7 +24,7 @@ impl<P: Platform> PageTypes<'_, P> {
     /// address is not the guest's.
     #[inline(always)]
     pub fn place_of(&self, root: Mfn, va: u64) -> Option<Place> {
-        if !self.domain.width().range_ok(va, 1) {
+        if !self.width.range_ok(va, 1) {
             return None;
         }
         let table = find_l1(self.sys, self.domain, root, va)?;

@@ -42,7 +42,7 @@ impl<P: Platform> PageTypes<'_, P> {
     #[cold]
     pub(super) fn get_linear(&mut self, table: Mfn, kind: Type, entry: u64) -> Result<(), Stop> {
         let child = pte::mfn(entry);
-        let level = same_level(self.domain.width(), kind).ok_or(Errno::EINVAL)?;
+        let level = same_level(self.width, kind).ok_or(Errno::EINVAL)?;
         if entry & pte::RW != 0 {
             return Err(Errno::EINVAL.into());
         }

@@ -13,11 +13,14 @@ use crate::domain::Domain;
 use crate::error::Stop;
 use crate::platform::{Platform, Words};
 use crate::system::System;
+use crate::width::Width;
 
 /// The page types of one domain's frames, for as long as its paging lock is held.
 pub struct PageTypes<'a, P: Platform> {
     pub(super) sys: &'a System<P>,
     pub(super) domain: &'a Domain,
+    /// The domain's, which does not change once it has page tables.
+    pub(super) width: Width,
     pub(super) paging: MutexGuard<'a, Paging>,
     /// The domain was flushed since the request at hand began, and no entry has changed since: no
     /// CPU translates to a frame that is not mapped.
@@ -29,7 +32,7 @@ impl<P: Platform> System<P> {
     pub fn page_types<'a>(&'a self, domain: &'a Domain) -> PageTypes<'a, P> {
         let mut paging = self.spin_on(&domain.paging);
         paging.refill();
-        PageTypes { sys: self, domain, paging, tlb_clean: false }
+        PageTypes { sys: self, domain, width: domain.width(), paging, tlb_clean: false }
     }
 
     /// Makes a frame that was just allocated for `domain` one that the hypervisor lent it: the
@@ -49,7 +52,13 @@ impl<P: Platform> System<P> {
     /// Drops a reference to a frame; the last one frees it.
     #[inline(always)]
     pub fn put_page(&self, mfn: Mfn) {
-        let Some(frame) = self.memory.frame(mfn) else { return };
+        if let Some(frame) = self.memory.frame(mfn) {
+            self.put_page_of(mfn, frame);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn put_page_of(&self, mfn: Mfn, frame: &Frame) {
         if let Ok(word) = frame.update(Word::sub_total)
             && word.total() == 0
         {
@@ -62,7 +71,13 @@ impl<P: Platform> System<P> {
     /// A frame of this type has nothing to be taken apart, so this needs no lock.
     #[inline(always)]
     pub fn put_writable_page(&self, mfn: Mfn) {
-        let Some(frame) = self.memory.frame(mfn) else { return };
+        if let Some(frame) = self.memory.frame(mfn) {
+            self.put_writable_page_of(mfn, frame);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn put_writable_page_of(&self, mfn: Mfn, frame: &Frame) {
         let dropped = frame.update(|w| w.sub_type().and_then(Word::sub_total));
         debug_assert!(dropped.is_ok(), "{mfn}: a writable reference was dropped twice");
         if let Ok(word) = dropped

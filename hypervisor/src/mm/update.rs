@@ -125,7 +125,7 @@ impl<P: Platform> PageTypes<'_, P> {
         new: u64,
         ad: bool,
     ) -> Result<(), Stop> {
-        let width = self.domain.width();
+        let width = self.width;
         // Slot 3 carries the hypervisor's window; it stays as it was validated.
         if width == Width::Pv32 && kind == Type::L3 && index >= PV32_ROOT_ENTRIES - 1 {
             return Err(Errno::EINVAL.into());

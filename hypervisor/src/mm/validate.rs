@@ -107,7 +107,7 @@ impl<P: Platform> PageTypes<'_, P> {
         let words = self.words(mfn);
         if kind == Type::SegDesc {
             let checked =
-                super::descriptor::validate_frame(words, self.domain.width(), self.domain.hv_start);
+                super::descriptor::validate_frame(words, self.width, self.domain.hv_start);
             return (0, checked.map_err(Stop::Errno));
         }
         if let Err(refused) = self.prepare(mfn, kind) {
@@ -116,7 +116,7 @@ impl<P: Platform> PageTypes<'_, P> {
         if kind == Type::L1 {
             return self.take_pages(words, from);
         }
-        let (width, hv_start) = (self.domain.width(), self.domain.hv_start);
+        let (width, hv_start) = (self.width, self.domain.hv_start);
         for (index, word) in (from..).zip(words.iter().skip(usize::from(from))) {
             let entry = word.load(Ordering::Relaxed);
             if entry & pte::P == 0 {
@@ -179,7 +179,7 @@ impl<P: Platform> PageTypes<'_, P> {
     /// Puts the entries that are the hypervisor's in place, before any of the guest's can be used.
     fn prepare(&mut self, mfn: Mfn, kind: Type) -> Result<(), Stop> {
         let words = self.words(mfn);
-        match (kind, self.domain.width()) {
+        match (kind, self.width) {
             (Type::L2Top, _) => {
                 let start = window_start(self.domain.hv_start);
                 for (i, word) in words.iter().skip(usize::from(start)).enumerate() {
@@ -227,7 +227,7 @@ impl<P: Platform> PageTypes<'_, P> {
             self.put_pages(words, upto);
             return self.end_type(mfn, frame);
         }
-        let (width, hv_start) = (self.domain.width(), self.domain.hv_start);
+        let (width, hv_start) = (self.width, self.domain.hv_start);
         let mut index = upto;
         while index > 0 {
             index -= 1;
@@ -261,7 +261,7 @@ impl<P: Platform> PageTypes<'_, P> {
     /// two ways has two contents).
     #[inline(always)]
     pub(super) fn get_page(&mut self, entry: u64) -> Result<u64, Stop> {
-        if entry & pte::forbidden(self.domain.width(), Type::L1) != 0 {
+        if entry & pte::forbidden(self.width, Type::L1) != 0 {
             return self.get_device(entry);
         }
         let mfn = pte::mfn(entry);
@@ -299,17 +299,26 @@ impl<P: Platform> PageTypes<'_, P> {
     #[inline(always)]
     pub(super) fn put_entry_page(&mut self, entry: u64) {
         let mfn = pte::mfn(entry);
-        match self.sys.memory.frame(mfn) {
-            Some(frame) if frame.is_owned_by(self.domain.id) => {}
-            Some(frame) if matches!(frame.owner(), Owner::Domain(_)) => self.flush_stale(), // T1
-            // A device's.
-            _ => return,
+        let Some(frame) = self.sys.memory.frame(mfn) else { return };
+        if !frame.is_owned_by(self.domain.id) && !self.forget_foreign(frame) {
+            return;
         }
         if entry & pte::RW != 0 {
-            self.put(mfn);
+            self.sys.put_writable_page_of(mfn, frame);
         } else {
-            self.sys.put_page(mfn);
+            self.sys.put_page_of(mfn, frame);
         }
+    }
+
+    /// Of a frame that is not the domain's: whether there is a reference to drop, which no CPU
+    /// of the domain's relies on any more then (T1). A device's frame has none.
+    #[cold]
+    fn forget_foreign(&mut self, frame: &Frame) -> bool {
+        let is_memory = matches!(frame.owner(), Owner::Domain(_));
+        if is_memory {
+            self.flush_stale();
+        }
+        is_memory
     }
 
     /// Takes the reference of a present entry of `table`, of a higher level.
@@ -321,7 +330,7 @@ impl<P: Platform> PageTypes<'_, P> {
         below: Type,
         entry: u64,
     ) -> Result<(), Stop> {
-        if entry & pte::forbidden(self.domain.width(), kind) != 0 {
+        if entry & pte::forbidden(self.width, kind) != 0 {
             return Err(Errno::EINVAL.into());
         }
         match self.get_nested(pte::mfn(entry), below) {
