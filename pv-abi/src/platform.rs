@@ -11,7 +11,8 @@ layouts! { in "platform.h";
         /// IN and OUT: the command's structure.
         u: [u8; 128] => [
             "u", "u.settime32", "u.settime64", "u.platform_quirk", "u.pcpu_info", "u.pcpu_version",
-            "u.cpu_ol", "u.cpu_add", "u.mem_add", "u.core_parking", "u.change_freq"
+            "u.cpu_ol", "u.cpu_add", "u.mem_add", "u.core_parking", "u.change_freq",
+            "u.resource_op", "u.firmware_info", "u.set_pminfo"
         ],
     }
 
@@ -111,6 +112,18 @@ layouts! { in "platform.h";
         flags: u32,
     }
 
+    /// An element of the array that [`XENPF_RESOURCE_OP`] names.
+    struct ResourceEntry("struct xenpf_resource_entry", 24) {
+        /// IN: `XEN_RESOURCE_OP_*`; OUT: of the one that failed, a negative errno.
+        cmd: u32 => ["u", "u.cmd", "u.ret"],
+        /// IN: zero.
+        rsvd: u32,
+        /// IN: which one.
+        idx: u64,
+        /// IN or OUT: what is in it.
+        val: u64,
+    }
+
     /// Argument of [`XENPF_CORE_PARKING`].
     struct CoreParking("struct xenpf_core_parking", 8) {
         /// IN: `XEN_CORE_PARKING_*`.
@@ -167,6 +180,28 @@ constants! { in "platform.h";
     XENPF_SETTIME64: u32 = 62 => "XENPF_settime64";
     /// Tells the hypervisor's symbols.
     XENPF_GET_SYMBOL: u32 = 63 => "XENPF_get_symbol";
+    /// Firmware: a disk's parameters.
+    XEN_FW_DISK_INFO: u32 = 1;
+    /// Firmware: a disk's signature.
+    XEN_FW_DISK_MBR_SIGNATURE: u32 = 2;
+    /// Firmware: the monitor's EDID.
+    XEN_FW_VBEDDC_INFO: u32 = 3;
+    /// Firmware: of EFI.
+    XEN_FW_EFI_INFO: u32 = 4;
+    /// Firmware: the keyboard's shift keys.
+    XEN_FW_KBD_SHIFT_FLAGS: u32 = 5;
+    /// Power management: idle states.
+    XEN_PM_CX: u32 = 0;
+    /// Power management: frequencies.
+    XEN_PM_PX: u32 = 1;
+    /// Power management: throttling.
+    XEN_PM_TX: u32 = 2;
+    /// Power management: what the operating system can do.
+    XEN_PM_PDC: u32 = 3;
+    /// Resource: read a model specific register.
+    XEN_RESOURCE_OP_MSR_READ: u32 = 0;
+    /// Resource: write one.
+    XEN_RESOURCE_OP_MSR_WRITE: u32 = 1;
     /// Quirk: do not restrict the targets of I/O APIC entries.
     QUIRK_NOIRQBALANCING: u32 = 1;
     /// Quirk: the I/O APIC forgets its register select.
