@@ -23,7 +23,7 @@ use hypervisor::mm::frame::Owner;
 use hypervisor::mm::memory::Memory;
 use hypervisor::platform::FrameAccess;
 use hypervisor::system::System;
-use hypervisor::{reports, sched, time, trace};
+use hypervisor::{irq, reports, sched, time, trace};
 use pv_abi::types::Mfn;
 
 /// Where the boot code arrives: long mode, boot page tables, boot stack, interrupts off.
@@ -43,6 +43,7 @@ fn run(hardware: &'static Hardware) -> ! {
     if let Some(bytes) = hardware.options.trace {
         trace(sys, bytes);
     }
+    irq::describe(sys, &hardware.madt);
     interrupts::set_receiver(&Bell);
     panic::set_guest_report(guest_entry::report);
     start_domain0(sys, hardware);
@@ -147,6 +148,14 @@ impl Receiver for Bell {
     fn console_input(&self) {
         if let Some(sys) = switch::system() {
             virq::raise_global(sys, pv_abi::virq::VIRQ_CONSOLE);
+        }
+    }
+
+    fn device(&self, vector: u8) {
+        if let Some(sys) = switch::system()
+            && let Some(deadline_ns) = irq::arrive::arrived(sys, vector)
+        {
+            time::wake_by(sys, CpuInfo::this().cpu, deadline_ns);
         }
     }
 

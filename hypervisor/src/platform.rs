@@ -195,6 +195,57 @@ pub trait Cpus {
     fn answer_flushes(&self);
 }
 
+/// What an input of the interrupt controllers is to do when its line says so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Route {
+    /// The vector it raises.
+    pub vector: u8,
+    /// The CPU it raises it on.
+    pub cpu: u32,
+    /// A low line means "interrupt", rather than a high one.
+    pub active_low: bool,
+    /// The line is a level rather than an edge.
+    pub level: bool,
+}
+
+/// What a device writes, and where, to interrupt: MSI.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Message {
+    /// A machine address.
+    pub address: u64,
+    /// Four bytes.
+    pub data: u32,
+}
+
+/// The interrupt controllers of the board. Their inputs have numbers, ACPI's "global system
+/// interrupts"; there may be gaps.
+pub trait Interrupts {
+    /// One more than the highest number of an input.
+    fn inputs(&self) -> u32;
+    /// Whether there is an input with that number.
+    fn has_input(&self, gsi: u32) -> bool;
+    /// The input that a driver of the hypervisor uses.
+    fn own_input(&self) -> Option<u32>;
+    /// Sets what an input does, and masks it.
+    fn route(&self, gsi: u32, route: &Route);
+    /// Masks an input, or lets it go again. A level that is still there then interrupts anew.
+    fn mask_input(&self, gsi: u32, masked: bool);
+    /// What a device has to write to raise `vector` on `cpu`.
+    fn message(&self, vector: u8, cpu: u32) -> Message;
+    /// A register of the I/O APIC whose input 0 has number `gsi_base`; `None`: there is no such one.
+    fn read_io_apic(&self, gsi_base: u32, register: u32) -> Option<u32>;
+}
+
+/// Registers of devices in memory.
+///
+/// Callers know that the frame is no RAM; addresses are multiples of 4.
+pub trait DeviceRegisters {
+    /// Reads a register.
+    fn read_device(&self, address: u64) -> u32;
+    /// Writes it.
+    fn write_device(&self, address: u64, value: u32);
+}
+
 /// The machine's end.
 pub trait Power {
     /// Domain 0 has shut down for `reason` (`SHUTDOWN_*`), and the machine with it. On a real
@@ -212,6 +263,8 @@ pub trait Platform:
     + CpuRegisters
     + Cpus
     + Ports
+    + Interrupts
+    + DeviceRegisters
     + Power
     + Sync
     + 'static

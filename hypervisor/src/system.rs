@@ -8,10 +8,11 @@
 //! 2. `Domain::paging`
 //! 3. `Domain::events`; of two domains', the lower number's first. Or one of a domain's two
 //!    locks of [`crate::grant`]; no two of those at once
-//! 4. `Events::fifo` of a domain
-//! 5. a CPU's run queue
-//! 6. leaves: `Memory`'s heap, a CPU's list of residents, a vCPU's runstate, a domain's
-//!    permissions, the indexed ports, read-only memory
+//! 4. interrupts ([`crate::irq`]): a domain's pirqs, a line, the MSI-X tables
+//! 5. `Events::fifo` of a domain
+//! 6. a CPU's run queue
+//! 7. leaves: `Memory`'s heap, a CPU's list of residents, a vCPU's runstate, a domain's
+//!    permissions, the indexed ports, device registers, read-only memory
 //!
 //! A CPU waits for another's answer only when it flushes TLBs, and then it may hold nothing but
 //! 1 and 2: who spins on those answers while it spins ([`System::spin_on`]). Under any other lock
@@ -25,6 +26,7 @@ use crate::domain::grace::Grace;
 use crate::domain::windows::Windows;
 use crate::domain::{Domain, Domains};
 use crate::evtchn::virq::Handlers;
+use crate::irq::Irqs;
 use crate::machine::indexed_ports::IndexedPorts;
 use crate::machine::io_memory::IoMemory;
 use crate::machine::multiboot::CommandLine;
@@ -55,6 +57,8 @@ pub struct System<P: Platform> {
     pub virq_handlers: Handlers,
     /// What happened, if somebody wants to know.
     pub trace: Trace,
+    /// Interrupts of the machine.
+    pub irqs: Irqs,
     /// The hypervisor's own command line, once it is known.
     pub command_line: Once<CommandLine>,
     /// The firmware's memory map, once it is known.
@@ -80,6 +84,7 @@ impl<P: Platform> System<P> {
             io_memory: IoMemory::new(),
             virq_handlers: Handlers::new(),
             trace: Trace::new(),
+            irqs: Irqs::new(),
             command_line: Once::new(),
             memory_map: Once::new(),
             windows: Windows::new(),

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use hypervisor::irq;
+use hypervisor::machine::acpi::{IoApic, Madt, Override, Processor, Signal};
 use hypervisor::machine::ranges::RamRanges;
 use hypervisor::mm::m2p_window::M2pWindow;
 use hypervisor::mm::memory::{INVALID_M2P, Memory};
@@ -48,5 +50,26 @@ pub fn system(frames: usize, cpus: usize) -> Arc<System<FakeMachine>> {
     let mut all = RamRanges::default();
     all.add(0, (frames as u64) << 12);
     sys.io_memory.set_ram(all);
+    irq::describe(&sys, &board(cpus));
     Arc::new(sys)
+}
+
+/// What the firmware says of a board as QEMU's: one I/O APIC, the timer at input 2, PCI's wires at
+/// inputs 5, 9, 10 and 11, which are levels and active high.
+fn board(cpus: usize) -> Madt {
+    let mut board = Madt { local_apic: 0xfee0_0000, ..Madt::default() };
+    for cpu in 0..cpus {
+        // What ACPI calls a CPU, what interrupts call it and what we do are three numbers.
+        let processor = Processor { apic_id: cpu as u32, acpi_id: 0x80 + cpu as u32 };
+        board.processors.push(processor).expect("room for the CPUs");
+    }
+    board.io_apics.push(IoApic { id: 0, address: 0xfec0_0000, gsi_base: 0 }).expect("room for one");
+    let edge = Signal::default();
+    let level = Signal { active_low: false, level: true };
+    for (isa_irq, gsi, signal) in
+        [(0, 2, edge), (5, 5, level), (9, 9, level), (10, 10, level), (11, 11, level)]
+    {
+        board.overrides.push(Override { isa_irq, gsi, signal }).expect("room for a few");
+    }
+    board
 }

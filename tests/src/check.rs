@@ -10,7 +10,7 @@ use pv_abi::types::Mfn;
 
 use crate::machine::FakeMachine;
 
-/// Panics unless the invariants of `mm` hold and no CPU can still write, by way of a stale
+/// Panics unless the invariants of `mm` and `irq` hold and no CPU can still write, by way of a stale
 /// translation, what its guest must not.
 pub fn invariants(sys: &System<FakeMachine>) {
     if let Err(what) = broken(sys) {
@@ -24,6 +24,7 @@ pub fn broken(sys: &System<FakeMachine>) -> Result<(), String> {
     sys.check_invariants(&mut found)
         .map_err(|v| format!("{} at {}: {}", v.invariant, v.mfn, v.what))?;
     window(sys)?;
+    hypervisor::irq::invariants::check(sys)?;
     match sys.platform.stale_writable(|mfn| may_be_written(sys, mfn)).first() {
         None => Ok(()),
         Some((cpu, va, mfn)) => {

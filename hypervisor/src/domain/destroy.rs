@@ -28,6 +28,7 @@ use super::{Domain, create};
 use crate::error::Stop;
 use crate::evtchn::{reset, virq};
 use crate::grant::release;
+use crate::irq::pirq;
 use crate::mm::frame::Word;
 use crate::platform::{Platform, TablePage};
 use crate::sched::{self, hold};
@@ -159,6 +160,7 @@ pub fn destroy<P: Platform>(
             Stage::Closing => {
                 reset::release_all(sys, domain)?;
                 release::release_all(sys, domain)?;
+                pirq::release_all(sys, domain);
                 for vcpu in domain.vcpus() {
                     vcpu.set_info_address(create::info_address(domain, vcpu.id));
                 }

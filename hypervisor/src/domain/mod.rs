@@ -33,6 +33,7 @@ use spin::{Mutex, Once};
 
 use crate::evtchn::Events;
 use crate::grant::Grants;
+use crate::irq::Pirqs;
 use crate::mm::frame_box::FrameBox;
 use crate::mm::memory_op::E820;
 use crate::mm::paging::Paging;
@@ -94,6 +95,8 @@ pub struct Domain {
     pub permissions: IoPermissions,
     /// What it wrote to index ports.
     pub port_latches: PortLatches,
+    /// Its numbers for interrupts of the machine.
+    pub pirqs: Pirqs,
     /// `vm_assist` bits that are on.
     pub vm_assist: AtomicU64,
     /// Whether it is kept from running.
@@ -133,6 +136,7 @@ impl Domain {
             hv_start,
             permissions: IoPermissions::new(),
             port_latches: PortLatches::new(),
+            pirqs: Pirqs::new(),
             vm_assist: AtomicU64::new(0),
             pauses: Pauses::new(),
             end: End::new(),

@@ -4,11 +4,14 @@
 //! hypervisor drives itself; more can be given and taken away at any time. A set has room for
 //! a fixed number of ranges, so that nothing is allocated for what a toolstack asks.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use pv_abi::errno::Errno;
 use pv_abi::types::Mfn;
 use spin::Mutex;
 
 use super::Domain;
+use crate::irq::IRQS;
 use crate::machine::range_set::RangeSet;
 use crate::platform::{CpuRegisters, Platform};
 use crate::system::System;
@@ -42,17 +45,24 @@ pub struct IoPermissions {
     ports: Mutex<RangeSet<PORT_RANGES>>,
     /// Frames that are not RAM.
     memory: Mutex<RangeSet<MEMORY_RANGES>>,
+    /// Interrupts of the machine, a bit each.
+    irqs: [AtomicU64; IRQS / 64],
 }
 
 impl IoPermissions {
     /// Nothing.
     pub const fn new() -> IoPermissions {
-        IoPermissions { ports: Mutex::new(RangeSet::new()), memory: Mutex::new(RangeSet::new()) }
+        IoPermissions {
+            ports: Mutex::new(RangeSet::new()),
+            memory: Mutex::new(RangeSet::new()),
+            irqs: [const { AtomicU64::new(0) }; IRQS / 64],
+        }
     }
 
     /// What the hardware domain starts with (`dom0_setup_permissions` in Xen): all ports but
     /// [`NOBODYS`] and those that the hypervisor's own drivers use; all device memory but the
-    /// local APIC, where interrupts are written to, and AMD's HyperTransport window.
+    /// local APIC, where interrupts are written to, and AMD's HyperTransport window; all inputs
+    /// of the I/O APICs but the timer's.
     pub fn give_hardware<P: Platform>(&self, sys: &System<P>) -> Result<(), Errno> {
         let mut ports = self.ports.lock();
         ports.add(0, LAST_PORT)?;
@@ -63,8 +73,14 @@ impl IoPermissions {
         let bits = physical_bits(&sys.platform);
         memory.add(0, (1 << (bits - 12)) - 1)?;
         memory.remove(MESSAGES.0, MESSAGES.1)?;
+        if let Some(board) = sys.irqs.board.get() {
+            memory.remove(board.local_apic >> 12, board.local_apic >> 12)?;
+        }
         if let Some((first, last)) = hyper_transport(&sys.platform, bits) {
             memory.remove(first, last)?;
+        }
+        for irq in 1..sys.irq_inputs() {
+            self.permit_irq(irq);
         }
         Ok(())
     }
@@ -84,6 +100,29 @@ impl IoPermissions {
     /// memory.
     pub fn has_memory(&self, first: Mfn, last: Mfn) -> bool {
         self.memory.lock().contains(first.raw(), last.raw())
+    }
+
+    fn irq_bit(&self, irq: u32) -> Option<(&AtomicU64, u64)> {
+        Some((self.irqs.get((irq / 64) as usize)?, 1 << (irq % 64)))
+    }
+
+    /// Lets the domain use an interrupt of the machine. One that there cannot be stays out.
+    pub fn permit_irq(&self, irq: u32) {
+        if let Some((word, bit)) = self.irq_bit(irq) {
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
+    }
+
+    /// The contrary of [`IoPermissions::permit_irq`]. What is bound stays so, as on Xen.
+    pub fn deny_irq(&self, irq: u32) {
+        if let Some((word, bit)) = self.irq_bit(irq) {
+            word.fetch_and(!bit, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the domain may use an interrupt of the machine.
+    pub fn has_irq(&self, irq: u32) -> bool {
+        self.irq_bit(irq).is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
     }
 
     /// Lets the domain use ports `first` to `last`. `EINVAL`, `ENOMEM`: as [`RangeSet::add`].
@@ -162,6 +201,19 @@ fn hyper_transport(cpu: &impl CpuRegisters, physical_bits: u32) -> Option<(u64, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn irqs_come_and_go() {
+        let permissions = IoPermissions::new();
+        assert!(!permissions.has_irq(63));
+        for irq in [63, 64, 255, 256, u32::MAX] {
+            permissions.permit_irq(irq);
+        }
+        let has = |irq| permissions.has_irq(irq);
+        assert!(has(63) && has(64) && has(255) && !has(256) && !has(u32::MAX) && !has(65));
+        permissions.deny_irq(64);
+        assert!(permissions.has_irq(63) && !permissions.has_irq(64));
+    }
 
     #[test]
     fn device_memory_comes_and_goes() {

@@ -76,6 +76,11 @@ pub fn unmask<P: Platform>(sys: &System<P>, domain: &Domain, pirq: u32) {
     }
 }
 
+/// Whether `pirq` rings a port that the guest has not masked.
+pub fn is_unmasked<P: Platform>(sys: &System<P>, domain: &Domain, pirq: u32) -> bool {
+    rung(sys, domain, pirq).is_some_and(|(port, _)| !delivery::is_masked(sys, domain, port))
+}
+
 /// The port that `pirq` rings, and the vCPU that it tells.
 fn rung<P: Platform>(sys: &System<P>, domain: &Domain, pirq: u32) -> Option<(Port, VcpuId)> {
     let port = domain.events.pirq_port(pirq)?;

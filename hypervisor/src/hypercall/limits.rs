@@ -10,5 +10,6 @@ pub const LIMITS: &[(u32, &[Limit])] = &[
     (nr::MMUEXT_OP, mm::mmuext::LIMITS),
     (nr::MEMORY_OP, mm::memory_op::LIMITS),
     (nr::DOMCTL, super::domctl::LIMITS),
+    (nr::PHYSDEV_OP, super::physdev::LIMITS),
     (nr::XEN_VERSION, super::version::LIMITS),
 ];

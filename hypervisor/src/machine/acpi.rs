@@ -28,12 +28,21 @@ const HEADER: u32 = 36;
 pub struct Madt {
     /// Physical address of every processor's local APIC.
     pub local_apic: u64,
-    /// APIC ids of the processors that can be started, in the firmware's order.
-    pub processors: Vec<u32, MAX_PROCESSORS>,
+    /// The processors that can be started, in the firmware's order.
+    pub processors: Vec<Processor, MAX_PROCESSORS>,
     /// The I/O APICs.
     pub io_apics: Vec<IoApic, MAX_IO_APICS>,
     /// Where ISA interrupts are wired differently from 1:1.
     pub overrides: Vec<Override, MAX_OVERRIDES>,
+}
+
+/// One processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Processor {
+    /// What interrupts call it.
+    pub apic_id: u32,
+    /// What ACPI calls it.
+    pub acpi_id: u32,
 }
 
 /// One I/O APIC.
@@ -197,7 +206,12 @@ impl Madt {
     fn add_entry(&mut self, entry: &[u8; 16], length: usize) {
         match (entry[0], length) {
             // Processor Local APIC.
-            (0, 8..) if u32_at(entry, 4) & 1 != 0 => self.add_processor(entry[3].into()),
+            (0, 8..) if u32_at(entry, 4) & 1 != 0 => {
+                self.add_processor(Processor {
+                    apic_id: entry[3].into(),
+                    acpi_id: entry[2].into(),
+                });
+            }
             // I/O APIC.
             (1, 12..) => {
                 let (address, gsi_base) = (u32_at(entry, 4), u32_at(entry, 8));
@@ -214,14 +228,17 @@ impl Madt {
             // Local APIC Address Override.
             (5, 12..) => self.local_apic = u64_at(entry, 4),
             // Processor Local x2APIC.
-            (9, 16..) if u32_at(entry, 8) & 1 != 0 => self.add_processor(u32_at(entry, 4)),
+            (9, 16..) if u32_at(entry, 8) & 1 != 0 => {
+                let (apic_id, acpi_id) = (u32_at(entry, 4), u32_at(entry, 12));
+                self.add_processor(Processor { apic_id, acpi_id });
+            }
             _ => {}
         }
     }
 
-    fn add_processor(&mut self, apic_id: u32) {
-        if !self.processors.contains(&apic_id) {
-            let _ = self.processors.push(apic_id);
+    fn add_processor(&mut self, processor: Processor) {
+        if self.processors.iter().all(|known| known.apic_id != processor.apic_id) {
+            let _ = self.processors.push(processor);
         }
     }
 }

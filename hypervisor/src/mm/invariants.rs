@@ -203,6 +203,9 @@ impl<P: Platform> System<P> {
         if !domain.end.gave_shared_info() {
             note(found, domain.shared_info, Some(Type::Writable), domain.shared_info)?;
         }
+        if let Some(mfn) = domain.pirqs.eoi_page() {
+            note(found, mfn, Some(Type::Writable), mfn)?;
+        }
         domain.grants.find_holders(&self.platform, |mfn, kind| note(found, mfn, kind, mfn))?;
         for vcpu in domain.vcpus() {
             if let Some(mfn) = vcpu.registered_info() {

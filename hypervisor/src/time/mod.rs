@@ -31,6 +31,7 @@ pub use clock::publish;
 use crate::domain::Domain;
 use crate::domain::vcpu::Vcpu;
 use crate::evtchn::virq;
+use crate::irq;
 use crate::platform::Platform;
 use crate::sched;
 use crate::sched::{Cpu, NEVER};
@@ -135,6 +136,13 @@ pub(crate) fn arm_for<P: Platform>(sys: &System<P>, vcpu: &Vcpu, deadline_ns: u6
     }
 }
 
+/// Has the timer of `cpu`, the one we are on, fire at `deadline_ns` at the latest.
+pub fn wake_by<P: Platform>(sys: &System<P>, cpu: u32, deadline_ns: u64) {
+    if let Some(here) = sys.scheduler.cpu(cpu) {
+        arm(sys, here, deadline_ns);
+    }
+}
+
 /// The timer interrupt of `cpu`, the one we are on: does all that is due, and arms the next.
 pub fn expired<P: Platform>(sys: &System<P>, cpu: u32) {
     let Some(here) = sys.scheduler.cpu(cpu) else { return };
@@ -159,6 +167,7 @@ pub fn expired<P: Platform>(sys: &System<P>, cpu: u32) {
             due(sched::watchdog::expired(sys, domain, now_ns));
         }
     });
+    due(irq::storm::let_go(sys, now_ns));
     if let Some((domain, vcpu)) = here.current(&sys.domains) {
         if vcpu.time.take_period(now_ns) {
             virq::raise(sys, domain, vcpu.id, VIRQ_TIMER);

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use hypervisor::platform::{Clock, Console, Ports, Power, PvClock};
+use hypervisor::platform::{
+    Clock, Console, DeviceRegisters, Interrupts, Message, Ports, Power, PvClock, Route,
+};
 
 use super::FakeMachine;
 
@@ -23,8 +25,24 @@ pub struct Devices {
     pub ports: BTreeMap<u16, u8>,
     /// Accesses to I/O ports.
     pub port_log: Vec<PortAccess>,
+    /// Configuration space of PCI functions, by bus and function; without any, PCI's ports are
+    /// ports like others.
+    pub pci: BTreeMap<u16, [u8; 256]>,
+    /// Registers of devices in memory, by address; what is not there reads as zero.
+    pub registers: BTreeMap<u64, u32>,
+    /// Inputs of the I/O APIC that were set, by number.
+    pub inputs: BTreeMap<u32, Input>,
     /// Frames that were zeroed whole.
     pub frames_zeroed: u64,
+}
+
+/// An input of the I/O APIC.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Input {
+    /// What it does.
+    pub route: Route,
+    /// Not now.
+    pub masked: bool,
 }
 
 /// An access to I/O ports.
@@ -104,14 +122,85 @@ impl Console for FakeMachine {
     }
 }
 
-/// Each port is a byte of memory.
+/// Inputs of the I/O APIC, which has numbers from 0 on.
+pub const INPUTS: u32 = 24;
+/// The one that the hypervisor's console has.
+pub const OWN_INPUT: u32 = 4;
+
+impl Devices {
+    /// The byte of configuration space that PCI's data port `port` leads to, if there are functions.
+    /// `Some(None)`: there are, but not this one.
+    fn pci_byte(&mut self, port: u16) -> Option<Option<&mut u8>> {
+        if self.pci.is_empty() || !(0xcfc..0xd00).contains(&port) {
+            return None;
+        }
+        let latch = |i: u16| self.ports.get(&(0xcf8 + i)).copied().unwrap_or(0);
+        let [register, devfn, bus, enable] = [latch(0), latch(1), latch(2), latch(3)];
+        let at = usize::from(register & !3) + usize::from(port - 0xcfc);
+        let function = self.pci.get_mut(&(u16::from(bus) << 8 | u16::from(devfn)));
+        Some(function.filter(|_| enable == 0x80).map(|space| &mut space[at]))
+    }
+}
+
+impl Interrupts for FakeMachine {
+    fn inputs(&self) -> u32 {
+        INPUTS
+    }
+
+    fn has_input(&self, gsi: u32) -> bool {
+        gsi < INPUTS
+    }
+
+    fn own_input(&self) -> Option<u32> {
+        Some(OWN_INPUT)
+    }
+
+    fn route(&self, gsi: u32, route: &Route) {
+        assert!(gsi < INPUTS && gsi != OWN_INPUT, "input {gsi} is routed");
+        self.devices().inputs.insert(gsi, Input { route: *route, masked: true });
+    }
+
+    fn mask_input(&self, gsi: u32, masked: bool) {
+        match self.devices().inputs.get_mut(&gsi) {
+            Some(input) => input.masked = masked,
+            None => assert!(masked, "input {gsi} was never routed"),
+        }
+    }
+
+    fn message(&self, vector: u8, cpu: u32) -> Message {
+        Message { address: 0xfee0_0000 | u64::from(cpu) << 12, data: vector.into() }
+    }
+
+    fn read_io_apic(&self, gsi_base: u32, register: u32) -> Option<u32> {
+        (gsi_base == 0).then_some(0x1000 + register)
+    }
+}
+
+impl DeviceRegisters for FakeMachine {
+    fn read_device(&self, address: u64) -> u32 {
+        assert!(address.is_multiple_of(4));
+        self.devices().registers.get(&address).copied().unwrap_or(0)
+    }
+
+    fn write_device(&self, address: u64, value: u32) {
+        assert!(address.is_multiple_of(4));
+        assert!(address >> 12 >= self.ram().frames() as u64, "{address:#x} is RAM");
+        self.devices().registers.insert(address, value);
+    }
+}
+
+/// Each port is a byte of memory, but those of PCI.
 impl Ports for FakeMachine {
     fn read_port(&self, port: u16, bytes: u8) -> u32 {
         assert!(matches!(bytes, 1 | 2 | 4), "{bytes} bytes from a port");
         let mut devices = self.devices();
         devices.port_log.push(PortAccess::Read(port, bytes));
         (0..bytes).fold(0, |value, i| {
-            let byte = devices.ports.get(&(port.wrapping_add(i.into()))).copied().unwrap_or(0);
+            let port = port.wrapping_add(i.into());
+            let byte = match devices.pci_byte(port) {
+                Some(byte) => byte.map_or(0xff, |byte| *byte),
+                None => devices.ports.get(&port).copied().unwrap_or(0),
+            };
             value | u32::from(byte) << (8 * i)
         })
     }
@@ -122,7 +211,14 @@ impl Ports for FakeMachine {
         let mut devices = self.devices();
         devices.port_log.push(PortAccess::Write(port, bytes, value));
         for i in 0..bytes {
-            devices.ports.insert(port.wrapping_add(i.into()), (value >> (8 * i)) as u8);
+            let (port, new) = (port.wrapping_add(i.into()), (value >> (8 * i)) as u8);
+            match devices.pci_byte(port) {
+                Some(Some(byte)) => *byte = new,
+                Some(None) => {}
+                None => {
+                    devices.ports.insert(port, new);
+                }
+            }
         }
     }
 

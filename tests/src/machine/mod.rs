@@ -13,7 +13,7 @@ use hypervisor::platform::{Bytes, FrameAccess, HalfWords, Platform, Words};
 use pv_abi::types::Mfn;
 
 pub use cpu::{Cpu, HYPERVISOR_MARK, TableSlot, window_address};
-pub use devices::{Devices, PortAccess};
+pub use devices::{Devices, INPUTS, Input, OWN_INPUT, PortAccess};
 use ram::Ram;
 pub use walk::{Tlb, Translation};
 

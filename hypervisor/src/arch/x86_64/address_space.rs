@@ -86,6 +86,17 @@ pub unsafe fn map_mmio(root: Root, early: &mut EarlyMemory, physical: u64, size:
     address + offset
 }
 
+/// Reserves a page of the device region, with its tables, that maps nothing yet; returns where.
+///
+/// # Safety
+/// As for [`map_mmio`].
+pub unsafe fn reserve_mmio_page(root: Root, early: &mut EarlyMemory) -> u64 {
+    let address = MMIO + MMIO_USED.fetch_add(PAGE_SIZE, Ordering::Relaxed);
+    // SAFETY: 1. As in `create`. 2. The address was unused until now.
+    unsafe { root.prepare(address, &mut || early.page()) };
+    address
+}
+
 /// The idle root, once there is one.
 pub fn idle_root() -> Option<Root> {
     let address = IDLE_ROOT.load(Ordering::Acquire);

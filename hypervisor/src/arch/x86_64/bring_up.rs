@@ -24,11 +24,11 @@ use super::layout::{MAX_CPUS, PAGE_SIZE};
 use super::paging::Root;
 use super::tables::FrameTables;
 use super::{
-    address_space, apic, backtrace, clock, cpu, cpu_area, cpus, end, entry, firmware, gdt, idt,
-    image, interrupts, io_apic, logger, pic, rtc, serial, smp, tables, timer,
+    address_space, apic, backtrace, clock, cpu, cpu_area, cpus, device_window, end, entry,
+    firmware, gdt, idt, image, interrupts, io_apic, logger, pic, rtc, serial, smp, tables, timer,
 };
 use crate::cmdline::{self, ConsoleTarget, Options};
-use crate::machine::acpi::Madt;
+use crate::machine::acpi::{Madt, Processor};
 use crate::machine::multiboot::{BootInfo, CommandLine, Module};
 use crate::machine::ranges::{MemoryMap, RamRanges};
 
@@ -188,12 +188,12 @@ fn describe(options: Options, boot_info: BootInfo) -> Hardware {
 fn order_cpus(madt: &mut Madt, options: &Options) {
     // CPUID leaf 1: the initial APIC id, EBX bits 31 to 24.
     let this = core::arch::x86_64::__cpuid(1).ebx >> 24;
-    match madt.processors.iter().position(|&id| id == this) {
+    match madt.processors.iter().position(|cpu| cpu.apic_id == this) {
         Some(at) => madt.processors.swap(0, at),
         None => {
             madt.processors.clear();
             // The list is empty, so there is room.
-            let _ = madt.processors.push(this);
+            let _ = madt.processors.push(Processor { apic_id: this, acpi_id: 0 });
         }
     }
     let wanted = options.max_cpus.map_or(MAX_CPUS, |count| count as usize);
@@ -215,20 +215,21 @@ unsafe fn map_devices(root: Root, early: &mut EarlyMemory, madt: &Madt) {
             let registers = address_space::map_mmio(root, early, physical, PAGE_SIZE);
             io_apic::add(registers, io_apic.gsi_base);
         }
+        device_window::create(root, early);
     }
 }
 
 fn create_cpu_areas(root: Root, early: &mut EarlyMemory, madt: &Madt) {
-    for (cpu, &apic_id) in madt.processors.iter().enumerate() {
+    for (cpu, processor) in madt.processors.iter().enumerate() {
         // SAFETY: 1. `root` is the idle root. 2. Once per CPU.
         unsafe { cpu_area::create(root, early, cpu) };
-        cpus::set_apic_id(cpu, apic_id);
+        cpus::set_apic_id(cpu, processor.apic_id);
     }
 }
 
 /// Lets what is typed at COM1 interrupt this CPU.
 fn listen(madt: &Madt) {
-    if io_apic::route_isa(madt, serial::COM1_IRQ, interrupts::COM1, apic::id()) {
+    if io_apic::route_console(madt, serial::COM1_IRQ, interrupts::COM1, 0) {
         serial::enable_receive_interrupt();
     } else {
         log::warn!("no I/O APIC has COM1's interrupt: the console has no input");

@@ -10,7 +10,12 @@ use spin::Once;
 
 use super::{apic, console, shootdown, switch};
 use crate::guest::regs::UserRegs;
+use crate::irq::VECTORS;
 use crate::trace::{self, What};
+
+/// Devices of domains: vectors that `irq` gives out.
+const FIRST_DEVICE: u8 = *VECTORS.start();
+const LAST_DEVICE: u8 = *VECTORS.end();
 
 /// Received bytes wait in COM1.
 pub const COM1: u8 = 0xf1;
@@ -36,6 +41,9 @@ pub trait Receiver: Sync {
     fn kick(&self);
     /// The console has bytes for the guest (`console::read`).
     fn console_input(&self);
+    /// A device that is a domain's raised `vector`; the end of interrupt has *not* been signalled
+    /// yet, so that a level can be masked before it would interrupt again.
+    fn device(&self, vector: u8);
     /// The person at the console pressed a debug key.
     fn debug_key(&self, key: u8);
 }
@@ -59,11 +67,17 @@ pub fn dispatch(frame: &UserRegs) {
     if vector == SPURIOUS || is_pic {
         return;
     }
+    if (FIRST_DEVICE..=LAST_DEVICE).contains(&vector)
+        && let Some(receiver) = receiver()
+    {
+        receiver.device(vector);
+    }
     apic::end_of_interrupt();
     if let Some(sys) = switch::system() {
         trace::note_cpu(sys, What::Interrupt { vector });
     }
     match vector {
+        FIRST_DEVICE..=LAST_DEVICE => {}
         TIMER => {
             if let Some(receiver) = receiver() {
                 receiver.timer();

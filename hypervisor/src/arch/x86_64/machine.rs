@@ -14,11 +14,13 @@ use super::layout::{DIRECT_MAP, PAGE_SIZE};
 use super::percpu::CpuInfo;
 use super::window::{self, WindowPage};
 use super::{
-    address_space, apic, clock, console, cpu, cpus, end, extended_state, serial, shootdown, uaccess,
+    address_space, apic, clock, console, cpu, cpus, device_window, end, extended_state, io_apic,
+    serial, shootdown, uaccess,
 };
 use crate::platform::{
-    Bytes, Clock, Console, CpuRegisters, Cpus, FrameAccess, GuestAccess, GuestFault, HalfWords,
-    Mmu, Platform, Ports, Power, PvClock, TablePage, Words,
+    Bytes, Clock, Console, CpuRegisters, Cpus, DeviceRegisters, FrameAccess, GuestAccess,
+    GuestFault, HalfWords, Interrupts, Message, Mmu, Platform, Ports, Power, PvClock, Route,
+    TablePage, Words,
 };
 
 /// The machine we run on.
@@ -360,6 +362,41 @@ impl Cpus for Machine {
     #[inline(always)]
     fn answer_flushes(&self) {
         shootdown::answer(flush_tlb);
+    }
+}
+
+impl Interrupts for Machine {
+    fn inputs(&self) -> u32 {
+        io_apic::inputs()
+    }
+    fn has_input(&self, gsi: u32) -> bool {
+        io_apic::has_input(gsi)
+    }
+    fn own_input(&self) -> Option<u32> {
+        io_apic::console_input()
+    }
+    fn route(&self, gsi: u32, route: &Route) {
+        io_apic::route(gsi, route);
+    }
+    fn mask_input(&self, gsi: u32, masked: bool) {
+        io_apic::mask(gsi, masked);
+    }
+    fn message(&self, vector: u8, cpu: u32) -> Message {
+        // SDM volume 3, section 11.11: physical destination, fixed delivery, edge.
+        let apic_id = cpus::apic_id(cpu).unwrap_or(0);
+        Message { address: 0xfee0_0000 | u64::from(apic_id & 0xff) << 12, data: vector.into() }
+    }
+    fn read_io_apic(&self, gsi_base: u32, register: u32) -> Option<u32> {
+        io_apic::read(gsi_base, register)
+    }
+}
+
+impl DeviceRegisters for Machine {
+    fn read_device(&self, address: u64) -> u32 {
+        device_window::read(address)
+    }
+    fn write_device(&self, address: u64, value: u32) {
+        device_window::write(address, value);
     }
 }
 

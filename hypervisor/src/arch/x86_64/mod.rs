@@ -14,6 +14,7 @@ pub mod console;
 pub mod cpu;
 pub mod cpu_area;
 pub mod cpus;
+pub mod device_window;
 pub mod early;
 pub mod end;
 pub mod entry;

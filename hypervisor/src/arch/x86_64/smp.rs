@@ -17,7 +17,7 @@ use super::layout::{DIRECT_MAP, IMAGE_VIRT};
 use super::paging::Root;
 use super::percpu::CpuInfo;
 use super::{address_space, apic, clock, cpu, cpu_area, cpus, gdt, idt, switch, timer};
-use crate::machine::acpi::Madt;
+use crate::machine::acpi::{Madt, Processor};
 
 global_asm!(
     r#"
@@ -137,7 +137,7 @@ pub unsafe fn start_others(madt: &Madt, page: u64) {
         let length = offset(&trampoline_end) as usize;
         core::ptr::copy_nonoverlapping(&raw const trampoline_start, target, length);
     }
-    for &apic_id in madt.processors.iter().skip(1) {
+    for &Processor { apic_id, .. } in madt.processors.iter().skip(1) {
         // Numbers have no gaps: a CPU that does not come leaves its number to the next.
         let number = cpus::online() as usize;
         cpus::set_apic_id(number, apic_id);

@@ -24,6 +24,7 @@ use pv_abi::vm_assist::VMASST_TYPE_ARCHITECTURAL_IOPL;
 
 use super::code::mask;
 use crate::guest::Ctx;
+use crate::irq;
 use crate::platform::{Platform, Ports};
 use crate::trap::bounce;
 
@@ -167,7 +168,9 @@ fn write_piece<P: Platform>(ctx: &Ctx<'_, P>, port: u16, bytes: u8, value: u32) 
             if domain.privileged {
                 let address = domain.port_latches.pci();
                 let value = value & mask(count) as u32;
-                ctx.sys.indexed_ports.write_pci(platform, address, offset, count, value);
+                if irq::msi::filter_write(ctx.sys, address, offset, count) {
+                    ctx.sys.indexed_ports.write_pci(platform, address, offset, count, value);
+                }
             }
             count
         }
