@@ -12,7 +12,8 @@
 //! 5. `Events::fifo` of a domain
 //! 6. a CPU's run queue
 //! 7. leaves: `Memory`'s heap, a CPU's list of residents, a vCPU's runstate, a domain's
-//!    permissions, the indexed ports, device registers, read-only memory
+//!    permissions, the indexed ports, device registers, read-only
+//!    memory, the wall clock
 //!
 //! A CPU waits for another's answer only when it flushes TLBs, and then it may hold nothing but
 //! 1 and 2: who spins on those answers while it spins ([`System::spin_on`]). Under any other lock
@@ -35,6 +36,7 @@ use crate::mm::m2p_window::M2pWindow;
 use crate::mm::memory::Memory;
 use crate::platform::Platform;
 use crate::sched::Scheduler;
+use crate::time::wallclock::Wallclock;
 use crate::trace::Trace;
 
 /// Everything that all CPUs share.
@@ -59,6 +61,8 @@ pub struct System<P: Platform> {
     pub trace: Trace,
     /// Interrupts of the machine.
     pub irqs: Irqs,
+    /// What time it is.
+    pub wallclock: Wallclock,
     /// The hypervisor's own command line, once it is known.
     pub command_line: Once<CommandLine>,
     /// The firmware's memory map, once it is known.
@@ -85,6 +89,7 @@ impl<P: Platform> System<P> {
             virq_handlers: Handlers::new(),
             trace: Trace::new(),
             irqs: Irqs::new(),
+            wallclock: Wallclock::new(),
             command_line: Once::new(),
             memory_map: Once::new(),
             windows: Windows::new(),

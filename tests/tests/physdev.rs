@@ -90,7 +90,7 @@ const GSI: Map = Map {
 /// Result, and the pirq that came back.
 fn map(guest: &mut Guest, m: Map) -> (i64, i32) {
     let Map { domid, kind, index, pirq, bus, devfn, entry_nr, table_base } = m;
-    match guest.domain().width {
+    match guest.domain().width() {
         Width::Pv32 => {
             let a = x86_32::PhysdevMapPirq {
                 domid,
@@ -411,7 +411,7 @@ fn inputs_are_set_up_once_and_before_use() {
 }
 
 fn apic(guest: &mut Guest, command: u32, physical: u64, reg: u32, value: u32) -> (i64, u32) {
-    match guest.domain().width {
+    match guest.domain().width() {
         Width::Pv32 => {
             let a = x86_32::PhysdevApic { apic_physbase: physical as u32, reg, value };
             let (result, a) = op(guest, command, &a);
@@ -469,7 +469,7 @@ fn the_page_says_what_needs_an_end() {
     {
         let page = guest.page();
         let table = guest.tables[0].raw();
-        let register = |guest: &mut Guest, mfn: u64| match guest.domain().width {
+        let register = |guest: &mut Guest, mfn: u64| match guest.domain().width() {
             Width::Pv32 => op(guest, version, &(mfn as u32)).0,
             Width::Pv64 => op(guest, version, &mfn).0,
         };

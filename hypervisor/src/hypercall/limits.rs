@@ -11,5 +11,6 @@ pub const LIMITS: &[(u32, &[Limit])] = &[
     (nr::MEMORY_OP, mm::memory_op::LIMITS),
     (nr::DOMCTL, super::domctl::LIMITS),
     (nr::PHYSDEV_OP, super::physdev::LIMITS),
+    (nr::PLATFORM_OP, super::platform::LIMITS),
     (nr::XEN_VERSION, super::version::LIMITS),
 ];

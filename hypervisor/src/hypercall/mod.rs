@@ -24,6 +24,7 @@ pub mod domctl;
 pub mod limits;
 pub mod multicall;
 pub mod physdev;
+pub mod platform;
 pub mod table;
 pub mod traced;
 pub mod version;

@@ -3,7 +3,7 @@
 use pv_abi::errno::Errno;
 use pv_abi::hypercall as nr;
 
-use super::{Args, assist, console, domctl, multicall, physdev, version};
+use super::{Args, assist, console, domctl, multicall, physdev, platform, version};
 use crate::error::HypercallResult;
 use crate::guest::Ctx;
 use crate::platform::Platform;
@@ -58,6 +58,7 @@ hypercalls! {
     nr::UPDATE_DESCRIPTOR => trap::descriptors::update_descriptor, "update_descriptor";
     nr::MEMORY_OP => mm::memory_op::memory_op, "memory_op";
     nr::MULTICALL => multicall::multicall, "multicall";
+    nr::PLATFORM_OP => platform::platform_op, "platform_op";
     nr::UPDATE_VA_MAPPING => mm::update_va::update_va_mapping, "update_va_mapping";
     nr::UPDATE_VA_MAPPING_OTHERDOMAIN => mm::update_va::update_va_mapping_otherdomain, "update_va_mapping_otherdomain";
     nr::SET_TIMER_OP => time::ops::set_timer_op, "set_timer_op";

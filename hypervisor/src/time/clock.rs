@@ -11,6 +11,7 @@ use pv_abi::types::Mfn;
 use pv_abi::{x86_32, x86_64};
 use zerocopy::IntoBytes;
 
+use super::wallclock;
 use crate::domain::Domain;
 use crate::domain::vcpu::Vcpu;
 use crate::guest::Ctx;
@@ -87,7 +88,7 @@ pub fn publish<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: &Vcpu) {
     }
 }
 
-/// Writes the wall clock into a domain's `shared_info`: once, when it is built.
+/// Writes the wall clock into a domain's `shared_info`: when it is built, and when it is set.
 pub fn publish_wallclock<P: Platform>(sys: &System<P>, domain: &Domain) {
     let (start, high) = match domain.width() {
         Width::Pv32 => {
@@ -100,8 +101,9 @@ pub fn publish_wallclock<P: Platform>(sys: &System<P>, domain: &Domain) {
             (offset_of!(x86_64::SharedInfo, wc_version), high)
         }
     };
-    let base_ns = sys.platform.wallclock_base_ns();
-    let (seconds, ns) = (base_ns / NS_PER_SECOND, base_ns % NS_PER_SECOND);
+    // Until everything is written: another CPU may publish, too.
+    let reading = wallclock::read(sys);
+    let (seconds, ns) = (reading.base_ns / NS_PER_SECOND, reading.base_ns % NS_PER_SECOND);
     let frame = sys.platform.half_words(domain.shared_info);
     // The high half lies elsewhere on 32-bit; it changes every 136 years.
     if let Some(word) = frame.get(high / 4) {

@@ -19,6 +19,7 @@
 
 pub mod clock;
 pub mod ops;
+pub mod wallclock;
 
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
