@@ -31,7 +31,7 @@
 //! +0x05000  #MC stack (8 KiB)    +0x07000  #DB stack (8 KiB)
 //! +0x09000  guard (unmapped)
 //! +0x0a000  unmapped
-//! +0x14000  the CPU's stack (48 KiB), `CpuInfo` at its very top, ending at
+//! +0x10000  the CPU's stack (64 KiB), `CpuInfo` at its very top, ending at
 //! +0x20000  idle GDT window: only page 14 (+0x2e000) is mapped
 //! +0x2f000  TSS
 //! ```
@@ -80,7 +80,7 @@ pub const CPU_AREA_STRIDE: u64 = 0x4_0000;
 /// Size and alignment of a CPU's block of stacks: `rsp & !(STACK_SIZE - 1)` is its start.
 pub const STACK_SIZE: u64 = 0x2_0000;
 /// Where the CPU's ordinary stack begins in its block; a guard page lies below.
-pub const STACK_BOTTOM: u64 = 0x1_4000;
+pub const STACK_BOTTOM: u64 = 0x1_0000;
 /// First mapped byte of the interrupt stacks; a guard page lies below.
 pub const IST_BOTTOM: u64 = 0x1000;
 /// Bytes of each interrupt stack.
