@@ -124,10 +124,10 @@ fn cpus_are_described() {
             assert_eq!(cpu.apic_id, 77, "left alone");
         }
         let ask = |xen_cpuid| PcpuVersion { xen_cpuid, family: 9, ..PcpuVersion::new_zeroed() };
+        guest.machine().this().cpuid.insert((1, 0), [0x0003_06d4, 0, 0, 0]);
         let (result, cpu) = call(&mut guest, XENPF_GET_CPU_VERSION, &ask(0));
-        // The simulated CPU's leaves: [leaf, subleaf, ones, ones].
-        assert_eq!((result, cpu.max_present, cpu.stepping), (0, 1, 1));
-        assert_eq!(cpu.vendor_id, [0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
+        assert_eq!((result, cpu.max_present, &cpu.vendor_id), (0, 1, b"GenuineIntel"));
+        assert_eq!((cpu.family, cpu.model, cpu.stepping), (6, 0x3d, 4), "a Broadwell");
         let (result, cpu) = call(&mut guest, XENPF_GET_CPU_VERSION, &ask(2));
         assert_eq!((result, cpu.vendor_id, cpu.family), (0, [0; 12], 0));
     }

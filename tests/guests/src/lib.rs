@@ -39,6 +39,7 @@
 //! | [`roots`] | address spaces beside the builder's |
 //! | [`fifo`] | a guest's half of the FIFO ABI |
 //! | [`call`] | any hypercall with any arguments |
+//! | [`pci`] | PCI functions, their registers and interrupts |
 //! | [`user`] | stays in Ring 3 |
 //! | [`domu`] | a second domain, made out of this one |
 //! | [`vcpus`] | vCPUs beside the first |
@@ -56,6 +57,7 @@ pub mod fifo;
 pub mod machine;
 pub mod other_vcpus;
 pub mod pages;
+pub mod pci;
 pub mod roots;
 pub mod user;
 pub mod vcpus;

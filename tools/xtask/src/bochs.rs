@@ -106,6 +106,9 @@ pub fn check(machine: &Machine) -> Result<()> {
     if machine.icount.is_some() || machine.gdb {
         bail!("--icount and --gdb are QEMU's; leave them out with --emulator bochs");
     }
+    if !machine.devices.is_empty() {
+        bail!("devices beside the board's are QEMU's");
+    }
     if machine.memory_mib > 2048 {
         bail!("Bochs takes at most 2048 MiB of memory");
     }

@@ -34,6 +34,8 @@ pub struct Machine {
     pub memory_mib: u32,
     /// CPUs of the machine.
     pub cpus: u32,
+    /// Devices beside the board's, as `-device` takes them (QEMU only).
+    pub devices: Vec<String>,
     /// One instruction is two to this power nanoseconds of virtual time (QEMU only).
     pub icount: Option<u8>,
     /// Wait for gdb (QEMU only).

@@ -73,6 +73,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             initrd: None,
             memory_mib: 128,
             cpus: args.cpus,
+            devices: Vec::new(),
             icount: Some(ICOUNT_SHIFT),
             gdb: false,
             memory_file: None,

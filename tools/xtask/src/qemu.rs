@@ -115,6 +115,9 @@ fn arguments(machine: &Machine, version: (u32, u32)) -> Result<Vec<String>> {
         arguments.extend(["-object".into(), backend]);
         arguments.extend(["-machine".into(), "memory-backend=ram".into()]);
     }
+    for device in &machine.devices {
+        arguments.extend(["-device".into(), device.clone()]);
+    }
     if machine.gdb {
         arguments.extend(["-S".into(), "-gdb".into(), format!("tcp:127.0.0.1:{GDB_PORT}")]);
     }
@@ -160,6 +163,7 @@ mod tests {
             initrd: Some("initrd".into()),
             memory_mib: 256,
             cpus: 2,
+            devices: Vec::new(),
             icount: None,
             gdb: false,
             memory_file: None,

@@ -173,6 +173,7 @@ pub fn machine(args: &Args, ws: &Workspace) -> Result<Machine> {
         memory_mib: args.memory,
         // Bochs emulates CPUs in turn: one is quicker.
         cpus: if args.emulator == Kind::Bochs { args.cpus.unwrap_or(1) } else { cpus },
+        devices: Vec::new(),
         icount: args.icount.then_some(0),
         gdb: args.gdb,
         memory_file: None,

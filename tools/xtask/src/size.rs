@@ -117,6 +117,7 @@ fn boot(ws: &Workspace, memory_mib: u32) -> Result<()> {
         initrd: Some(ws.initrd()),
         memory_mib,
         cpus: 1,
+        devices: Vec::new(),
         icount: None,
         gdb: false,
         memory_file: None,

@@ -83,6 +83,7 @@ pub fn run(args: &Args) -> Result<()> {
         initrd: None,
         memory_mib: 512,
         cpus: 1,
+        devices: Vec::new(),
         icount: Some(0),
         gdb: false,
         memory_file: None,

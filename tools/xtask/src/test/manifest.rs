@@ -33,6 +33,8 @@ pub struct Entry {
     pub hypervisor_args: String,
     /// The guest's command line.
     pub append: String,
+    /// Devices beside the board's, as QEMU's `-device` takes them.
+    pub devices: Vec<String>,
 }
 
 impl Default for Entry {
@@ -46,6 +48,7 @@ impl Default for Entry {
             only: None,
             hypervisor_args: String::new(),
             append: String::new(),
+            devices: Vec::new(),
         }
     }
 }
@@ -109,6 +112,7 @@ fn parse_entry(mut words: impl Iterator<Item = String>) -> Result<Entry> {
             "timeout" => entry.timeout = Duration::from_secs(u64::from(number()?)),
             "hypervisor-args" => entry.hypervisor_args = value.to_string(),
             "append" => entry.append = value.to_string(),
+            "device" => entry.devices.push(value.to_string()),
             "only" => {
                 entry.only = Some(match value {
                     "qemu" => Kind::Qemu,
@@ -117,9 +121,12 @@ fn parse_entry(mut words: impl Iterator<Item = String>) -> Result<Entry> {
                 });
             }
             _ => bail!(
-                "{key}: not one of cpus, vcpus, memory, timeout, only, hypervisor-args, append"
+                "{key}: not one of cpus, vcpus, memory, timeout, only, hypervisor-args, append, device"
             ),
         }
+    }
+    if !entry.devices.is_empty() && entry.only != Some(Kind::Qemu) {
+        bail!("device= is QEMU's: say only=qemu as well");
     }
     Ok(entry)
 }
@@ -158,6 +165,8 @@ mod tests {
         assert_eq!((smp.cpus, smp.vcpus, smp.memory_mib), (4, Some(3), 256));
         assert_eq!((smp.only, smp.append.as_str()), (Some(Kind::Qemu), "a b=c"));
         assert_eq!(manifest.entry("another"), Entry::default());
+        let devices = Manifest::parse("a SUCCESS only=qemu device=edu device=x,on=1").unwrap();
+        assert_eq!(devices.entry("a").devices, ["edu", "x,on=1"]);
     }
 
     #[test]
@@ -168,5 +177,6 @@ mod tests {
         assert!(error("a CRASH x=1").contains("x: not one of"));
         assert!(error("a CRASH cpus=many").contains("not a number"));
         assert!(error("a CRASH\na SKIP").contains("a second line for a"));
+        assert!(error("a SUCCESS device=edu").contains("say only=qemu"));
     }
 }

@@ -1,0 +1,196 @@
+//! PCI functions of domain 0: configuration space by ports, registers in memory, interrupts.
+//!
+//! Ring 1 needs IOPL 1 for the ports (`calls::set_iopl`).
+#![allow(unsafe_code)] // UNSAFETY: naked functions in assembly.
+
+use crate::call::{address_of, hypercall};
+use crate::code;
+use crate::pages::{KRW, Page, entry, map};
+use crate::verdict::{Outcome, must};
+use guest_kernel::arch::abi::PhysdevMapPirq;
+use guest_kernel::arch::calls::{self, outcome};
+use pv_abi::errno::Errno;
+use pv_abi::event_channel::{EVTCHNOP_BIND_PIRQ, EvtchnBindPirq};
+use pv_abi::hypercall as nr;
+use pv_abi::physdev::{
+    MAP_PIRQ_TYPE_GSI, MAP_PIRQ_TYPE_MSI, PHYSDEVOP_EOI, PHYSDEVOP_MAP_PIRQ, PHYSDEVOP_SETUP_GSI,
+    PHYSDEVOP_UNMAP_PIRQ, PhysdevEoi, PhysdevSetupGsi, PhysdevUnmapPirq,
+};
+use pv_abi::types::{DomId, Port};
+
+code! {
+    in32(port: u32) -> u32: "mov edx, [esp + 4]", "in eax, dx", "ret";
+    out32(port: u32, value: u32): "mov edx, [esp + 4]", "mov eax, [esp + 8]", "out dx, eax", "ret";
+    load32(at: u32) -> u32: "mov eax, [esp + 4]", "mov eax, [eax]", "ret";
+    load16(at: u32) -> u32: "mov eax, [esp + 4]", "movzx eax, word ptr [eax]", "ret";
+    load8(at: u32) -> u32: "mov eax, [esp + 4]", "movzx eax, byte ptr [eax]", "ret";
+    store32(at: u32, value: u32): "mov eax, [esp + 4]", "mov ecx, [esp + 8]", "mov [eax], ecx", "ret";
+    store16(at: u32, value: u32): "mov eax, [esp + 4]", "mov ecx, [esp + 8]", "mov [eax], cx", "ret";
+    store8(at: u32, value: u32): "mov eax, [esp + 4]", "mov ecx, [esp + 8]", "mov [eax], cl", "ret";
+}
+
+/// Entry bits: not cached.
+const UNCACHED: u64 = 0x18;
+
+/// A function on bus 0.
+#[derive(Clone, Copy, Debug)]
+pub struct Function {
+    devfn: u32,
+}
+
+impl Function {
+    /// The first function with this vendor (low half) and device (high half).
+    pub fn find(id: u32) -> Option<Function> {
+        (0..256).map(|devfn| Function { devfn }).find(|function| function.config(0) == id)
+    }
+
+    fn select(self, register: u32) {
+        out32(0xcf8, 1 << 31 | self.devfn << 8 | register);
+    }
+
+    /// A word of configuration space.
+    pub fn config(self, register: u32) -> u32 {
+        self.select(register);
+        in32(0xcfc)
+    }
+
+    /// Writes one.
+    pub fn set_config(self, register: u32, value: u32) {
+        self.select(register);
+        out32(0xcfc, value);
+    }
+
+    /// Sets and clears bits of one.
+    pub fn change(self, register: u32, set: u32, clear: u32) {
+        self.set_config(register, self.config(register) & !clear | set);
+    }
+
+    /// The capabilities with this id, by where they are.
+    pub fn capabilities(self, id: u32) -> impl Iterator<Item = u32> {
+        let mut next = self.config(0x34) & 0xfc;
+        core::iter::from_fn(move || {
+            let at = Some(next).filter(|at| *at != 0)?;
+            next = self.config(at) >> 8 & 0xfc;
+            Some(at)
+        })
+        .filter(move |at| self.config(*at) & 0xff == id)
+    }
+
+    /// The frame that BAR `index` begins at. Bits 31..0 of the address are enough here.
+    pub fn bar(self, index: u32) -> u32 {
+        self.config(0x10 + 4 * index) >> 12
+    }
+
+    /// The wire's irq, as the firmware left it.
+    pub fn irq(self) -> u32 {
+        self.config(0x3c) & 0xff
+    }
+}
+
+/// A frame of device registers, mapped.
+#[derive(Clone, Copy, Debug)]
+pub struct Registers {
+    va: u32,
+}
+
+impl Registers {
+    /// Maps frame `mfn`, uncached, where a spare page was.
+    pub fn map(mfn: u32) -> Outcome<Registers> {
+        let va = Page::take().va;
+        must(map(va, entry(mfn, KRW | UNCACHED)), "mapping device registers")?;
+        Ok(Registers { va })
+    }
+
+    /// Reads four bytes.
+    pub fn read(self, at: u32) -> u32 {
+        load32(self.va + at)
+    }
+
+    /// Writes four bytes.
+    pub fn write(self, at: u32, value: u32) {
+        store32(self.va + at, value);
+    }
+
+    /// Reads two bytes.
+    pub fn read16(self, at: u32) -> u32 {
+        load16(self.va + at)
+    }
+
+    /// Writes two bytes.
+    pub fn write16(self, at: u32, value: u32) {
+        store16(self.va + at, value);
+    }
+
+    /// Reads a byte.
+    pub fn read8(self, at: u32) -> u32 {
+        load8(self.va + at)
+    }
+
+    /// Writes a byte.
+    pub fn write8(self, at: u32, value: u32) {
+        store8(self.va + at, value);
+    }
+}
+
+fn physdev<T>(command: u32, argument: &mut T) -> calls::Result {
+    outcome(hypercall(nr::PHYSDEV_OP, &[command, address_of(argument)])).map(|_| ())
+}
+
+/// Maps a wire, a level that is active high, to a pirq of the same number.
+pub fn map_wire(irq: u32) -> calls::Result<u32> {
+    let mut setup = PhysdevSetupGsi { gsi: irq as i32, triggering: 1, polarity: 0, _pad: [0; 2] };
+    match physdev(PHYSDEVOP_SETUP_GSI, &mut setup) {
+        // Somebody has said so.
+        Ok(()) | Err(Errno::EEXIST) => {}
+        Err(errno) => return Err(errno),
+    }
+    map_pirq(MAP_PIRQ_TYPE_GSI, irq as i32, irq as i32, 0, 0, 0)
+}
+
+/// Maps a message of a function: MSI, or with the table's address an entry of MSI-X.
+pub fn map_message(function: Function, entry: u32, table: u64) -> calls::Result<u32> {
+    map_pirq(MAP_PIRQ_TYPE_MSI, -1, -1, function.devfn, entry, table)
+}
+
+fn map_pirq(
+    kind: i32,
+    index: i32,
+    pirq: i32,
+    devfn: u32,
+    entry: u32,
+    table: u64,
+) -> calls::Result<u32> {
+    let mut argument = PhysdevMapPirq {
+        domid: DomId::SELF,
+        _pad0: [0; 2],
+        r#type: kind,
+        index,
+        pirq,
+        bus: 0,
+        devfn: devfn as i32,
+        entry_nr: entry as i32,
+        _pad1: [],
+        table_base: table.into(),
+    };
+    physdev(PHYSDEVOP_MAP_PIRQ, &mut argument)?;
+    Ok(argument.pirq as u32)
+}
+
+/// `PHYSDEVOP_unmap_pirq`.
+pub fn unmap_pirq(pirq: u32) -> calls::Result {
+    let mut argument = PhysdevUnmapPirq { domid: DomId::SELF, _pad: [0; 2], pirq: pirq as i32 };
+    physdev(PHYSDEVOP_UNMAP_PIRQ, &mut argument)
+}
+
+/// `EVTCHNOP_bind_pirq`.
+pub fn bind_pirq(pirq: u32) -> calls::Result<Port> {
+    let mut argument = EvtchnBindPirq { pirq, flags: 0, port: Port::new(0) };
+    let arguments = [EVTCHNOP_BIND_PIRQ, address_of(&mut argument)];
+    outcome(hypercall(nr::EVENT_CHANNEL_OP, &arguments))?;
+    Ok(argument.port)
+}
+
+/// `PHYSDEVOP_eoi`.
+pub fn end(pirq: u32) -> calls::Result {
+    physdev(PHYSDEVOP_EOI, &mut PhysdevEoi { irq: pirq })
+}
