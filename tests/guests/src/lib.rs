@@ -40,6 +40,7 @@
 //! | [`fifo`] | a guest's half of the FIFO ABI |
 //! | [`call`] | any hypercall with any arguments |
 //! | [`pci`] | PCI functions, their registers and interrupts |
+//! | [`grants`] | the grant table, and the uses of others' |
 //! | [`user`] | stays in Ring 3 |
 //! | [`domu`] | a second domain, made out of this one |
 //! | [`vcpus`] | vCPUs beside the first |
@@ -54,6 +55,7 @@ pub mod code;
 pub mod domu;
 pub mod expect;
 pub mod fifo;
+pub mod grants;
 pub mod machine;
 pub mod other_vcpus;
 pub mod pages;
