@@ -9,11 +9,11 @@
 //! 3. `Domain::events`; of two domains', the lower number's first. Or one of a domain's two
 //!    locks of [`crate::grant`]; no two of those at once
 //! 4. interrupts ([`crate::irq`]): a domain's pirqs, a line, the MSI-X tables
-//! 5. `Events::fifo` of a domain
-//! 6. a CPU's run queue
-//! 7. leaves: `Memory`'s heap, a CPU's list of residents, a vCPU's runstate, a domain's
-//!    permissions, the indexed ports, device registers, read-only
-//!    memory, the wall clock
+//! 5. a CPU's list of vCPUs whose timers it serves, while those that are due ring
+//! 6. `Events::fifo` of a domain
+//! 7. a CPU's run queue
+//! 8. leaves: `Memory`'s heap, a vCPU's runstate, a domain's cap, watchdogs and
+//!    permissions, the indexed ports, device registers, read-only memory, the wall clock
 //!
 //! A CPU waits for another's answer only when it flushes TLBs, and then it may hold nothing but
 //! 1 and 2: who spins on those answers while it spins ([`System::spin_on`]). Under any other lock

@@ -2,7 +2,7 @@
 //!
 //! A capped domain has a budget for each period. Its vCPUs draw on it while they run, wherever
 //! they run; several at once may overdraw it, and then the next period has less. Whose domain has
-//! nothing left is [`Capped`](super::run::Bar::Capped) until the period ends; its timer sees to
+//! nothing left is [`Capped`](super::word::Bar::Capped) until the period ends; its timer sees to
 //! it that it goes on then.
 
 use core::sync::atomic::{AtomicU32, Ordering};

@@ -5,10 +5,10 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use pv_abi::errno::Errno;
 
 use super::cap::Cap;
-use super::run::Bar;
 use super::share::{WEIGHT_DEFAULT, WEIGHT_MAX};
 use super::wake;
 use super::watchdog::Watchdogs;
+use super::word::Bar;
 use crate::domain::Domain;
 use crate::platform::Platform;
 use crate::system::System;

@@ -6,7 +6,7 @@
 
 use core::sync::atomic::Ordering;
 
-use super::run::Bar;
+use super::word::Bar;
 use super::{balance, home, wake};
 use crate::domain::Domain;
 use crate::domain::vcpu::Vcpu;

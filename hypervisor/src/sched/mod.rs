@@ -8,7 +8,7 @@
 //! | file | is |
 //! |---|---|
 //! | [`cpu`], `list` | each CPU's queue, slice and timers |
-//! | [`run`] | the states of a vCPU and the arrows between them |
+//! | [`word`], [`run`] | what a vCPU is doing, and why it may not run |
 //! | [`share`], [`cap`] | who deserves a CPU, and how much at most |
 //! | [`mod@wake`] | starting, waking, queueing, kicking |
 //! | [`balance`] | which CPU runs whom |
@@ -63,6 +63,7 @@ pub mod vcpu_op;
 pub mod vcpu_ref;
 pub mod wake;
 pub mod watchdog;
+pub mod word;
 
 use core::sync::atomic::Ordering;
 
@@ -78,11 +79,12 @@ pub(crate) use cpu::Cpu;
 pub use cpu::{MAX_CPUS, Scheduler};
 pub use domain::DomainRun;
 pub use poll::wake_pollers;
-use run::Bar;
-pub use run::{State, VcpuRun};
+pub use run::VcpuRun;
 use share::virtual_ns;
 use vcpu_ref::VcpuRef;
 pub use wake::{down, start, wake};
+use word::Bar;
+pub use word::State;
 
 /// A deadline that never comes.
 pub(crate) const NEVER: u64 = u64::MAX;

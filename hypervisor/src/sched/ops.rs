@@ -4,7 +4,7 @@ use pv_abi::errno::Errno;
 use pv_abi::sched as abi;
 use pv_abi::sched::{SchedRemoteShutdown, SchedShutdown};
 
-use super::{affinity, poll, shutdown, watchdog};
+use super::{Cpu, affinity, poll, shutdown, watchdog};
 use crate::error::HypercallResult;
 use crate::guest::Ctx;
 use crate::hypercall::Args;
@@ -62,13 +62,17 @@ pub fn sched_op_compat<P: Platform>(ctx: &mut Ctx<'_, P>, args: &mut Args) -> Hy
 /// `SCHEDOP_yield`: lets others go first, if there are any.
 #[inline(always)]
 fn yields<P: Platform>(ctx: &Ctx<'_, P>) {
-    let run = &ctx.vcpu.run;
-    let here = run.cpu().and_then(|cpu| ctx.sys.scheduler.cpu(cpu));
+    let here = ctx.vcpu.run.cpu().and_then(|cpu| ctx.sys.scheduler.cpu(cpu));
     if let Some(here) = here.filter(|here| here.has_waiting()) {
-        // Behind the first at least, whatever it has had.
-        run.let_pass(here.first_vtime());
-        run.request_reschedule();
+        give_way(ctx, here);
     }
+}
+
+/// Behind the first who waits at least, whatever it has had.
+#[inline(never)]
+fn give_way<P: Platform>(ctx: &Ctx<'_, P>, here: &Cpu) {
+    ctx.vcpu.run.let_pass(here.first_vtime());
+    ctx.vcpu.run.request_reschedule();
 }
 
 /// `SCHEDOP_block`: unmasks upcalls and sleeps until one is pending.

@@ -6,7 +6,8 @@
 
 use pv_abi::vcpu as abi;
 
-use super::run::{State, VcpuRun};
+use super::run::VcpuRun;
+use super::word::State;
 
 /// The record: `vcpu_runstate_info` without its width.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,7 +76,7 @@ impl VcpuRun {
 
 #[cfg(test)]
 mod tests {
-    use super::super::run::Bar;
+    use super::super::word::Bar;
     use super::*;
 
     #[test]

@@ -5,8 +5,8 @@ use core::fmt;
 use pv_abi::sched as abi;
 use pv_abi::types::DomId;
 
-use super::run::Bar;
 use super::wake::{allow, forbid};
+use super::word::Bar;
 use crate::domain::{Domain, destroy};
 use crate::error::{Crash, Stop};
 use crate::guest::Ctx;

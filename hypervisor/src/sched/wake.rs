@@ -1,8 +1,8 @@
 //! Starting, waking and queueing vCPUs, and making their CPUs notice.
 
 use super::cpu::bit;
-use super::run::Bar;
 use super::share::PREEMPT_NS;
+use super::word::Bar;
 use super::{NEVER, balance};
 use crate::domain::Domain;
 use crate::domain::vcpu::Vcpu;

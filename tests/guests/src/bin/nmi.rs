@@ -1,0 +1,84 @@
+//! NMIs enter their handler though upcalls are masked, wake a vCPU that sleeps, and come one at a time.
+//!
+//! `xen/include/public/nmi.h`, `vcpu.h` (VCPUOP_send_nmi). Expected: without a handler an NMI is lost;
+//! with one each `send_nmi` is one entry, left by the iret hypercall; sent to a vCPU that polls it ends
+//! the poll.
+#![no_std]
+#![no_main]
+#![allow(unsafe_code)] // UNSAFETY: an NMI handler in assembly.
+use core::sync::atomic::{AtomicU32, Ordering};
+use guest_kernel::arch::abi::{FLAT_KERNEL_CS, TrapInfo, XennmiCallback};
+use guest_kernel::arch::events;
+use pv_abi::errno::Errno;
+use pv_abi::hypercall::{NMI_OP, VCPU_OP};
+use pv_abi::nmi::{XENNMI_REGISTER_CALLBACK, XENNMI_UNREGISTER_CALLBACK};
+use pv_abi::traps::TI_IF;
+use pv_abi::types::VcpuId;
+use pv_abi::vcpu::*;
+use pv_abi::vectors::NMI;
+use pv_guests::call::{address_of, ret};
+use pv_guests::{Outcome, StartInfo, check, check_eq, clock, guest, vcpus, with_argument};
+
+guest!(run);
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+static POLLS: AtomicU32 = AtomicU32::new(0);
+
+/// Counts, and leaves by slot 23 of the hypercall page.
+#[unsafe(naked)]
+extern "C" fn handler() {
+    core::arch::naked_asm!(
+        "lock inc dword ptr [{count}]",
+        "jmp hypercall_page + 23 * 32",
+        count = sym COUNT,
+    )
+}
+
+fn count() -> u32 {
+    COUNT.load(Ordering::SeqCst)
+}
+
+fn send(vcpu: u32) -> i32 {
+    vcpus::vcpu_op(VCPUOP_SEND_NMI, VcpuId::new(vcpu))
+}
+
+extern "C" fn second() -> ! {
+    loop {
+        vcpus::poll(0, 0);
+        POLLS.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn run(_: &'static StartInfo) -> Outcome {
+    events::mask();
+    check_eq!(with_argument(NMI_OP, XENNMI_UNREGISTER_CALLBACK, &mut 0), 0, "unregister");
+    check_eq!(send(0), 0, "send without a handler");
+    let address = handler as *const () as usize as u32;
+    let mut callback = XennmiCallback { handler_address: address, pad: 0 };
+    check_eq!(with_argument(NMI_OP, XENNMI_REGISTER_CALLBACK, &mut callback), 0, "register");
+    check_eq!(count(), 0, "NMIs that were lost");
+    for sent in 1..=10 {
+        check_eq!(send(0), 0, "send to itself");
+        check_eq!(count(), sent, "entries after {sent} NMIs");
+    }
+    check!(events::is_masked(), "upcalls are not masked any more");
+    let with_an_argument = vcpus::hypercall(VCPU_OP, [VCPUOP_SEND_NMI, 0, 1]);
+    check_eq!(with_an_argument, ret(Errno::EINVAL), "send with an argument");
+
+    let mut context = vcpus::context(1, second);
+    context.trap_ctxt[NMI as usize] =
+        TrapInfo { vector: NMI, flags: TI_IF, cs: FLAT_KERNEL_CS, address };
+    let initialise = [VCPUOP_INITIALISE, 1, address_of(&mut context)];
+    check_eq!(vcpus::hypercall(VCPU_OP, initialise), 0, "initialise");
+    check_eq!(vcpus::vcpu_op(VCPUOP_UP, VcpuId::new(1)), 0, "up");
+    for sent in 11..=20 {
+        check_eq!(send(1), 0, "send to the other");
+        let end = clock::now() + 5_000_000_000;
+        while (count() != sent || POLLS.load(Ordering::SeqCst) < sent - 11) && clock::now() < end {
+            vcpus::yield_now();
+        }
+        check_eq!(count(), sent, "entries after {sent} NMIs");
+    }
+    check!(POLLS.load(Ordering::SeqCst) >= 9, "polls that ended");
+    Ok(())
+}
