@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hypervisor::domain::MAX_DOMAINS;
+use hypervisor::irq::pirq;
 use hypervisor::mm::frame::{Owner, Type};
 use hypervisor::platform::{FrameAccess, Mmu};
 use hypervisor::sched::{self, State};
@@ -423,6 +424,32 @@ fn ports_and_device_memory_are_passed_on() {
     assert_eq!(memory(&mut g, 0xf0000, 0x11, 0), 0);
     let domain = g.sys.domain(made.id).expect("it exists");
     assert!(!domain.permissions.has_memory(Mfn::new(0xf0005), Mfn::new(0xf0005)));
+}
+
+#[test]
+fn interrupts_are_passed_on() {
+    let mut g = Guest::toolstack(1);
+    let made = g.build_domain(16);
+    let allow = |g: &mut Guest, pirq, allow_access| {
+        let argument = IrqPermission { pirq, allow_access, pad: [0; 3] };
+        g.domctl(XEN_DOMCTL_IRQ_PERMISSION, made.id, &argument).0
+    };
+    assert_eq!(allow(&mut g, 256, 1), EINVAL);
+    assert_eq!(allow(&mut g, 11, 1), EPERM, "domain 0 has no name for it");
+    assert_eq!(pirq::map_irq(&g.sys, g.domain(), g.domain(), 11, Some(30)), Ok(30));
+    assert_eq!(allow(&mut g, 30, 1), 0);
+    let has = |g: &Guest| g.sys.domain(made.id).expect("it exists").permissions.has_irq(11);
+    assert!(has(&g));
+    assert_eq!(allow(&mut g, 30, 0), 0);
+    assert!(!has(&g));
+    g.domain().permissions.deny_irq(11);
+    assert_eq!(allow(&mut g, 30, 1), EPERM, "domain 0 may not itself");
+    g.domain().permissions.permit_irq(11);
+    // What a domain has mapped goes with it.
+    let domain = g.sys.domain(made.id).expect("it exists");
+    assert_eq!(pirq::map_irq(&g.sys, g.domain(), domain, 11, None), Ok(16));
+    assert_eq!(g.command(XEN_DOMCTL_DESTROYDOMAIN, made.id), 0);
+    check::invariants(&g.sys);
 }
 
 /// Frames that another domain uses outlive their owner, whose number is not given away so long.

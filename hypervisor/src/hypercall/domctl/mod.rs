@@ -124,6 +124,7 @@ fn command<P: Platform>(
         abi::XEN_DOMCTL_IOPORT_PERMISSION => {
             settings::ioport_permission(ctx, domain, &argument(op)?)
         }
+        abi::XEN_DOMCTL_IRQ_PERMISSION => settings::irq_permission(ctx, domain, &argument(op)?),
         abi::XEN_DOMCTL_IOMEM_PERMISSION => settings::iomem_permission(ctx, domain, &argument(op)?),
         // HVM guests have more than one use for these.
         abi::XEN_DOMCTL_SETHVMCONTEXT

@@ -3,7 +3,8 @@
 use core::sync::atomic::Ordering;
 
 use pv_abi::domctl::{
-    HypercallInit, IomemPermission, IoportPermission, MaxMem, SetVirqHandler, Setdomainhandle,
+    HypercallInit, IomemPermission, IoportPermission, IrqPermission, MaxMem, SetVirqHandler,
+    Setdomainhandle,
 };
 use pv_abi::errno::Errno;
 use pv_abi::types::Mfn;
@@ -83,6 +84,25 @@ pub(super) fn iomem_permission<P: Platform>(
         domain.permissions.deny_memory(first, last)
     };
     Ok(done?)
+}
+
+/// `XEN_DOMCTL_irq_permission`: the same for an interrupt, by the caller's own number for it.
+///
+/// `EINVAL`: no such number; `EPERM`: it stands for nothing, or for what is not the caller's.
+pub(super) fn irq_permission<P: Platform>(
+    ctx: &Ctx<'_, P>,
+    domain: &Domain,
+    argument: &IrqPermission,
+) -> Result<(), Stop> {
+    let entry = ctx.domain.pirqs.get(argument.pirq).ok_or(Errno::EINVAL)?;
+    let irq = entry.irq().filter(|irq| ctx.domain.permissions.has_irq(*irq));
+    let irq = irq.ok_or(Errno::EPERM)?;
+    if argument.allow_access != 0 {
+        domain.permissions.permit_irq(irq);
+    } else {
+        domain.permissions.deny_irq(irq);
+    }
+    Ok(())
 }
 
 /// `XEN_DOMCTL_hypercall_init`: fills a frame of the domain's with the stubs of its width.
