@@ -63,14 +63,11 @@ impl Pins {
     /// Takes `less` (0 or 1 each) off; `None` if there is nothing to take off.
     #[inline(always)]
     pub const fn minus(self, less: Pins) -> Option<Pins> {
-        // The counts that are taken from, one by one: each must not be 0.
-        let mut left = less.0;
-        while left != 0 {
-            let one = left & left.wrapping_neg();
-            if self.0 & one.wrapping_mul(0xff) == 0 {
-                return None;
-            }
-            left &= left.wrapping_sub(1);
+        const LOW_BITS: u32 = 0x7f7f_7f7f;
+        // The top bit of each byte: whether that count is not 0.
+        let some = (self.0 & LOW_BITS).wrapping_add(LOW_BITS) | self.0;
+        if !some & less.0 << 7 != 0 {
+            return None;
         }
         Some(Pins(self.0.wrapping_sub(less.0)))
     }

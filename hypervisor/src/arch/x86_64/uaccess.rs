@@ -107,7 +107,43 @@ pub fn copy_from(from: u64, to: &mut [u8]) -> Result<(), GuestFault> {
             high.copy_from_slice(&b.to_le_bytes());
             Ok(())
         }
+        24 => {
+            let (mut a, mut b, mut c) = (0u64, 0u64, 0u64);
+            access!(
+                [
+                    "mov {a}, qword ptr [{at}]",
+                    "mov {b}, qword ptr [{at} + 8]",
+                    "mov {c}, qword ptr [{at} + 16]"
+                ],
+                a = inout(reg) a, b = inout(reg) b, c = inout(reg) c, at = in(reg) from,
+            )?;
+            fill(to, &[a, b, c]);
+            Ok(())
+        }
+        32 => {
+            let (mut a, mut b, mut c, mut d) = (0u64, 0u64, 0u64, 0u64);
+            access!(
+                [
+                    "mov {a}, qword ptr [{at}]",
+                    "mov {b}, qword ptr [{at} + 8]",
+                    "mov {c}, qword ptr [{at} + 16]",
+                    "mov {d}, qword ptr [{at} + 24]"
+                ],
+                a = inout(reg) a, b = inout(reg) b, c = inout(reg) c, d = inout(reg) d,
+                at = in(reg) from,
+            )?;
+            fill(to, &[a, b, c, d]);
+            Ok(())
+        }
         len => copy(from, to.as_mut_ptr() as u64, len),
+    }
+}
+
+/// Writes words to a buffer of their size.
+#[inline(always)]
+fn fill(to: &mut [u8], words: &[u64]) {
+    for (chunk, word) in to.chunks_exact_mut(8).zip(words) {
+        chunk.copy_from_slice(&word.to_le_bytes());
     }
 }
 
@@ -125,6 +161,13 @@ fn word(bytes: &[u8], index: usize) -> u32 {
 pub fn copy_to(to: u64, from: &[u8]) -> Result<(), GuestFault> {
     let w = |index| word(from, index);
     match from.len() {
+        2 => {
+            let value = match from {
+                &[a, b] => u16::from_le_bytes([a, b]),
+                _ => 0,
+            };
+            store!(["mov word ptr [{at}], {a:x}"], a = in(reg) value, at = in(reg) to,)
+        }
         4 => store!(["mov dword ptr [{at}], {a:e}"], a = in(reg) w(0), at = in(reg) to,),
         8 => store!(
             ["mov dword ptr [{at}], {a:e}", "mov dword ptr [{at} + 4], {b:e}"],
@@ -171,6 +214,21 @@ pub fn copy_to(to: u64, from: &[u8]) -> Result<(), GuestFault> {
             a = in(reg) w(0), b = in(reg) w(1), c = in(reg) w(2), d = in(reg) w(3),
             e = in(reg) w(4), f = in(reg) w(5), at = in(reg) to,
         ),
+        32 => {
+            let q = |index: usize| {
+                u64::from(word(from, 2 * index)) | u64::from(word(from, 2 * index + 1)) << 32
+            };
+            store!(
+                [
+                    "mov qword ptr [{at}], {a}",
+                    "mov qword ptr [{at} + 8], {b}",
+                    "mov qword ptr [{at} + 16], {c}",
+                    "mov qword ptr [{at} + 24], {d}"
+                ],
+                a = in(reg) q(0), b = in(reg) q(1), c = in(reg) q(2), d = in(reg) q(3),
+                at = in(reg) to,
+            )
+        }
         len => copy(from.as_ptr() as u64, to, len),
     }
 }
