@@ -43,9 +43,10 @@ fn run(_: &'static StartInfo) -> Outcome {
     edu.change(4, MASTER, 0xffff_0000);
     let pirq = must(pci::map_message(edu, 0, 0), "map_pirq")?;
     check_eq!(pci::map_message(edu, 0, 0).err(), Some(Errno::EEXIST), "mapping it twice");
+    let port = must(pci::bind_pirq(pirq), "bind_pirq")?;
+    // It leads to the CPU that the vCPU lived on just now.
     let message = [edu.config(at + 4), edu.config(at + 12)];
     check_eq!(message[0] & 0xfff0_0000, 0xfee0_0000, "the message's address");
-    let port = must(pci::bind_pirq(pirq), "bind_pirq")?;
     // The kernel cannot change it.
     edu.set_config(at + 4, 0xdead_0000);
     edu.set_config(at + 12, 0x80);
