@@ -15,6 +15,7 @@ use crate::exit::{self, Next};
 use crate::guest::Ctx;
 use crate::guest::regs::UserRegs;
 use crate::sched::shutdown;
+use crate::width::Width;
 use crate::{hypercall, trap};
 
 /// First vector that is no exception.
@@ -34,6 +35,19 @@ unsafe fn entered(regs: *mut UserRegs) -> Ctx<'static, Machine> {
     }
 }
 
+/// The same for the stubs that save what a pv32 guest can see: others do not come by them, and
+/// what is made for one kind of guest is shorter.
+///
+/// # Safety
+/// As `entered`.
+#[inline(always)]
+unsafe fn entered_short(regs: *mut UserRegs) -> Ctx<'static, Machine> {
+    // SAFETY: the caller's duty.
+    let ctx = unsafe { entered(regs) };
+    debug_assert!(ctx.width == Width::Pv32);
+    Ctx { width: Width::Pv32, ..ctx }
+}
+
 #[cold]
 // Not a guest's doing: entries happen only while one is loaded.
 #[allow(clippy::panic)]
@@ -47,7 +61,7 @@ fn unreachable_guest() -> ! {
 /// As `entered`.
 pub unsafe extern "C" fn guest_hypercall(regs: *mut UserRegs) {
     // SAFETY: the caller's duty.
-    let mut ctx = unsafe { entered(regs) };
+    let mut ctx = unsafe { entered_short(regs) };
     hypercall::enter(&mut ctx);
     leave(ctx);
 }
@@ -58,7 +72,7 @@ pub unsafe extern "C" fn guest_hypercall(regs: *mut UserRegs) {
 /// As `entered`.
 pub unsafe extern "C" fn guest_int80(regs: *mut UserRegs) {
     // SAFETY: the caller's duty.
-    let mut ctx = unsafe { entered(regs) };
+    let mut ctx = unsafe { entered_short(regs) };
     trap::exception::int80(&mut ctx);
     leave(ctx);
 }
@@ -69,7 +83,7 @@ pub unsafe extern "C" fn guest_int80(regs: *mut UserRegs) {
 /// As `entered`.
 pub unsafe extern "C" fn guest_page_fault(regs: *mut UserRegs) {
     // SAFETY: the caller's duty.
-    let mut ctx = unsafe { entered(regs) };
+    let mut ctx = unsafe { entered_short(regs) };
     trap::exception::page_fault(&mut ctx);
     leave(ctx);
 }
@@ -80,7 +94,7 @@ pub unsafe extern "C" fn guest_page_fault(regs: *mut UserRegs) {
 /// As `entered`.
 pub unsafe extern "C" fn traced_hypercall(regs: *mut UserRegs) {
     // SAFETY: the caller's duty.
-    let mut ctx = unsafe { entered(regs) };
+    let mut ctx = unsafe { entered_short(regs) };
     hypercall::traced::enter(&mut ctx);
     leave_traced(ctx);
 }
@@ -91,7 +105,7 @@ pub unsafe extern "C" fn traced_hypercall(regs: *mut UserRegs) {
 /// As `entered`.
 pub unsafe extern "C" fn traced_int80(regs: *mut UserRegs) {
     // SAFETY: the caller's duty.
-    let mut ctx = unsafe { entered(regs) };
+    let mut ctx = unsafe { entered_short(regs) };
     trap::traced::int80(&mut ctx);
     leave_traced(ctx);
 }
@@ -102,7 +116,7 @@ pub unsafe extern "C" fn traced_int80(regs: *mut UserRegs) {
 /// As `entered`.
 pub unsafe extern "C" fn traced_page_fault(regs: *mut UserRegs) {
     // SAFETY: the caller's duty.
-    let mut ctx = unsafe { entered(regs) };
+    let mut ctx = unsafe { entered_short(regs) };
     trap::traced::page_fault(&mut ctx);
     leave_traced(ctx);
 }
