@@ -39,7 +39,11 @@ pub fn event_channel_op<P: Platform>(ctx: &mut Ctx<'_, P>, args: &mut Args) -> H
         send(ctx, port)?;
         return Ok(0);
     }
-    others(ctx, args)
+    // A copy, so that to send the arguments need not be in memory.
+    let mut left = *args;
+    let outcome = others(ctx, &mut left);
+    *args = left;
+    outcome
 }
 
 #[inline(never)]

@@ -86,16 +86,17 @@ pub fn enter<P: Platform>(ctx: &mut Ctx<'_, P>) {
 fn finish<P: Platform>(ctx: &mut Ctx<'_, P>, outcome: HypercallResult, args: &Args) {
     match outcome {
         Ok(value) => ctx.regs.rax = value,
-        Err(stop) => stopped(ctx, stop, args),
+        // A copy: where nothing stops, the arguments need not be in memory.
+        Err(stop) => stopped(ctx, stop, *args),
     }
 }
 
 #[cold]
-fn stopped<P: Platform>(ctx: &mut Ctx<'_, P>, stop: Stop, args: &Args) {
+fn stopped<P: Platform>(ctx: &mut Ctx<'_, P>, stop: Stop, args: Args) {
     match stop {
         Stop::Errno(errno) => ctx.regs.rax = errno_value(errno),
         Stop::Preempted => {
-            ctx.set_args(args);
+            ctx.set_args(&args);
             ctx.regs.rip = ctx.regs.rip.wrapping_sub(HYPERCALL_INSTRUCTION_LEN);
         }
         Stop::Crash(why) => crate::sched::shutdown::crash(ctx, why),
