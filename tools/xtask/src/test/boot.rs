@@ -68,11 +68,21 @@ impl<'a> Builds<'a> {
     }
 }
 
-/// A micro-guest in an emulator.
-pub fn micro_guest<'a>(builds: &'a Builds<'a>, name: &str, entry: Entry, kind: Kind) -> Test<'a> {
-    let guest = name.to_string();
-    let group = if kind == Kind::Bochs { Group::Bochs } else { Group::Guests };
-    Test::new(group, name, move || {
+/// A micro-guest in an emulator, on a machine with `cpus` CPUs.
+pub fn micro_guest<'a>(
+    builds: &'a Builds<'a>,
+    guest: &str,
+    entry: &Entry,
+    kind: Kind,
+    cpus: u32,
+) -> Test<'a> {
+    let (guest, entry) = (guest.to_string(), entry.clone());
+    let (group, name) = match (kind, cpus) {
+        (Kind::Bochs, _) => (Group::Bochs, guest.clone()),
+        (Kind::Qemu, 1) => (Group::Guests, format!("{guest}-1-cpu")),
+        (Kind::Qemu, _) => (Group::Guests, guest.clone()),
+    };
+    Test::new(group, &name, move || {
         for part in [build::Part::Hypervisor, build::Part::MicroGuests] {
             if builds.need(part).is_err() {
                 return Ended::failed("not run: the build failed".into());
@@ -89,7 +99,7 @@ pub fn micro_guest<'a>(builds: &'a Builds<'a>, name: &str, entry: Entry, kind: K
             kernel_args: entry.append.clone(),
             initrd: None,
             memory_mib: entry.memory_mib,
-            cpus: if kind == Kind::Bochs { 1 } else { entry.cpus },
+            cpus,
             devices: entry.devices.clone(),
             icount: None,
             gdb: false,

@@ -2,7 +2,7 @@
 //!
 //! A line per guest that differs from the rest: its name, the verdict in
 //! capitals, and options. A guest without a line is expected to say SUCCESS on
-//! two CPUs and 128 MiB in both emulators. A line for a guest that does not
+//! two CPUs, on one, and 128 MiB in both emulators. A line for a guest that does not
 //! exist is an error.
 
 use std::collections::BTreeMap;
@@ -19,8 +19,8 @@ use crate::run::Kind;
 pub struct Entry {
     /// The verdict's word, e.g. `SUCCESS`.
     pub expect: String,
-    /// CPUs of the machine.
-    pub cpus: u32,
+    /// CPUs of the machine in QEMU, a run for each; Bochs has one.
+    pub cpus: Vec<u32>,
     /// Virtual CPUs of the guest, if the hypervisor is not to decide.
     pub vcpus: Option<u32>,
     /// Memory of the machine in MiB.
@@ -41,7 +41,7 @@ impl Default for Entry {
     fn default() -> Self {
         Self {
             expect: "SUCCESS".into(),
-            cpus: 2,
+            cpus: vec![2, 1],
             vcpus: None,
             memory_mib: 128,
             timeout: Duration::from_secs(60),
@@ -106,7 +106,7 @@ fn parse_entry(mut words: impl Iterator<Item = String>) -> Result<Entry> {
             word.split_once('=').with_context(|| format!("{word}: not key=value"))?;
         let number = || value.parse::<u32>().with_context(|| format!("{word}: not a number"));
         match key {
-            "cpus" => entry.cpus = number()?,
+            "cpus" => entry.cpus = vec![number()?],
             "vcpus" => entry.vcpus = Some(number()?),
             "memory" => entry.memory_mib = number()?,
             "timeout" => entry.timeout = Duration::from_secs(u64::from(number()?)),
@@ -162,7 +162,7 @@ mod tests {
         let crash = manifest.entry("selftest-crash");
         assert_eq!((crash.expect.as_str(), crash.timeout.as_secs()), ("CRASH", 10));
         let smp = manifest.entry("smp");
-        assert_eq!((smp.cpus, smp.vcpus, smp.memory_mib), (4, Some(3), 256));
+        assert_eq!((smp.cpus.as_slice(), smp.vcpus, smp.memory_mib), (&[4][..], Some(3), 256));
         assert_eq!((smp.only, smp.append.as_str()), (Some(Kind::Qemu), "a b=c"));
         assert_eq!(manifest.entry("another"), Entry::default());
         let devices = Manifest::parse("a SUCCESS only=qemu device=edu device=x,on=1").unwrap();

@@ -134,9 +134,14 @@ fn all<'a>(
     for kind in [Kind::Qemu, Kind::Bochs] {
         for guest in &guests {
             let entry = manifest.entry(guest);
-            if entry.only.is_none_or(|only| only == kind) {
-                tests.push(boot::micro_guest(builds, guest, entry, kind));
+            if entry.only.is_some_and(|only| only != kind) {
+                continue;
             }
+            // Bochs is for what is strict in it, not for several CPUs.
+            let cpus = if kind == Kind::Bochs { vec![1] } else { entry.cpus.clone() };
+            tests.extend(
+                cpus.into_iter().map(|cpus| boot::micro_guest(builds, guest, &entry, kind, cpus)),
+            );
         }
         tests.extend(transcripts.iter().map(|one| boot::shell(builds, one.clone(), kind)));
         if kind == Kind::Qemu {
