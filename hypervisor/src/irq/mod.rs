@@ -5,7 +5,7 @@
 //! | number | whose | is |
 //! |---|---|---|
 //! | vector | the CPU's | what the controllers raise; the hypervisor gives them out ([`vectors`]) |
-//! | irq | the hypervisor's | the source ([`line`]): an input of an I/O APIC, or from [`Irqs::inputs`] on an MSI |
+//! | irq | the hypervisor's | the source ([`mod@line`]): an input of an I/O APIC, or from `System::irq_inputs` on an MSI |
 //! | pirq | a domain's | what a domain calls an irq that was mapped for it ([`pirq`]) |
 //!
 //! A domain maps an irq to a pirq (`PHYSDEVOP_map_pirq`), then binds the pirq to an event
@@ -29,7 +29,7 @@
 //!
 //! | file | is |
 //! |---|---|
-//! | [`line`] | one source: what it is, who has it, starting and stopping it |
+//! | [`mod@line`] | one source: what it is, who has it, starting and stopping it |
 //! | [`vectors`] | which vector belongs to which irq |
 //! | [`pirq`] | a domain's numbers, and mapping |
 //! | [`bind`] | event channels: bind, unbind, end of interrupt, another vCPU |

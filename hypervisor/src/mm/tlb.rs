@@ -24,7 +24,7 @@
 //!
 //! A flush waits until each CPU has answered, with interrupts closed, and may hold
 //! `Domain::paging` and `Vcpu::state`. Another CPU may spin on those two, so it answers while it
-//! spins ([`spin_on`]). Under any other lock nobody may flush.
+//! spins ([`System::spin_on`]). Under any other lock nobody may flush.
 
 use core::sync::atomic::{AtomicU32, Ordering, fence};
 

@@ -29,7 +29,7 @@ pub(super) fn unmask_notify<P: Platform>(ctx: &Ctx<'_, P>) {
 }
 
 /// `PHYSDEVOP_irq_status_query`: every pirq needs an end, as far as a guest has to know that does
-/// not look at the page of [`eoi_page`]. None is shared. `EINVAL`: no such pirq.
+/// not look at the page of [`mod@eoi_page`]. None is shared. `EINVAL`: no such pirq.
 pub(super) fn status_query<P: Platform>(ctx: &Ctx<'_, P>, at: u64) -> Result<(), Errno> {
     let query: PhysdevIrqStatusQuery = ctx.read(at)?;
     if query.irq >= NR_PIRQS {

@@ -66,7 +66,7 @@ pub fn store<P: Platform>(ctx: &mut Ctx<'_, P>, address: u64) -> Result<bool, St
     }
 }
 
-/// [`store`] for one element of a string instruction of `length` bytes.
+/// [`store()`] for one element of a string instruction of `length` bytes.
 #[cold]
 fn string_store<P: Platform>(
     ctx: &mut Ctx<'_, P>,

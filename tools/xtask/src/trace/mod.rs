@@ -28,7 +28,7 @@ use spans::Spans;
 pub struct Args {
     #[command(flatten)]
     run: run::Args,
-    /// The file to write, for https://ui.perfetto.dev
+    /// The file to write, for <https://ui.perfetto.dev>
     #[arg(long, value_name = "FILE", default_value = "trace.json")]
     out: PathBuf,
     /// Memory for records, for each CPU; the newest stay
