@@ -22,7 +22,7 @@ pub fn invariants(sys: &System<FakeMachine>) {
 pub fn broken(sys: &System<FakeMachine>) -> Result<(), String> {
     let mut found = vec![Found::default(); sys.memory.frame_count() as usize];
     sys.check_invariants(&mut found)
-        .map_err(|v| format!("{} at {}: {}", v.invariant, v.mfn, v.what))?;
+        .map_err(|v| format!("{} at {}: {}{}", v.invariant, v.mfn, v.what, record(sys, v.mfn)))?;
     window(sys)?;
     hypervisor::irq::invariants::check(sys)?;
     match sys.platform.stale_writable(|mfn| may_be_written(sys, mfn)).first() {
@@ -33,9 +33,24 @@ pub fn broken(sys: &System<FakeMachine>) -> Result<(), String> {
     }
 }
 
+/// What the frame's record says.
+fn record(sys: &System<FakeMachine>, mfn: Mfn) -> String {
+    let Some(frame) = sys.memory.frame(mfn) else { return String::new() };
+    let word = frame.load();
+    format!(
+        " ({:?}, {:?}, {} of {} references, allocated {}, pinned {})",
+        frame.owner(),
+        word.kind(),
+        word.type_count(),
+        word.total(),
+        word.allocated(),
+        word.pinned(),
+    )
+}
+
 /// Whether a guest may have a writable translation of the frame, if only for having had a
 /// mapping of it.
-fn may_be_written(sys: &System<FakeMachine>, mfn: Mfn) -> bool {
+pub(crate) fn may_be_written(sys: &System<FakeMachine>, mfn: Mfn) -> bool {
     let Some(frame) = sys.memory.frame(mfn) else { return false };
     let word = frame.load();
     let typed = word.type_count() > 0 || word.partial();

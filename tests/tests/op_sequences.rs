@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::Union;
 use pv_tests::guest::{Guest, Spec};
-use pv_tests::ops::{FrameName, Op, World};
+use pv_tests::ops::mm::{DATA, FLAGS, FrameName, INDICES, Op, POOLS, STRANGE, TOP, World};
 use pv_tests::{boot, check};
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +40,7 @@ fn run(sequence: &Sequence) -> Result<(), String> {
     let guest = Guest::on(sys.clone(), Spec { id: 2, ..spec });
     unmap_half(&other);
     guest.domain().paging.lock().full_budget = sequence.budget;
-    let mut world = World { guest, other };
+    let mut world = World { guest, other: other.frames.clone() };
     world.guest.run_as(0);
     sys.platform.run_on(0);
     let l4 = world.guest.vcpu().state.lock().l4;
@@ -83,11 +83,6 @@ fn words(panic: &Box<dyn std::any::Any + Send>) -> String {
     format!("a panic: {}", text.unwrap_or_default())
 }
 
-/// Frames that become tables of each level more often than others: levels 1 to 3, tables for
-/// slot 3, and frames that stay data.
-const POOLS: [std::ops::Range<u16>; 5] = [8..15, 15..18, 18..21, 21..24, 24..42];
-const TOP: u8 = 4;
-const DATA: u8 = 5;
 /// The level-2 table that the guest's memory is mapped by, at a base of 2 GiB.
 const HOME: FrameName = FrameName::FirstTable(2);
 
@@ -110,7 +105,7 @@ fn from_pool(pool: u8) -> impl Strategy<Value = FrameName> {
 }
 
 fn index() -> impl Strategy<Value = u16> {
-    prop_oneof![6 => 0_u16..8, 2 => select(vec![3, 425, 426, 427, 428, 504, 508, 511]), 1 => 0_u16..512]
+    prop_oneof![6 => 0_u16..8, 2 => select(INDICES.to_vec()), 1 => 0_u16..512]
 }
 
 /// Addresses that are not the guest's, or that nothing is mapped at.
@@ -122,21 +117,8 @@ fn special_va() -> impl Strategy<Value = u32> {
 }
 
 fn flags() -> impl Strategy<Value = u64> {
-    let common = select(vec![0, 1, 3, 5, 7, 0x21, 0x23, 0x63, 0x67, 0x61, 0x27]);
-    let strange = select(vec![
-        0x8,
-        0x10,
-        0x80,
-        0x100,
-        0x200,
-        0xe00,
-        1 << 52,
-        1 << 62,
-        1 << 63,
-        1 << 51,
-        1 << 40,
-        0x1ff,
-    ]);
+    let common = select(FLAGS.to_vec());
+    let strange = select(STRANGE.to_vec());
     prop_oneof![8 => common.clone(), 1 => (common, strange).prop_map(|(a, b)| a | b)]
 }
 

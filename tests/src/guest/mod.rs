@@ -38,7 +38,7 @@ pub use memory::Page;
 /// Pages at the start of a guest's memory where [`Guest::arg`] puts arguments.
 pub const SCRATCH_PAGES: u64 = 8;
 /// Where the guest's hypercall instruction is.
-const HYPERCALL_AT: u64 = 0x1000;
+pub(crate) const HYPERCALL_AT: u64 = 0x1000;
 /// Continuations after which a hypercall is taken to go on for ever.
 const MAX_CONTINUATIONS: u64 = 1_000_000;
 
@@ -170,11 +170,19 @@ impl Guest {
     /// Executes the hypercall instruction once, with the registers as they are. `None`: it is to
     /// be executed again.
     pub fn step(&mut self) -> Option<i64> {
+        let result = self.step_alone();
+        if result.is_none() {
+            self.others_take_kicks();
+        }
+        result
+    }
+
+    /// The same on this CPU alone: the others do nothing meanwhile.
+    pub fn step_alone(&mut self) -> Option<i64> {
         self.regs.rip = HYPERCALL_AT + 2;
         self.enter(hypercall::enter);
         if self.regs.rip == HYPERCALL_AT {
             self.continuations += 1;
-            self.others_take_kicks();
             return None;
         }
         Some(match self.domain().width() {
@@ -237,7 +245,7 @@ impl Guest {
     }
 
     /// What the guest's kernel starts with in its registers: interrupts on, flat segments.
-    fn start_registers(width: Width) -> UserRegs {
+    pub(crate) fn start_registers(width: Width) -> UserRegs {
         let mut regs = UserRegs { rflags: 0x202, rip: HYPERCALL_AT, ..UserRegs::default() };
         match width {
             Width::Pv32 => {

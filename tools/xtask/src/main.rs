@@ -24,6 +24,7 @@ mod run;
 mod scratch;
 mod session;
 mod size;
+mod soak;
 mod support;
 mod symbols;
 mod terminal;
@@ -69,6 +70,10 @@ enum Verb {
     Bench(bench::Args),
     /// Check that busy vCPUs share the CPUs as they are owed
     Fairness(fairness::Args),
+    /// Make random hypercalls on a simulated machine, by the million
+    Soak(soak::Args),
+    /// The same, guided by coverage: runs cargo-fuzz
+    Fuzz(soak::FuzzArgs),
     /// Print image size, Ring 0's memory and boot figures
     Size(size::Args),
     /// Name the functions at addresses of a backtrace
@@ -92,6 +97,8 @@ fn main() -> ExitCode {
         Verb::Trace(args) => trace::run(args),
         Verb::Bench(args) => bench::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Fairness(args) => fairness::run(args),
+        Verb::Soak(args) => soak::run(args).map(|()| ExitCode::SUCCESS),
+        Verb::Fuzz(args) => soak::fuzz(args).map(|()| ExitCode::SUCCESS),
         Verb::Size(args) => size::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Symbols(args) => addresses::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Lint(args) => lint::run(args).map(|()| ExitCode::SUCCESS),

@@ -25,7 +25,7 @@ use crate::cargo::BareMetal;
 use crate::run::Kind;
 use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
-use crate::{bench, doc, fairness, lint, support, terminal};
+use crate::{bench, doc, fairness, lint, soak, support, terminal};
 use boot::Builds;
 use manifest::Manifest;
 use runner::{Ended, Test, run_all};
@@ -58,7 +58,7 @@ pub struct Args {
 /// What a test is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Group {
-    /// Cargo's tests: hypercalls through the real dispatch, on a simulated machine
+    /// Cargo's tests and a short soak: hypercalls through the real dispatch, on a simulated machine
     Host,
     /// Everything that boots can be built
     Build,
@@ -159,6 +159,11 @@ fn all<'a>(
     }
     tests.push(check("rustdoc", doc::host));
     tests.push(check("support-table", support::check));
+    let host = |name: &str, run: fn(&Workspace, &Toolchain) -> Result<String>| {
+        Test::new(Group::Host, name, move || Ended::of(run(ws, toolchain)))
+    };
+    tests.push(host("soak", soak::check));
+    tests.push(host("fuzz-target", soak::check_fuzz));
     for what in [BareMetal::Hypervisor, BareMetal::GuestKernel] {
         let name = format!("rustdoc-{}", what.package());
         tests

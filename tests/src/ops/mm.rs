@@ -14,12 +14,16 @@ use pv_abi::x86_32::{MemoryReservation, MmuextOp, MulticallEntry};
 use pv_abi::{memory, types::DomId};
 use serde::{Deserialize, Serialize};
 
+use super::source::Source;
 use crate::guest::{Guest, SCRATCH_PAGES};
 
 /// Bits of an entry that matter: present, writable, for Ring 3.
 const P: u64 = 1;
 const RW: u64 = 2;
 const US: u64 = 4;
+
+/// How often a hypercall may be interrupted.
+const ENDLESS: u32 = 200_000;
 
 /// A frame as a guest may name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,12 +145,12 @@ pub enum Op {
     Multi(Vec<Op>),
 }
 
-/// A guest and its neighbour.
+/// A guest, and what it knows of its neighbour.
 pub struct World {
     /// The guest that acts.
     pub guest: Guest,
-    /// The other one. It never runs.
-    pub other: Guest,
+    /// Frames of another one's.
+    pub other: Vec<Mfn>,
 }
 
 impl World {
@@ -160,16 +164,18 @@ impl World {
             FrameName::SharedInfo => self.guest.domain().shared_info,
             FrameName::Hypervisor => self.guest.vcpu().state.lock().l4,
             FrameName::M2p => Mfn::new(1),
-            FrameName::Other(n) => pick(&self.other.frames, n.into()),
+            FrameName::Other(n) => pick(&self.other, n.into()),
             FrameName::Nowhere => Mfn::new(sys.memory.frame_count()),
         }
     }
 
-    fn entry(&self, to: FrameName, flags: u64) -> u64 {
+    /// An entry that names a frame.
+    pub fn entry(&self, to: FrameName, flags: u64) -> u64 {
         self.mfn(to).raw() << 12 | flags
     }
 
-    fn page_va(&self, page: u16) -> u64 {
+    /// Where the guest has its page `page`, at first.
+    pub fn page_va(&self, page: u16) -> u64 {
         self.guest.base + u64::from(page) % self.guest.frames.len() as u64 * 4096
     }
 
@@ -211,16 +217,14 @@ impl World {
 
     /// Makes a hypercall, to its end or `steps` times.
     fn run(&mut self, number: u32, args: &[u64], steps: u8) {
-        if steps == 0 {
-            self.guest.call(number, args);
-            return;
-        }
         self.guest.set_call(number, args);
-        for _ in 0..steps {
-            if self.guest.step().is_some() {
-                break;
+        let most = if steps == 0 { ENDLESS } else { steps.into() };
+        for _ in 0..most {
+            if self.guest.step_alone().is_some() {
+                return;
             }
         }
+        assert!(most < ENDLESS, "hypercall {number} does not come to an end");
     }
 
     /// The hypercall that a simple operation is, its arguments in place.
@@ -313,7 +317,7 @@ impl World {
             list.push(MulticallEntry { op: number, result: 0, args });
         }
         let Some(at) = self.guest.try_arg(list.as_slice()) else { return };
-        self.guest.call(nr::MULTICALL, &[at, list.len() as u64]);
+        self.run(nr::MULTICALL, &[at, list.len() as u64], 0);
     }
 
     /// What a kernel does to make a page table: fills it, and maps it read-only. Each step may
@@ -332,5 +336,164 @@ impl World {
         let bytes: Vec<u8> = table.iter().flat_map(|e| e.to_le_bytes()).collect();
         let _ = self.guest.try_write(self.page_va(frame), &bytes);
         self.apply(&Op::UpdateVa { page: frame, to, flags: P | US, flush });
+    }
+}
+
+/// Pages of each guest of a random run: enough for tables of all levels, few enough to meet again.
+pub const PAGES: u16 = 48;
+
+/// Frames that become tables of each level more often than others: levels 1 to 3, tables for
+/// slot 3, and frames that stay data.
+pub const POOLS: [std::ops::Range<u16>; 5] = [8..15, 15..18, 18..21, 21..24, 24..42];
+/// The pool of tables for slot 3.
+pub const TOP: u8 = 4;
+/// The pool of data.
+pub const DATA: u8 = 5;
+/// Bits of entries as kernels set them.
+pub const FLAGS: [u64; 11] = [0, 1, 3, 5, 7, 0x21, 0x23, 0x63, 0x67, 0x61, 0x27];
+/// Bits that are not every kernel's.
+pub const STRANGE: [u64; 12] =
+    [0x8, 0x10, 0x80, 0x100, 0x200, 0xe00, 1 << 52, 1 << 62, 1 << 63, 1 << 51, 1 << 40, 0x1ff];
+/// Entries that tests of the hypervisor's own area and of the guest's end meet.
+pub const INDICES: [u16; 8] = [3, 425, 426, 427, 428, 504, 508, 511];
+
+impl FrameName {
+    /// Any frame.
+    pub fn decode(from: &mut Source<'_>) -> FrameName {
+        match from.below(22) {
+            0..12 => FrameName::Own(from.below(PAGES.into()) as u16),
+            12..15 => FrameName::FirstTable(from.below(6) as u8),
+            15 => FrameName::SharedInfo,
+            16 => FrameName::Hypervisor,
+            17 => FrameName::M2p,
+            18..21 => FrameName::Other(from.below(PAGES.into()) as u16),
+            _ => FrameName::Nowhere,
+        }
+    }
+
+    /// A frame of a pool, seldom any.
+    pub fn from_pool(from: &mut Source<'_>, pool: u8) -> FrameName {
+        if from.below(10) == 0 {
+            return FrameName::decode(from);
+        }
+        let pool = &POOLS[usize::from(pool - 1) % POOLS.len()];
+        FrameName::Own(pool.start + from.below(pool.len() as u64) as u16)
+    }
+
+    /// A frame that is data as a rule.
+    pub fn data(from: &mut Source<'_>) -> FrameName {
+        FrameName::from_pool(from, DATA)
+    }
+}
+
+fn index(from: &mut Source<'_>) -> u16 {
+    match from.below(9) {
+        0..6 => from.below(8) as u16,
+        6 | 7 => from.one_of(&INDICES),
+        _ => from.below(512) as u16,
+    }
+}
+
+fn flags(from: &mut Source<'_>) -> u64 {
+    let common = from.one_of(&FLAGS);
+    if from.below(9) == 0 { common | from.one_of(&STRANGE) } else { common }
+}
+
+fn table(from: &mut Source<'_>) -> FrameName {
+    if from.below(2) == 0 {
+        return FrameName::FirstTable(from.below(6) as u8);
+    }
+    let pool = 1 + from.below(4) as u8;
+    FrameName::from_pool(from, pool)
+}
+
+fn steps(from: &mut Source<'_>) -> u8 {
+    if from.below(3) == 0 { 1 + from.below(3) as u8 } else { 0 }
+}
+
+fn any_page(from: &mut Source<'_>) -> u16 {
+    from.below(PAGES.into()) as u16
+}
+
+/// Entries of a table with sensible children.
+fn children(from: &mut Source<'_>, level: u8, top: bool) -> Vec<(u16, FrameName, u64)> {
+    let below = if level == 1 { DATA } else { level - 1 };
+    let mut entries = Vec::new();
+    for _ in 0..from.below(5) {
+        entries.push((index(from), FrameName::from_pool(from, below), flags(from)));
+    }
+    if top {
+        entries.push((3, FrameName::from_pool(from, TOP), 1));
+    }
+    entries
+}
+
+impl Op {
+    /// An operation on page tables. With `deep`, one that is several hypercalls, too.
+    pub fn decode(from: &mut Source<'_>, deep: bool) -> Op {
+        if deep {
+            match from.below(24) {
+                0..4 => return Op::build(from, 1, false),
+                4..6 => return Op::build(from, 2, false),
+                6..9 => return Op::build(from, 3, true),
+                9 => return Op::GiveAway(8 + from.below(u64::from(PAGES) - 8) as u16),
+                10..12 => {
+                    let (page, index) = (any_page(from), index(from));
+                    let to = FrameName::decode(from);
+                    return Op::Store { page, index, to, flags: flags(from) };
+                }
+                12 => return Op::Load(any_page(from)),
+                _ => {}
+            }
+        }
+        match from.below(36) {
+            0..7 => {
+                let (table, index, to) = (table(from), index(from), FrameName::decode(from));
+                let command = if from.below(9) == 0 { from.byte() % 8 } else { 0 };
+                Op::Update { table, index, to, flags: flags(from), command }
+            }
+            7..9 => {
+                let count = from.below(5);
+                let one = |from: &mut Source<'_>| {
+                    (table(from), index(from), FrameName::decode(from), flags(from))
+                };
+                Op::Updates((0..count).map(|_| one(from)).collect())
+            }
+            9..15 => {
+                let page = 8 + from.below(u64::from(PAGES) - 8) as u16;
+                let (to, flush) = (FrameName::decode(from), from.byte() % 8);
+                Op::UpdateVa { page, to, flags: flags(from), flush }
+            }
+            15 => {
+                let places = [0_u32, 0x1000, 0xc000_0000, 0xf57f_f000, 0xf580_0000, 0xffff_f000];
+                let (va, to) = (from.one_of(&places), FrameName::decode(from));
+                Op::UpdateAt { va, to, flags: flags(from) }
+            }
+            16..21 => {
+                let level = 1 + from.below(4) as u8;
+                let frame = FrameName::from_pool(from, level);
+                Op::Pin { frame, level, steps: steps(from) }
+            }
+            21..26 => {
+                let pool = 1 + from.below(4) as u8;
+                Op::Unpin { frame: FrameName::from_pool(from, pool), steps: steps(from) }
+            }
+            26 | 27 => Op::NewBaseptr(FrameName::from_pool(from, 3)),
+            28 => Op::NewBaseptr(FrameName::FirstTable(0)),
+            29 => Op::Clear(FrameName::decode(from)),
+            30 => Op::Copy(FrameName::decode(from), FrameName::decode(from)),
+            31 => Op::SetGdt((from.below(3) != 0).then(|| FrameName::decode(from))),
+            32 => Op::Decrease(FrameName::decode(from)),
+            33 | 34 => Op::Increase,
+            _ => Op::Flush,
+        }
+    }
+
+    fn build(from: &mut Source<'_>, level: u8, top: bool) -> Op {
+        let pool = if level == 2 && from.below(3) == 0 { TOP } else { level };
+        let FrameName::Own(frame) = FrameName::from_pool(from, pool) else { return Op::Flush };
+        let entries = children(from, level, top);
+        let pin = (from.below(3) != 0).then(|| steps(from));
+        Op::Build { frame, level, entries, pin, flush: from.byte() % 8 }
     }
 }

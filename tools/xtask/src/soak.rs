@@ -1,0 +1,84 @@
+//! `soak` and `fuzz`: random hypercalls for as long as one likes.
+//!
+//! Both drive three domains through the real dispatch on a simulated machine, by the same
+//! operations (`tests/src/ops`): `soak` out of a generator, `fuzz` out of what libFuzzer learns
+//! of coverage. `soak --guest` boots the micro-guest that does the like on the processor.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args as ClapArgs;
+
+use crate::toolchain::{Toolchain, program_in_path};
+use crate::workspace::Workspace;
+
+/// What `soak` takes.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// How many operations at least
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    ops: u64,
+    /// The first episode's seed; each next one's is one more
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+}
+
+/// What `fuzz` takes.
+#[derive(ClapArgs)]
+pub struct FuzzArgs {
+    /// What libFuzzer takes, e.g. -max_total_time=60
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    options: Vec<String>,
+}
+
+/// Runs until the operations are done or one breaks something.
+pub fn run(args: &Args) -> Result<()> {
+    let (ws, toolchain) = (Workspace::here(), Toolchain::find()?);
+    let status = command(&ws, &toolchain, args.ops, args.seed).status();
+    ensure!(status.context("cannot start cargo")?.success(), "the soak run failed");
+    Ok(())
+}
+
+/// A short run; what it said last.
+pub fn check(ws: &Workspace, toolchain: &Toolchain) -> Result<String> {
+    let output = command(ws, toolchain, 150_000, 1).output().context("cannot start cargo")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        bail!("{}{}", said, String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(said.lines().last().unwrap_or_default().trim_start_matches("soak: ").to_string())
+}
+
+fn command(ws: &Workspace, toolchain: &Toolchain, ops: u64, seed: u64) -> Command {
+    let mut command = toolchain.cargo();
+    command.current_dir(ws.root()).args(["run", "--quiet", "--package", "pv-tests"]);
+    command.args(["--profile", "soak", "--bin", "soak", "--target-dir"]).arg(ws.target());
+    command.arg("--").args([ops.to_string(), seed.to_string()]);
+    command
+}
+
+/// The package that `cargo fuzz` knows.
+const FUZZ: &str = "tests/fuzz";
+
+/// Runs the fuzz target until it finds something or is stopped.
+pub fn fuzz(args: &FuzzArgs) -> Result<()> {
+    let (ws, toolchain) = (Workspace::here(), Toolchain::find()?);
+    if program_in_path("cargo-fuzz").is_none() {
+        bail!("cargo-fuzz is not installed: `cargo install cargo-fuzz` (it needs a C++ compiler)");
+    }
+    let mut command = toolchain.cargo();
+    // A stable compiler takes the flags of the instrumentation then.
+    command.current_dir(ws.join("tests")).env("RUSTC_BOOTSTRAP", "1");
+    command.args(["fuzz", "run", "--sanitizer", "none", "hypercalls", "--"]).args(&args.options);
+    ensure!(command.status().context("cannot start cargo")?.success(), "the fuzz run failed");
+    Ok(())
+}
+
+/// Fails unless the fuzz target compiles.
+pub fn check_fuzz(ws: &Workspace, toolchain: &Toolchain) -> Result<String> {
+    let mut command = toolchain.cargo();
+    command.current_dir(ws.join(FUZZ)).args(["check", "--quiet", "--bins", "--target-dir"]);
+    let output = command.arg(ws.target().join("fuzz")).output().context("cannot start cargo")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::new())
+}
