@@ -39,7 +39,7 @@ fn xsa_37_every_type_meets_every_other() {
                 guest.l1_entry_of(page.va).map_or((0, 0), |(t, i)| (guest.entry(t, i), 0));
             (kind as u8, word.type_count(), word.total(), word.pinned(), owned, entry & 3)
         });
-        if seen.insert(state) && path.len() < 7 {
+        if seen.insert(state) && path.len() < 6 {
             for next in &moves {
                 let mut longer = path.clone();
                 longer.push(*next);

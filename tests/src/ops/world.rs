@@ -496,7 +496,7 @@ impl World {
                 self.sys.platform.run_on(cpu as u32);
                 self.interrupts(cpu as u32);
                 if self.cpus[cpu].as_ref().is_some_and(|l| l.running) {
-                    self.as_guest(cpu, |_, _| {});
+                    self.as_guest(cpu, |world, domain| give_up(&mut world.guests[domain].guest));
                 } else {
                     self.schedule(cpu);
                 }
@@ -522,8 +522,14 @@ impl World {
         }
         if let Some(domain) = self.sys.domains.iter().next() {
             let (pages, lent) = (&domain.pages, &domain.lent);
+            let vcpus = domain.vcpus().map(|vcpu| {
+                let (run, free) = (&vcpu.run, vcpu.state.try_lock().is_some());
+                let (state, cpu, loaded) = (run.state(), run.cpu(), run.loaded_on());
+                format!("{:?} on {cpu:?}, loaded on {loaded:?}, free {free}", state)
+            });
+            let vcpus: Vec<_> = vcpus.collect();
             return Err(format!(
-                "{} does not go: it is{} dead, {} pages, {} lent",
+                "{} does not go: it is{} dead, {} pages, {} lent, vCPUs {vcpus:?}",
                 domain.id,
                 if domain.end.is_dead() { "" } else { " not" },
                 pages.load(Ordering::SeqCst),
@@ -552,9 +558,9 @@ fn recover(guest: &mut Guest) {
     guest.regs.rip = guest.base;
 }
 
-/// The guest has lost the pages for its arguments: it is of no use any more.
+/// The guest ends: it has lost the pages for its arguments, or the run is over.
 fn give_up(guest: &mut Guest) {
-    guest.enter(|ctx| exit::stopped(ctx, Stop::Crash(Crash::Because("it has no memory left"))));
+    guest.enter(|ctx| exit::stopped(ctx, Stop::Crash(Crash::Because("it gives up"))));
 }
 
 /// An instruction that traps: whatever the bytes are, and whatever was said of them.

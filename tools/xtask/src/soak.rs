@@ -2,7 +2,7 @@
 //!
 //! Both drive three domains through the real dispatch on a simulated machine, by the same
 //! operations (`tests/src/ops`): `soak` out of a generator, `fuzz` out of what libFuzzer learns
-//! of coverage. `soak --guest` boots the micro-guest that does the like on the processor.
+//! of coverage. The micro-guest `hostile` does the like on the processor.
 
 use std::process::Command;
 
