@@ -211,9 +211,8 @@ fn io_privilege_is_set() {
         assert_eq!(guest.call(nr::PHYSDEV_OP, &[bitmap, at]), expected, "{address:#x} {ports}");
     }
     assert_eq!(guest.call(nr::PHYSDEV_OP, &[bitmap, NOWHERE]), EFAULT);
-    for absent in [PHYSDEVOP_EOI, 13, 999] {
-        assert_eq!(guest.call(nr::PHYSDEV_OP, &[absent.into(), NOWHERE]), ENOSYS);
-    }
+    assert_eq!(guest.call(nr::PHYSDEV_OP, &[PHYSDEVOP_EOI.into(), NOWHERE]), EFAULT);
+    assert_eq!(guest.call(nr::PHYSDEV_OP, &[999, NOWHERE]), ENOSYS);
 }
 
 #[test]

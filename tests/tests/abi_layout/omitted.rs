@@ -80,11 +80,9 @@ pub const MACROS: &[(&str, &str)] = &[
     ("XEN_EFI_*", "EFI runtime services: not basic"),
     ("XEN_FW_*", "firmware information: not basic"),
     ("XENPF_ACPI_SLEEP_EXTENDED", "ACPI sleep: not basic"),
-    ("XEN_PM_*", "ACPI power management: not basic"),
     ("XEN_PX_*", "ACPI power management: not basic"),
     ("XEN_PROCESSOR_PM_*", "ACPI power management: not basic"),
     ("XEN_CPUPERF_*", "ACPI power management: not basic"),
-    ("XEN_RESOURCE_OP_*", "access to registers of the machine: not basic"),
 ];
 
 /// Structures and unions with a tag.

@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn signatures_of_real_cpus() {
         assert_eq!(decode(0x306d4), (6, 0x3d, 4), "Broadwell");
-        assert_eq!(decode(0x60fb1), (6, 0x6f, 1));
+        assert_eq!(decode(0x60fb1), (15, 0x6b, 1), "Athlon 64");
         assert_eq!(decode(0x80_0f12), (0x17, 1, 2), "Zen");
     }
 }
