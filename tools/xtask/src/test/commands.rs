@@ -100,10 +100,11 @@ pub fn all<'a>(builds: &'a Builds<'a>) -> Vec<Test<'a>> {
     cases.chain(dialogues).chain([traced, fair]).collect()
 }
 
-/// Four busy vCPUs on two CPUs.
+/// Four busy vCPUs on two CPUs: a domain's, and two domains' with weights; one with a cap.
 fn fair_ended() -> Result<Ended> {
     let output = Command::new(std::env::current_exe()?)
-        .args(["fairness", "--vcpus", "4", "--ms", "2000"])
+        .args(["fairness", "--ms", "2000", "--vcpus", "4"])
+        .args(["--domains", "2x256+2x512,2x256/25+2x256"])
         .stdin(Stdio::null())
         .output()?;
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
