@@ -41,7 +41,7 @@ fn send(guest: &mut Guest, vcpu: u32) -> i64 {
 fn resume(guest: &mut Guest) -> bool {
     guest.regs.rip = CODE;
     assert_eq!(guest.resume(), Next::Resume);
-    guest.regs.rip == HANDLER.into()
+    guest.regs.rip == u64::from(HANDLER)
 }
 
 /// The handler's way back: the hypercall, with what the NMI pushed.

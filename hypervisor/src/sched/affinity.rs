@@ -28,15 +28,12 @@ pub fn unpin<P: Platform>(sys: &System<P>, vcpu: &Vcpu) {
     enforce(sys, vcpu);
 }
 
-/// Moves a vCPU from where it must not run.
+/// Moves a vCPU from where it must not run, or to an idle CPU on which it now may.
 fn enforce<P: Platform>(sys: &System<P>, vcpu: &Vcpu) {
     let Some(cpu) = vcpu.run.cpu() else { return };
-    if vcpu.run.allowed() & bit(cpu) != 0 {
-        return;
-    }
     if sys.scheduler.cpu(cpu).is_some_and(|there| there.take(&sys.domains, vcpu)) {
         wake::queue(sys, vcpu);
-    } else {
+    } else if vcpu.run.allowed() & bit(cpu) == 0 {
         // It is placed anew when it stops.
         vcpu.run.request_reschedule();
         wake::kick(sys, cpu);
