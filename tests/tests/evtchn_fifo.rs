@@ -167,7 +167,7 @@ fn events_come_in_order_and_by_priority() {
         assert!(guest.upcall_pending(1) && !guest.upcall_pending(0));
         assert_eq!(fifo.ready(&guest, 1), 1 << 7);
         assert_eq!(fifo.drain(&guest, 1), [ports[3], ports[0], ports[5]]);
-        assert_eq!(fifo.drain(&guest, 1), []);
+        assert!(fifo.drain(&guest, 1).is_empty());
         assert_eq!(set_priority(&mut guest, ports[6], 0), 0);
         assert_eq!(set_priority(&mut guest, ports[7], 15), 0);
         assert_eq!(set_priority(&mut guest, ports[2], 6), 0);
@@ -220,7 +220,7 @@ fn a_masked_event_is_pending_and_unmasking_queues_it() {
         // Masked while it is queued: the guest takes it out and leaves it.
         assert_eq!(send(&mut guest, port), 0);
         fifo.set_masked(&guest, port, true);
-        assert_eq!(fifo.drain(&guest, 0), []);
+        assert!(fifo.drain(&guest, 0).is_empty());
         assert_eq!(unmask(&mut guest, port), 0);
         assert_eq!(fifo.drain(&guest, 0), [port]);
     }
@@ -249,7 +249,7 @@ fn pending_events_survive_the_change_of_abi() {
         assert_eq!(send(&mut guest, late), EINVAL);
         fifo.add_page(&mut guest);
         assert_eq!(fifo.drain(&guest, 0), [a]);
-        assert_eq!(fifo.drain(&guest, 1), []);
+        assert!(fifo.drain(&guest, 1).is_empty());
         assert_eq!(fifo.drain(&guest, 2), [b]);
     }
 }

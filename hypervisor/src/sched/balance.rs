@@ -10,6 +10,7 @@
 //! where nobody waits sets no slice timer; so one where somebody waits tells it when it has got
 //! ahead ([`remind`]).
 
+use core::cell::Cell;
 use core::sync::atomic::Ordering;
 
 use super::cpu::{Cpu, bit};
@@ -165,12 +166,25 @@ pub(super) fn no_longer_idle<P: Platform>(sys: &System<P>, cpu: u32) {
     }
 }
 
-/// Somebody waits for a CPU that runs another: if there is an idle one, it is to look for work.
+/// Somebody waits for a CPU that runs another: idle ones are to look for work.
 #[inline(always)]
 pub(super) fn call_help<P: Platform>(sys: &System<P>, busy: u32) {
     let idle = sys.scheduler.idle.load(Ordering::SeqCst) & !bit(busy);
     if idle != 0 {
-        wake::kick(sys, idle.trailing_zeros());
+        call(sys, busy, idle);
+    }
+}
+
+/// Kicks, for each who waits, one of the idle CPUs that may run it: another's would look in vain.
+#[cold]
+fn call<P: Platform>(sys: &System<P>, busy: u32, idle: u32) {
+    let chosen = Cell::new(0_u32);
+    sys.scheduler.for_each_waiting(&sys.domains, busy, |vcpu| {
+        let free = idle & !chosen.get() & vcpu.run.allowed();
+        chosen.set(chosen.get() | free & free.wrapping_neg());
+    });
+    for cpu in (0..sys.platform.count()).filter(|cpu| chosen.get() & bit(*cpu) != 0) {
+        wake::kick(sys, cpu);
     }
 }
 

@@ -230,7 +230,7 @@ impl Scheduler {
         })
     }
 
-    /// Everyone who waits for `cpu`, in order, for tests and listings.
+    /// Everyone who waits for `cpu`, in order.
     pub fn for_each_waiting(&self, domains: &Domains, cpu: u32, f: impl Fn(&Vcpu)) {
         if let Some(cpu) = self.cpu(cpu) {
             cpu.queue.lock().find(domains, |vcpu| {
