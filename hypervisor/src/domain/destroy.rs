@@ -272,6 +272,11 @@ fn relinquish<P: Platform>(sys: &System<P>, domain: &Domain, next: u64) -> (u64,
                 return (next, Err(stop));
             }
         }
+        // A validation that a guest never let come to its end holds references, too.
+        types.abandon(mfn);
+        if let Err(stop) = types.finish() {
+            return (next, Err(stop));
+        }
         let taken = |w: Word| if w.allocated() { Some(w.with_allocated(false)) } else { None };
         if frame.is_owned_by(domain.id) && frame.update(taken).is_ok() {
             sys.put_page(mfn);

@@ -261,6 +261,13 @@ impl<'a, P: Platform> PageTypes<'a, P> {
         }
     }
 
+    /// Has a table taken apart whose validation was begun and given up ([`PageTypes::finish`]).
+    pub fn abandon(&mut self, mfn: Mfn) {
+        if self.sys.memory.frame(mfn).is_some_and(|frame| frame.load().partial()) {
+            self.defer(mfn);
+        }
+    }
+
     /// Accounts for one unit of work; `Preempted` once the budget is gone.
     pub fn spend(&mut self) -> Result<(), Stop> {
         self.paging.spend()
