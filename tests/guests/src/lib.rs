@@ -46,7 +46,7 @@
 //! | [`vcpus`] | vCPUs beside the first |
 //! | [`clock`] | system time |
 //! | [`machine`] | which emulator this is |
-//! | [`other_vcpus`] | vCPUs beside the first |
+//! | [`other_vcpus`] | vCPUs beside the first that take upcalls |
 #![no_std]
 
 pub mod call;

@@ -1,52 +1,28 @@
-//! vCPUs beside the first: their start, and what they see of their own.
-#![allow(unsafe_code)] // UNSAFETY: stacks of other vCPUs, and memory shared with the hypervisor.
+//! vCPUs beside the first that take upcalls: their start, and what they see of their own.
+#![allow(unsafe_code)] // UNSAFETY: memory shared with the hypervisor.
 
-use core::cell::UnsafeCell;
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicU8, AtomicU32};
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use guest_kernel::arch::{abi, calls, entry};
 use pv_abi::types::VcpuId;
 use pv_abi::vcpu::{VCPUOP_INITIALISE, VCPUOP_UP};
-use zerocopy::FromZeros;
 
-use crate::pages;
+use crate::vcpus;
 
 /// vCPUs beside the first that there are stacks for.
-pub const OTHERS: usize = 7;
-const STACK: usize = 16384;
-
-#[repr(C, align(4096))]
-struct Stacks(UnsafeCell<[[u8; STACK]; OTHERS]>);
-// SAFETY: 1. Each is one vCPU's, reached by address alone.
-unsafe impl Sync for Stacks {}
-static STACKS: Stacks = Stacks(UnsafeCell::new([[0; STACK]; OTHERS]));
+pub const OTHERS: usize = vcpus::MAX - 1;
 
 /// Starts vCPU `vcpu` (1 to [`OTHERS`]) at `entry`, with the builder's page tables, upcalls
 /// masked, and `upcall` as its event callback. It has no trap handlers.
 pub fn start(vcpu: u32, entry: extern "C" fn() -> !, upcall: extern "C" fn()) -> calls::Result {
-    let mut context = abi::VcpuGuestContext::new_zeroed();
-    let (code, data) = (abi::FLAT_RING1_CS, abi::FLAT_RING1_SS);
-    let first = STACKS.0.get().expose_provenance() as u32;
-    context.flags = pv_abi::traps::VGCF_IN_KERNEL;
-    context.user_regs.cs = code;
-    (context.user_regs.ss, context.user_regs.ds, context.user_regs.es) = (data, data, data);
-    context.user_regs.eip = entry as *const () as u32;
-    // As after a call: the alignment that compiled code expects.
-    context.user_regs.esp = first + vcpu * STACK as u32 - 4;
-    context.user_regs.eflags = 0x202;
-    context.kernel_ss = data.into();
-    context.kernel_sp = first + vcpu * STACK as u32;
-    // Protected mode with paging, as a kernel has it.
-    context.ctrlreg[0] = 0x8005_0033;
-    context.ctrlreg[3] = abi::pfn_to_cr3(pages::mfn_of(pages::root()));
-    context.event_callback_cs = code.into();
+    let mut context = vcpus::context(vcpu, entry);
+    context.event_callback_cs = abi::FLAT_RING1_CS.into();
     context.event_callback_eip = upcall as *const () as u32;
-    context.failsafe_callback_cs = code.into();
+    context.failsafe_callback_cs = abi::FLAT_RING1_CS.into();
     context.failsafe_callback_eip = upcall as *const () as u32;
+    upcall_mask(vcpu).store(1, Ordering::SeqCst);
     let id = VcpuId::new(vcpu);
-    byte(vcpu, offset_of!(abi::VcpuInfo, evtchn_upcall_mask))
-        .store(1, core::sync::atomic::Ordering::SeqCst);
     calls::vcpu_op_with(VCPUOP_INITIALISE, id, &mut context)?;
     calls::vcpu_op(VCPUOP_UP, id).map(|_| ())
 }

@@ -26,7 +26,7 @@ use crate::verdict::Outcome;
 
 /// vCPUs that there are stacks for.
 pub const MAX: usize = 8;
-const STACK: usize = 8192;
+const STACK: usize = 16384;
 
 #[repr(C, align(16))]
 struct Stacks(UnsafeCell<[[u8; STACK]; MAX]>);
