@@ -106,7 +106,7 @@ impl Move {
 fn with_unmapped() -> (Guest, pv_tests::guest::Page) {
     let mut guest = Guest::pv32();
     let page = guest.page();
-    guest.write(page.va, &0x5ec2_e7_u64);
+    guest.write(page.va, &0x005e_c2e7_u64);
     assert_eq!(guest.update_va(page.va, 0, 2), 0);
     (guest, page)
 }
