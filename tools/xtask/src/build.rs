@@ -106,9 +106,13 @@ fn copy_stripped(from: &Path, to: &Path) -> Result<()> {
     write_if_changed(to, &stripped)
 }
 
-fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<()> {
+/// Writes a file that others may be reading: they see all of the old one or all of the new one.
+pub fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(());
     }
-    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    let new = path.with_extension(format!("{}.new", std::process::id()));
+    fs::write(&new, bytes)
+        .and_then(|()| fs::rename(&new, path))
+        .with_context(|| format!("cannot write {}", path.display()))
 }

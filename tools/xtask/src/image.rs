@@ -19,7 +19,7 @@ use object::elf::{EM_386, EM_X86_64, ET_EXEC, PF_R, PT_LOAD, SHF_EXECINSTR};
 use object::read::elf::{ElfFile64, ProgramHeader};
 use object::{Endianness, Object, ObjectSection, ObjectSymbol, SectionFlags};
 
-use crate::symbols;
+use crate::{build, symbols};
 
 const PAGE: u64 = 4096;
 const ELF_HEADER: usize = 52;
@@ -46,7 +46,7 @@ struct Segment {
 pub fn write(linked: &Path, image: &Path) -> Result<()> {
     let bytes = fs::read(linked).with_context(|| format!("cannot read {}", linked.display()))?;
     let out = flatten(&bytes).with_context(|| format!("{}", linked.display()))?;
-    fs::write(image, out).with_context(|| format!("cannot write {}", image.display()))
+    build::write_if_changed(image, &out)
 }
 
 /// The Multiboot image of a linked hypervisor.
