@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`source`] | bytes as decisions: where all random steps come from |
 //! | [`mm`] | page tables |
-//! | [`call`] | any hypercall, with what its arguments point to |
+//! | [`mod@call`] | any hypercall, with what its arguments point to |
 //! | [`events`], [`grants`], [`vcpu`], [`domains`], [`raw`] | random hypercalls of each subsystem |
 //! | [`world`] | three domains on a machine, and the loop that each of its CPUs goes round |
 //! | [`run`] | a sequence of steps, what must hold after them, and the shortest that fails |
