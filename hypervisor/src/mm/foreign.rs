@@ -20,7 +20,6 @@ use pv_abi::types::{DomId, Mfn};
 use super::frame::Type;
 use super::mmu_update;
 use super::pte;
-use super::types::PageTypes;
 use crate::domain::Domain;
 use crate::error::Stop;
 use crate::guest::Ctx;
@@ -119,7 +118,7 @@ pub(super) fn write_foreign<P: Platform>(
             Ok(())
         }
         Err(stop) => {
-            unhold(&mut types, value);
+            unhold(sys, value);
             Err(stop)
         }
     }
@@ -129,7 +128,7 @@ pub(super) fn write_foreign<P: Platform>(
 ///
 /// To be called without any paging lock. `EINVAL` if the frame is not the owner's or is in use as
 /// another type; `Preempted`: ask again.
-pub fn hold<P: Platform>(sys: &System<P>, owner: &Domain, entry: u64) -> Result<(), Stop> {
+fn hold<P: Platform>(sys: &System<P>, owner: &Domain, entry: u64) -> Result<(), Stop> {
     let mfn = pte::mfn(entry);
     if entry & pte::RW == 0 {
         sys.memory.get_page(mfn, owner.id)?;
@@ -141,10 +140,10 @@ pub fn hold<P: Platform>(sys: &System<P>, owner: &Domain, entry: u64) -> Result<
 }
 
 /// Drops what [`hold`] took, if no entry has had it.
-pub fn unhold<P: Platform>(types: &mut PageTypes<'_, P>, entry: u64) {
+fn unhold<P: Platform>(sys: &System<P>, entry: u64) {
     if entry & pte::RW != 0 {
-        types.put(pte::mfn(entry));
+        sys.put_writable_page(pte::mfn(entry));
     } else {
-        types.sys.put_page(pte::mfn(entry));
+        sys.put_page(pte::mfn(entry));
     }
 }

@@ -302,6 +302,14 @@ impl Frame {
     pub fn is_owned_by(&self, domain: DomId) -> bool {
         self.owner.load(Ordering::Acquire) == domain.raw().wrapping_add(1)
     }
+    /// Whether the frame is a validated level-1 table of `domain`'s. Under the domain's paging lock
+    /// it stays one.
+    #[inline(always)]
+    pub fn is_l1_of(&self, domain: DomId) -> bool {
+        let word = self.load();
+        let is_table = word.kind() == Type::L1 && word.type_count() > 0 && word.validated();
+        is_table && self.is_owned_by(domain)
+    }
     /// Gives the frame to `owner`.
     pub fn set_owner(&self, owner: Owner) {
         let raw = match owner {

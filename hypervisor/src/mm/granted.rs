@@ -5,7 +5,6 @@
 
 use pv_abi::types::Mfn;
 
-use super::frame::Type;
 use super::types::PageTypes;
 use super::update_va::find_l1;
 use crate::platform::Platform;
@@ -35,12 +34,7 @@ impl<P: Platform> PageTypes<'_, P> {
     /// a validated level-1 table of the domain's (XSA-227).
     pub fn place_at(&self, maddr: u64) -> Option<Place> {
         let table = Mfn::new(maddr >> 12);
-        let frame = self.sys.memory.frame(table)?;
-        let word = frame.load();
-        let usable = frame.is_owned_by(self.domain.id)
-            && word.kind() == Type::L1
-            && word.type_count() > 0
-            && word.validated();
+        let usable = self.sys.memory.frame(table)?.is_l1_of(self.domain.id);
         (usable && maddr.is_multiple_of(8))
             .then_some(Place { table, index: (maddr >> 3 & 511) as u16 })
     }

@@ -68,10 +68,7 @@ impl<P: Platform> PageTypes<'_, P> {
         preserve_ad: bool,
         accept: impl Fn(u64) -> bool,
     ) -> Result<u64, Stop> {
-        let frame = self.sys.memory.frame(table).ok_or(Errno::EINVAL)?;
-        let kind = frame.load();
-        let is_table = kind.kind() == Type::L1 && kind.type_count() > 0;
-        if !is_table || !frame.is_owned_by(self.domain.id) {
+        if !self.sys.memory.frame(table).ok_or(Errno::EINVAL)?.is_l1_of(self.domain.id) {
             return Err(Errno::EINVAL.into());
         }
         let word = self.words(table).get(usize::from(index)).ok_or(Errno::EINVAL)?;

@@ -91,9 +91,7 @@ pub(crate) fn find_l1<P: Platform>(
         table = pte::mfn(entry);
     }
     // The last slots of a pv32 guest lead to tables of the hypervisor's.
-    let frame = sys.memory.frame(table)?;
-    let word = frame.load();
-    (frame.is_owned_by(domain.id) && word.kind() == Type::L1 && word.validated()).then_some(table)
+    sys.memory.frame(table)?.is_l1_of(domain.id).then_some(table)
 }
 
 /// Drops the translations that the `UVMF_*` flags name: on this CPU, on all of the domain's, or

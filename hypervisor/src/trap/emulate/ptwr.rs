@@ -22,7 +22,6 @@ use super::{completed, retire};
 use crate::error::Stop;
 use crate::guest::Ctx;
 use crate::guest::regs::{UserRegs, rflags};
-use crate::mm::frame::Type;
 use crate::mm::pte;
 use crate::mm::update_va::find_l1;
 use crate::platform::Platform;
@@ -156,11 +155,7 @@ fn apply<P: Platform>(
 ) -> Result<Option<Effect>, Stop> {
     let mut types = ctx.sys.page_types(ctx.domain);
     types.finish()?;
-    // Under the paging lock a table with references stays one.
-    let frame = ctx.sys.memory.frame(table).ok_or(Errno::EINVAL)?;
-    let word = frame.load();
-    let is_table = word.kind() == Type::L1 && word.type_count() > 0 && word.validated();
-    if !frame.is_owned_by(ctx.domain.id) || !is_table {
+    if !ctx.sys.memory.frame(table).ok_or(Errno::EINVAL)?.is_l1_of(ctx.domain.id) {
         return Err(Errno::EINVAL.into());
     }
     let index = (address & 0xfff) >> 3;
