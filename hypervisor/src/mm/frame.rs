@@ -93,6 +93,8 @@ const VALIDATED: u64 = 1 << 59;
 const PARTIAL: u64 = 1 << 60;
 const ALLOCATED: u64 = 1 << 61;
 const FREE_HEAD: u64 = 1 << 62;
+/// In a free block's head: where four of the link's upper bits lie; the fifth is bit 63.
+const LINK_SHIFT: u32 = 58;
 const LENT: u64 = 1 << 63;
 
 /// A snapshot of a frame's word. Changes are made on the snapshot, then published by [`Frame::swap`].
@@ -171,16 +173,21 @@ impl Word {
         Word(self.0 & !TYPE_MASK | (kind as u64) << TYPE_SHIFT)
     }
     /// The word of a free block's first frame; `previous` is the block before it in its list.
+    ///
+    /// The link lies where a frame in use has its type count and its flags: whoever still takes the
+    /// frame for his, because it was a moment ago, finds no total count and so takes no reference.
     pub const fn free_block(previous: Option<Mfn>) -> Word {
         let link = match previous {
-            Some(mfn) => mfn.raw() as u32,
-            None => NO_LINK,
+            Some(mfn) => mfn.raw() as u32 as u64,
+            None => NO_LINK as u64,
         };
-        Word(FREE_HEAD | link as u64)
+        let (low, high) = (link & COUNT_MAX, link >> COUNT_BITS);
+        Word(FREE_HEAD | low | (high & 0xf) << LINK_SHIFT | (high >> 4) << 63)
     }
     /// What [`Word::free_block`] was given.
     pub const fn previous_free(self) -> Option<Mfn> {
-        match self.0 as u32 {
+        let high = self.0 >> LINK_SHIFT & 0xf | (self.0 >> 63) << 4;
+        match (self.0 & COUNT_MAX | high << COUNT_BITS) as u32 {
             NO_LINK => None,
             n => Some(Mfn::new(n as u64)),
         }
@@ -347,5 +354,21 @@ impl Frame {
     pub fn set_link(&self, mfn: Option<Mfn>) {
         // Frame numbers fit: the frame table covers at most 2^32 - 1 frames (16 TiB).
         self.link.store(mfn.map_or(NO_LINK, |m| m.raw() as u32), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_free_frame_looks_like_nobodys_whatever_its_link() {
+        let links = [0, 1, 0x07ff_ffff, 0x0800_0000, 0x1234_5678, 0x8000_0000, 0xffff_fffe];
+        for previous in links.map(|n| Some(Mfn::new(n))).into_iter().chain([None]) {
+            let word = Word::free_block(previous);
+            assert!(word.free_head(), "{previous:?}");
+            assert_eq!(word.previous_free(), previous);
+            assert_eq!((word.total(), word.kind()), (0, Type::None), "{previous:?}");
+        }
     }
 }
