@@ -70,7 +70,7 @@ struct End {
 /// Makes one copy; the status is written into the argument.
 #[inline(always)]
 pub(super) fn copy<P: Platform>(ctx: &mut Ctx<'_, P>, at: u64) -> Result<(), Stop> {
-    let (request, status) = match ctx.width() {
+    let (source, dest, len, flags, status) = match ctx.width() {
         Width::Pv32 => {
             let op: x86_32::GnttabCopy = ctx.read(at)?;
             let end = |p: x86_32::GnttabCopyPtr| Pointer {
@@ -78,13 +78,8 @@ pub(super) fn copy<P: Platform>(ctx: &mut Ctx<'_, P>, at: u64) -> Result<(), Sto
                 domain: p.domid,
                 offset: p.offset,
             };
-            let request = Request {
-                source: end(op.source),
-                dest: end(op.dest),
-                len: op.len,
-                flags: op.flags,
-            };
-            (request, core::mem::offset_of!(x86_32::GnttabCopy, status))
+            let status = core::mem::offset_of!(x86_32::GnttabCopy, status);
+            (end(op.source), end(op.dest), op.len, op.flags, status)
         }
         Width::Pv64 => {
             let op: x86_64::GnttabCopy = ctx.read(at)?;
@@ -93,15 +88,11 @@ pub(super) fn copy<P: Platform>(ctx: &mut Ctx<'_, P>, at: u64) -> Result<(), Sto
                 domain: p.domid,
                 offset: p.offset,
             };
-            let request = Request {
-                source: end(op.source),
-                dest: end(op.dest),
-                len: op.len,
-                flags: op.flags,
-            };
-            (request, core::mem::offset_of!(x86_64::GnttabCopy, status))
+            let status = core::mem::offset_of!(x86_64::GnttabCopy, status);
+            (end(op.source), end(op.dest), op.len, op.flags, status)
         }
     };
+    let request = Request { source, dest, len, flags };
     let outcome = if request.len == 0 { Ok(()) } else { copy_one(ctx, &request) };
     ctx.write(at.wrapping_add(status as u64), &outcome.err().unwrap_or(abi::GNTST_OKAY))?;
     Ok(())
