@@ -226,9 +226,10 @@ fn a_frame_changes_hands_only_unused() {
     let before = (pages(from), pages(to));
     sys.steal_page(domain(from), page.mfn).unwrap();
     assert!(dom0.try_write(page.va, &[1]).is_err(), "no CPU still knows the way");
-    assert!(sys.assign_page(domain(to), page.mfn).is_err(), "it has all it may have");
+    assert!(domain(to).charge_pages(1).is_err(), "it has all it may have");
     domain(to).max_pages.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    sys.assign_page(domain(to), page.mfn).unwrap();
+    domain(to).charge_pages(1).unwrap();
+    sys.memory.hand_over(page.mfn, Owner::Domain(to), 0);
     assert_eq!((pages(from), pages(to)), (before.0 - 1, before.1 + 1));
     check::invariants(&sys);
     domu.run_as(0);

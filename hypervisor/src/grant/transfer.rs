@@ -5,7 +5,7 @@
 //! domain's own. Once it is taken from the giver it does not come back: if the receiver does
 //! not accept it, it is freed, as `grant_table.h` says.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::Ordering;
 
 use pv_abi::grant_table as abi;
 use pv_abi::types::{DomId, GrantRef, Mfn};
@@ -16,8 +16,7 @@ use super::{Refused, domain};
 use crate::domain::Domain;
 use crate::error::Stop;
 use crate::guest::Ctx;
-use crate::mm::frame::{Frame, Owner, Word};
-use crate::mm::memory::INVALID_M2P;
+use crate::mm::frame::Owner;
 use crate::platform::Platform;
 use crate::width::Width;
 
@@ -44,7 +43,7 @@ pub(super) fn transfer<P: Platform>(ctx: &mut Ctx<'_, P>, at: u64) -> Result<(),
 /// gone. `GNTST_bad_domain`; `GNTST_general_error`: the receiver has no room or does not accept.
 fn give<P: Platform>(ctx: &Ctx<'_, P>, mfn: Mfn, to: DomId, gref: GrantRef) -> Result<(), Refused> {
     let (sys, memory) = (ctx.sys, &ctx.sys.memory);
-    let frame = steal(ctx, mfn).ok_or(abi::GNTST_BAD_PAGE)?;
+    sys.steal_page(ctx.domain, mfn).map_err(|_| abi::GNTST_BAD_PAGE)?;
     let outcome = domain(ctx, to)
         .ok_or(abi::GNTST_BAD_DOMAIN)
         .and_then(|receiver| {
@@ -58,9 +57,7 @@ fn give<P: Platform>(ctx: &Ctx<'_, P>, mfn: Mfn, to: DomId, gref: GrantRef) -> R
         .inspect_err(|_| memory.release(mfn, 0));
     let (receiver, version) = outcome?;
     // A page that has never had a type: what it was to the giver must not shine through (XSA-214).
-    let word = Word::EMPTY.with_allocated(true);
-    frame.set_owner(Owner::Domain(receiver.id));
-    frame.set(word.add_total().unwrap_or(word));
+    memory.hand_over(mfn, Owner::Domain(receiver.id), 0);
 
     // The entry is the receiver's to change meanwhile; the page is its own in any case.
     let table = sys.grant_table(receiver);
@@ -75,37 +72,12 @@ fn give<P: Platform>(ctx: &Ctx<'_, P>, mfn: Mfn, to: DomId, gref: GrantRef) -> R
     Ok(())
 }
 
-/// Takes a page from the caller, if nothing refers to it but the caller's having it. It has
-/// no references then, so nobody can take one, and no translations.
-fn steal<P: Platform>(ctx: &Ctx<'_, P>, mfn: Mfn) -> Option<&'static Frame> {
-    let frame = ctx.sys.memory.frame(mfn)?;
-    let taken = frame.update(|w| {
-        let idle = w.allocated() && w.total() == 1 && w.type_count() == 0;
-        // Whose it is cannot change while it has that reference.
-        if idle && frame.is_owned_by(ctx.domain.id) {
-            w.with_allocated(false).sub_total()
-        } else {
-            None
-        }
-    });
-    taken.ok()?;
-    frame.set_owner(Owner::Hypervisor);
-    ctx.domain.pages.fetch_sub(1, Ordering::Relaxed);
-    ctx.sys.memory.set_m2p(mfn, INVALID_M2P);
-    ctx.sys.flush_domain(ctx.domain);
-    Some(frame)
-}
-
 /// Counts one more page of the receiver's.
 fn charge(receiver: &Domain) -> Result<(), Refused> {
     if receiver.end.is_dying() {
         return Err(abi::GNTST_GENERAL_ERROR);
     }
-    let limit = receiver.max_pages.load(Ordering::Relaxed);
-    let more = |pages: u32| pages.checked_add(1).filter(|pages| *pages <= limit);
-    let pages: &AtomicU32 = &receiver.pages;
-    let charged = pages.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-    charged.map(|_| ()).map_err(|_| abi::GNTST_GENERAL_ERROR)
+    receiver.charge_pages(1).map_err(|_| abi::GNTST_GENERAL_ERROR)
 }
 
 /// Marks the receiver's entry as taken, if it accepts a page of the caller's; its version.

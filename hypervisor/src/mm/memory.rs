@@ -68,8 +68,8 @@ impl Memory {
         Ok(mfn)
     }
 
-    /// Gives 2^`order` frames that were just allocated to somebody else: so they can be emptied
-    /// before anyone can refer to them.
+    /// Gives 2^`order` frames of the hypervisor's, to which nobody else refers, to another owner,
+    /// who has one reference to each: so they can be emptied before anyone can refer to them.
     pub fn hand_over(&self, mfn: Mfn, owner: Owner, order: u8) {
         for frame in self.slice(self.frames, mfn, 1 << order) {
             frame.set_owner(owner);

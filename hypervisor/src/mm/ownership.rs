@@ -2,8 +2,8 @@
 //!
 //! Between two owners a frame is the hypervisor's. It leaves its old owner without references,
 //! without a type, and with no CPU that could still reach it (T2 in [`super::tlb`]); so whoever
-//! gets it finds a frame as fresh as a new one, but for its contents: those are the callers'
-//! affair.
+//! gets it ([`super::memory::Memory::hand_over`]) finds a frame as fresh as a new one, but for its
+//! contents: those are the callers' affair.
 
 use core::sync::atomic::Ordering;
 
@@ -16,39 +16,44 @@ use crate::platform::Platform;
 use crate::system::System;
 
 impl<P: Platform> System<P> {
-    /// Takes a frame from `domain` for the hypervisor, which has one reference then.
+    /// Takes from `domain` its own reference to a frame, if that is the only one. Nobody can take
+    /// another then; the frame counts as the domain's still, until it is freed, given to somebody
+    /// else, or [restored](System::restore_page). Translations of it may be left (T2).
     ///
     /// `EINVAL`: not the domain's, not its to give (`shared_info`), pinned, or in use: mapped
     /// anywhere, a page table, a descriptor table.
-    pub fn steal_page(&self, domain: &Domain, mfn: Mfn) -> Result<(), Errno> {
-        let frame = self.memory.frame(mfn).ok_or(Errno::EINVAL)?;
-        if !frame.is_owned_by(domain.id) {
+    pub(crate) fn withdraw_page(&self, domain: &Domain, mfn: Mfn) -> Result<(), Errno> {
+        // With a reference of ours it stays the domain's while we look.
+        let frame = self.memory.get_page(mfn, domain.id)?;
+        let alone = |w: Word| {
+            let only = w.allocated() && !w.pinned() && !w.partial() && w.total() == 2;
+            if only { w.with_allocated(false).sub_total()?.sub_total() } else { None }
+        };
+        if frame.update(alone).is_err() {
+            self.put_page(mfn);
             return Err(Errno::EINVAL);
         }
-        // Without references nobody can take one, so nobody gets in between here and the end.
-        frame
-            .update(|w| {
-                let idle = w.total() == 1 && w.type_count() == 0 && !w.pinned() && !w.partial();
-                (idle && w.allocated()).then_some(Word::EMPTY)
-            })
-            .map_err(|_| Errno::EINVAL)?;
-        domain.pages.fetch_sub(1, Ordering::Relaxed);
-        self.flush_domain(domain);
-        frame.set_owner(Owner::Hypervisor);
-        frame.set(Word::fresh());
-        self.memory.set_m2p(mfn, super::memory::INVALID_M2P);
         Ok(())
     }
 
-    /// Gives a frame of the hypervisor's, with no other reference than the caller's, to `domain`.
-    ///
-    /// `ENOMEM`: the domain has all that it may have.
-    pub fn assign_page(&self, domain: &Domain, mfn: Mfn) -> Result<(), Errno> {
-        let frame = self.memory.frame(mfn).ok_or(Errno::EINVAL)?;
-        domain.charge_pages(1)?;
-        frame.set(Word::EMPTY);
-        frame.set_owner(Owner::Domain(domain.id));
-        frame.set(Word::fresh());
+    /// The contrary of [`System::withdraw_page`].
+    pub(crate) fn restore_page(&self, mfn: Mfn) {
+        if let Some(frame) = self.memory.frame(mfn) {
+            let _ = frame.update(|w| w.with_allocated(true).add_total());
+        }
+    }
+
+    /// Takes a frame from `domain` for the hypervisor, which has one reference then. Errnos as
+    /// [`System::withdraw_page`].
+    pub fn steal_page(&self, domain: &Domain, mfn: Mfn) -> Result<(), Errno> {
+        self.withdraw_page(domain, mfn)?;
+        self.flush_domain(domain);
+        if let Some(frame) = self.memory.frame(mfn) {
+            frame.set_owner(Owner::Hypervisor);
+            frame.set(Word::fresh());
+        }
+        self.memory.set_m2p(mfn, super::memory::INVALID_M2P);
+        domain.pages.fetch_sub(1, Ordering::Relaxed);
         Ok(())
     }
 }

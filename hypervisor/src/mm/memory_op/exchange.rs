@@ -20,7 +20,7 @@ use crate::domain::Domain;
 use crate::error::{HypercallResult, Stop};
 use crate::guest::Ctx;
 use crate::hypercall::target;
-use crate::mm::frame::{Owner, Word};
+use crate::mm::frame::Owner;
 use crate::mm::memory::INVALID_M2P;
 use crate::platform::Platform;
 use crate::width::Width;
@@ -106,7 +106,7 @@ fn chunk<P: Platform>(
     let mut taken = 0;
     let mut outcome = Ok(());
     for mfn in &given {
-        outcome = take(ctx, domain, Mfn::new((*mfn).into()));
+        outcome = ctx.sys.withdraw_page(domain, Mfn::new((*mfn).into()));
         if outcome.is_err() {
             break;
         }
@@ -120,7 +120,7 @@ fn chunk<P: Platform>(
         Ok(new) => new,
         Err(errno) => {
             for mfn in given.iter().take(taken) {
-                give_back(ctx, Mfn::new((*mfn).into()));
+                ctx.sys.restore_page(Mfn::new((*mfn).into()));
             }
             return Err(errno.into());
         }
@@ -165,28 +165,6 @@ fn list<P: Platform>(
         }
     }
     Ok(all)
-}
-
-/// Takes a frame from the domain: its one reference is gone, and none can be taken.
-fn take<P: Platform>(ctx: &Ctx<'_, P>, domain: &Domain, mfn: Mfn) -> Result<(), Errno> {
-    let frame = ctx.sys.memory.get_page(mfn, domain.id)?;
-    // The domain's own, and ours.
-    let alone = |w: Word| {
-        let only = w.allocated() && !w.pinned() && !w.partial() && w.total() == 2;
-        if only { w.with_allocated(false).sub_total()?.sub_total() } else { None }
-    };
-    if frame.update(alone).is_err() {
-        ctx.sys.put_page(mfn);
-        return Err(Errno::EINVAL);
-    }
-    Ok(())
-}
-
-/// The contrary of [`take`].
-fn give_back<P: Platform>(ctx: &Ctx<'_, P>, mfn: Mfn) {
-    if let Some(frame) = ctx.sys.memory.frame(mfn) {
-        let _ = frame.update(|w| w.with_allocated(true).add_total());
-    }
 }
 
 /// Allocates empty blocks, all or none; they are not counted, since as many go.
