@@ -1,7 +1,8 @@
-//! System time from the shared info page.
+//! System time from the shared info page, and waiting for an event until a time.
 
 use guest_kernel::arch::abi::VcpuTimeInfo;
-use guest_kernel::arch::{hypercall::rdtsc, shared};
+use guest_kernel::arch::{calls, events, hypercall::rdtsc, shared};
+use pv_abi::types::Port;
 
 /// Nanoseconds of system time on vCPU 0.
 pub fn now() -> u64 {
@@ -17,4 +18,22 @@ pub fn scale(time: &VcpuTimeInfo, tsc: u64) -> u64 {
     };
     let scaled = (u128::from(ticks) * u128::from(time.tsc_to_system_mul)) >> 32;
     time.system_time.wrapping_add(scaled as u64)
+}
+
+/// A millisecond, in ns.
+pub const MS: u64 = 1_000_000;
+
+/// Sleeps until `port` is pending (clears it: true) or until the deadline.
+pub fn comes_until(port: Port, deadline: u64) -> bool {
+    while !events::is_pending(port) && now() < deadline {
+        let _ = calls::poll(&[port], deadline);
+    }
+    let came = events::is_pending(port);
+    events::clear_port(port);
+    came
+}
+
+/// The same for `ms` milliseconds from now.
+pub fn comes_within(port: Port, ms: u64) -> bool {
+    comes_until(port, now() + ms * MS)
 }

@@ -46,7 +46,6 @@
 //! | [`vcpus`] | vCPUs beside the first |
 //! | [`clock`] | system time |
 //! | [`machine`] | which emulator this is |
-//! | [`other_vcpus`] | vCPUs beside the first that take upcalls |
 #![no_std]
 
 pub mod call;
@@ -57,7 +56,6 @@ pub mod expect;
 pub mod fifo;
 pub mod grants;
 pub mod machine;
-pub mod other_vcpus;
 pub mod pages;
 pub mod pci;
 pub mod roots;

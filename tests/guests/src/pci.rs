@@ -29,6 +29,17 @@ code! {
     store8(at: u32, value: u32): "mov eax, [esp + 4]", "mov ecx, [esp + 8]", "mov [eax], cl", "ret";
 }
 
+/// QEMU's device for those who teach and test, for [`Function::find`], and its registers that
+/// begin and end an interrupt.
+pub mod edu {
+    /// Vendor and device.
+    pub const ID: u32 = 0x11e8_1234;
+    /// Written: the interrupt is raised.
+    pub const RAISE: u32 = 0x60;
+    /// Written: it is lowered.
+    pub const ACKNOWLEDGE: u32 = 0x64;
+}
+
 /// Entry bits: not cached.
 const UNCACHED: u64 = 0x18;
 

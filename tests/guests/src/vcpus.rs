@@ -1,19 +1,19 @@
 //! vCPUs beside the first.
 //!
 //! A second vCPU runs one function of the test's, in Ring 1, on the builder's page tables, on a
-//! stack of its own, with upcalls masked: it polls. It shares statics with the others, and must
+//! stack of its own, with upcalls masked: it polls, unless it was given a callback and unmasks. It shares statics with the others, and must
 //! leave alone what belongs to vCPU 0 (console, checks, counters of hypercalls).
 #![allow(unsafe_code)] // UNSAFETY: hypercalls; reads of the shared info page; stacks.
 
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use guest_kernel::arch::abi::{
-    FLAT_KERNEL_CS, FLAT_KERNEL_DS, FLAT_KERNEL_SS, SchedPoll, U64A4, VcpuGuestContext, VcpuInfo,
-    VcpuTimeInfo, pfn_to_cr3,
+    FLAT_KERNEL_CS, FLAT_KERNEL_DS, FLAT_KERNEL_SS, SchedPoll, SharedInfo, U64A4, VcpuGuestContext,
+    VcpuInfo, VcpuTimeInfo, pfn_to_cr3,
 };
-use guest_kernel::arch::entry;
 use guest_kernel::arch::hypercall::rdtsc;
+use guest_kernel::arch::{calls, entry};
 use pv_abi::hypercall::{EVENT_CHANNEL_OP, SCHED_OP, VCPU_OP};
 use pv_abi::traps::VGCF_IN_KERNEL;
 use pv_abi::types::{Port, VcpuId};
@@ -60,6 +60,23 @@ pub fn start(id: u32, main: extern "C" fn() -> !) -> Outcome {
     crate::check_eq!(initialised, 0, "initialise vCPU {id}");
     crate::check_eq!(hypercall(VCPU_OP, [VCPUOP_UP, id, 0]), 0, "bring up vCPU {id}");
     Ok(())
+}
+
+/// Starts vCPU `vcpu` at `entry` with `upcall` as its event callback. It has no trap handlers.
+pub fn start_with_upcall(
+    vcpu: u32,
+    entry: extern "C" fn() -> !,
+    upcall: extern "C" fn(),
+) -> calls::Result {
+    let mut c = context(vcpu, entry);
+    c.event_callback_cs = FLAT_KERNEL_CS.into();
+    c.event_callback_eip = upcall as *const () as u32;
+    c.failsafe_callback_cs = FLAT_KERNEL_CS.into();
+    c.failsafe_callback_eip = upcall as *const () as u32;
+    upcall_mask(vcpu).store(1, Ordering::SeqCst);
+    let id = VcpuId::new(vcpu);
+    calls::vcpu_op_with(VCPUOP_INITIALISE, id, &mut c)?;
+    calls::vcpu_op(VCPUOP_UP, id).map(|_| ())
 }
 
 /// Hypercall `number`, from any vCPU.
@@ -128,4 +145,32 @@ pub fn has_clock(id: u32) -> bool {
         + id * size_of::<VcpuInfo>() as u32
         + offset_of!(VcpuInfo, time) as u32;
     crate::pages::read32(at) != 0
+}
+
+fn at<T>(vcpu: u32, offset: usize) -> *const T {
+    let info = offset_of!(SharedInfo, vcpu_info) + vcpu as usize * size_of::<VcpuInfo>();
+    core::ptr::with_exposed_provenance(entry::shared_info_address() as usize + info + offset)
+}
+
+/// A byte of a vCPU's `vcpu_info` in the shared page.
+pub fn byte(vcpu: u32, offset: usize) -> &'static AtomicU8 {
+    // SAFETY: 1. The page is mapped for good; vCPUs below 32 have their place in it. 2. Both
+    // sides access it atomically.
+    unsafe { &*at(vcpu, offset) }
+}
+
+/// A vCPU's `evtchn_upcall_pending`.
+pub fn upcall_pending(vcpu: u32) -> &'static AtomicU8 {
+    byte(vcpu, offset_of!(VcpuInfo, evtchn_upcall_pending))
+}
+
+/// A vCPU's `evtchn_upcall_mask`.
+pub fn upcall_mask(vcpu: u32) -> &'static AtomicU8 {
+    byte(vcpu, offset_of!(VcpuInfo, evtchn_upcall_mask))
+}
+
+/// A vCPU's `evtchn_pending_sel`.
+pub fn pending_sel(vcpu: u32) -> &'static AtomicU32 {
+    // SAFETY: as in `byte`; the field is aligned.
+    unsafe { &*at(vcpu, offset_of!(VcpuInfo, evtchn_pending_sel)) }
 }

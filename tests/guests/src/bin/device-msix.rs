@@ -7,15 +7,14 @@
 #![no_std]
 #![no_main]
 use guest_kernel::arch::{calls, events};
-use pv_abi::types::Port;
+use pv_guests::clock::comes_within;
 use pv_guests::pages::{Page, read32, write32};
 use pv_guests::pci::{self, Function, Registers};
-use pv_guests::{Outcome, StartInfo, Stop, check, check_eq, clock, expect, guest, must};
+use pv_guests::{Outcome, StartInfo, Stop, check, check_eq, expect, guest, must};
 
 guest!(run);
 
 const RNG: u32 = 0x1044_1af4;
-const MS: u64 = 1_000_000;
 /// Capabilities, and kinds of virtio's.
 const MSIX: u32 = 0x11;
 const VIRTIO: u32 = 0x09;
@@ -25,16 +24,6 @@ const NOTIFY: u32 = 2;
 const ENABLE: u32 = 1 << 31;
 /// The command register: registers in memory answer, the device may write to memory.
 const COMMAND: u32 = 6;
-
-fn comes(port: Port, ms: u64) -> bool {
-    let deadline = clock::now() + ms * MS;
-    while !events::is_pending(port) && clock::now() < deadline {
-        let _ = calls::poll(&[port], deadline);
-    }
-    let came = events::is_pending(port);
-    events::clear_port(port);
-    came
-}
 
 /// The registers of a kind of virtio's, and what follows its capability.
 fn registers(rng: Function, kind: u32) -> Outcome<(Registers, u32)> {
@@ -86,11 +75,11 @@ fn run(_: &'static StartInfo) -> Outcome {
     ring.write(0, buffer.machine());
     write32(ring.va + 8, 64);
     write32(ring.va + 12, 2);
-    check!(!comes(port, 5), "a message that nobody sent");
+    check!(!comes_within(port, 5), "a message that nobody sent");
     for round in 1..=3 {
         write32(ring.va + 0x100, round << 16);
         notify.write16(doorbell, 0);
-        check!(comes(port, 5000), "no message in round {round}");
+        check!(comes_within(port, 5000), "no message in round {round}");
         check_eq!(read32(ring.va + 0x200) >> 16, round, "used buffers");
         check_eq!(read32(ring.va + 0x208), 64, "bytes in the first");
     }

@@ -15,7 +15,7 @@ use pv_abi::domctl::*;
 use pv_abi::types::DomId;
 use pv_guests::call::address_of;
 use pv_guests::domu::{self, Domu, domctl, letter};
-use pv_guests::{Outcome, StartInfo, Stop, clock, guest, must, other_vcpus};
+use pv_guests::{Outcome, StartInfo, Stop, clock, guest, must, vcpus};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 guest!(run);
@@ -104,7 +104,7 @@ where
 fn main_of_a_domain(_: &'static StartInfo) -> ! {
     for vcpu in 1..letter(VCPUS).load(Relaxed) {
         // If it fails, the domain does not get what it is owed, and that is seen.
-        let _ = other_vcpus::start(vcpu, busy, no_upcall);
+        let _ = vcpus::start_with_upcall(vcpu, busy, no_upcall);
     }
     busy()
 }

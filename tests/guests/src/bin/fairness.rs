@@ -11,7 +11,7 @@ use guest_kernel::arch::calls;
 use guest_kernel::println;
 use pv_abi::types::VcpuId;
 use pv_abi::vcpu::{RUNSTATE_RUNNING, VCPUOP_GET_RUNSTATE_INFO, VCPUOP_IS_UP};
-use pv_guests::{Outcome, StartInfo, clock, guest, must, other_vcpus};
+use pv_guests::{Outcome, StartInfo, clock, guest, must, vcpus};
 use zerocopy::FromZeros;
 
 guest!(run);
@@ -44,12 +44,12 @@ fn ran(vcpu: u32) -> Outcome<u64> {
 
 fn run(start: &'static StartInfo) -> Outcome {
     let exists = |vcpu: &u32| calls::vcpu_op(VCPUOP_IS_UP, VcpuId::new(*vcpu)).is_ok();
-    let count = (0..=other_vcpus::OTHERS as u32).take_while(exists).count();
+    let count = (0..vcpus::MAX as u32).take_while(exists).count();
     for vcpu in 1..count as u32 {
-        must(other_vcpus::start(vcpu, busy, no_upcall), "starting a vCPU")?;
+        must(vcpus::start_with_upcall(vcpu, busy, no_upcall), "starting a vCPU")?;
     }
     wait(WARM_UP_NS);
-    let mut shares = [0; other_vcpus::OTHERS + 1];
+    let mut shares = [0; vcpus::MAX];
     for (share, vcpu) in shares.iter_mut().zip(0..).take(count) {
         *share = ran(vcpu)?;
     }

@@ -11,21 +11,10 @@ use pv_abi::errno::Errno;
 use pv_abi::types::{Port, VcpuId};
 use pv_abi::vcpu::*;
 use pv_abi::virq::VIRQ_TIMER;
+use pv_guests::clock::{MS, comes_until};
 use pv_guests::{Outcome, StartInfo, check, check_eq, clock, guest, must};
 
 guest!(run);
-
-const MS: u64 = 1_000_000;
-
-/// Sleeps until the port is pending (clears it: true) or until the deadline.
-fn wait(port: Port, deadline: u64) -> bool {
-    while !events::is_pending(port) && clock::now() < deadline {
-        let _ = calls::poll(&[port], deadline);
-    }
-    let came = events::is_pending(port);
-    events::clear_port(port);
-    came
-}
 
 fn run(_: &'static StartInfo) -> Outcome {
     events::mask();
@@ -35,37 +24,37 @@ fn run(_: &'static StartInfo) -> Outcome {
     // Xen starts a domain with a periodic timer of 10 ms.
     let _ = calls::vcpu_op(VCPUOP_STOP_PERIODIC_TIMER, vcpu);
     events::clear_port(port);
-    check!(!wait(port, clock::now() + 25 * MS), "a timer event that nobody asked for");
+    check!(!comes_until(port, clock::now() + 25 * MS), "a timer event that nobody asked for");
     check!(clock::now() >= start + 25 * MS, "poll returned early");
 
     for delay in [MS, 5 * MS, 20 * MS] {
         let deadline = clock::now() + delay;
         must(calls::set_timer(deadline), "set_timer_op")?;
-        check!(wait(port, deadline + 1000 * MS), "set_timer_op: no event in {delay} ns");
+        check!(comes_until(port, deadline + 1000 * MS), "set_timer_op: no event in {delay} ns");
         check!(clock::now() >= deadline, "set_timer_op: {} ns early", deadline - clock::now());
 
         let deadline = clock::now() + delay;
         must(calls::set_singleshot_timer(deadline, 0), "singleshot")?;
-        check!(wait(port, deadline + 1000 * MS), "singleshot: no event in {delay} ns");
+        check!(comes_until(port, deadline + 1000 * MS), "singleshot: no event in {delay} ns");
         check!(clock::now() >= deadline, "singleshot: early");
-        check!(!wait(port, clock::now() + 2 * delay), "singleshot came twice");
+        check!(!comes_until(port, clock::now() + 2 * delay), "singleshot came twice");
     }
     // The past.
     must(calls::set_timer(clock::now() - MS), "a past deadline")?;
-    check!(wait(port, clock::now() + 1000 * MS), "a past deadline: no event");
+    check!(comes_until(port, clock::now() + 1000 * MS), "a past deadline: no event");
     must(calls::set_singleshot_timer(1, 0), "a past single shot")?;
-    check!(wait(port, clock::now() + 1000 * MS), "a past single shot: no event");
+    check!(comes_until(port, clock::now() + 1000 * MS), "a past single shot: no event");
     let late = calls::set_singleshot_timer(clock::now() - MS, VCPU_SSHOTTMR_FUTURE);
     check_eq!(late, Err(Errno::ETIME), "a past single shot that must be in the future");
-    check!(!wait(port, clock::now() + 5 * MS), "an event after -ETIME");
+    check!(!comes_until(port, clock::now() + 5 * MS), "an event after -ETIME");
 
     // Stopped.
     must(calls::set_timer(clock::now() + 10 * MS), "set_timer_op")?;
     must(calls::set_timer(0), "set_timer_op 0")?;
-    check!(!wait(port, clock::now() + 20 * MS), "set_timer_op 0 did not stop it");
+    check!(!comes_until(port, clock::now() + 20 * MS), "set_timer_op 0 did not stop it");
     must(calls::set_singleshot_timer(clock::now() + 10 * MS, 0), "singleshot")?;
     must(calls::vcpu_op(VCPUOP_STOP_SINGLESHOT_TIMER, vcpu), "stop_singleshot")?;
-    check!(!wait(port, clock::now() + 20 * MS), "stop_singleshot_timer did not");
+    check!(!comes_until(port, clock::now() + 20 * MS), "stop_singleshot_timer did not");
 
     periodic(port)
 }
@@ -76,12 +65,12 @@ fn periodic(port: Port) -> Outcome {
     let mut period = VcpuSetPeriodicTimer { period_ns: 5 * MS };
     must(calls::vcpu_op_with(VCPUOP_SET_PERIODIC_TIMER, vcpu, &mut period), "periodic")?;
     for tick in 1..=4 {
-        check!(wait(port, clock::now() + 1000 * MS), "no tick {tick}");
+        check!(comes_until(port, clock::now() + 1000 * MS), "no tick {tick}");
     }
     check!(clock::now() >= begin + 15 * MS, "four ticks in {} ns", clock::now() - begin);
     must(calls::vcpu_op(VCPUOP_STOP_PERIODIC_TIMER, vcpu), "stop_periodic")?;
     events::clear_port(port);
-    check!(!wait(port, clock::now() + 20 * MS), "stop_periodic_timer did not");
+    check!(!comes_until(port, clock::now() + 20 * MS), "stop_periodic_timer did not");
     for period_ns in [0, 1, 999_999] {
         let mut period = VcpuSetPeriodicTimer { period_ns };
         let result = calls::vcpu_op_with(VCPUOP_SET_PERIODIC_TIMER, vcpu, &mut period);

@@ -7,7 +7,7 @@ use core::arch::naked_asm;
 use core::sync::atomic::{AtomicU32, Ordering};
 use guest_kernel::arch::shared;
 use pv_abi::types::Port;
-use pv_guests::other_vcpus;
+use pv_guests::vcpus;
 
 /// How a fault handler skips a two-byte instruction and returns: 1 by `iret`, 2 by hypercall.
 pub static RETURN_BY: AtomicU32 = AtomicU32::new(1);
@@ -131,8 +131,8 @@ extern "C" fn upcall_work() {
 }
 
 extern "C" fn second_work() {
-    other_vcpus::upcall_pending(1).store(0, Ordering::SeqCst);
-    let mut words = other_vcpus::pending_sel(1).swap(0, Ordering::SeqCst);
+    vcpus::upcall_pending(1).store(0, Ordering::SeqCst);
+    let mut words = vcpus::pending_sel(1).swap(0, Ordering::SeqCst);
     while words != 0 {
         let word = words.trailing_zeros() as usize;
         words &= words - 1;

@@ -15,7 +15,7 @@ use pv_abi::sched::{SCHEDOP_BLOCK, SCHEDOP_POLL, SCHEDOP_YIELD};
 use pv_abi::types::{Port, VcpuId};
 use pv_abi::vcpu::{VCPUOP_DOWN, VCPUOP_IS_UP};
 use pv_guests::call::address_of;
-use pv_guests::other_vcpus;
+use pv_guests::vcpus;
 use zerocopy::FromZeros;
 
 /// What the second vCPU does.
@@ -51,7 +51,7 @@ fn yields() {
 
 /// Sleeps until an upcall if `idle` says so with upcalls masked; else lets upcalls come.
 fn sleep(vcpu: u32, idle: impl Fn() -> bool) {
-    let (mask, pending) = (other_vcpus::upcall_mask(vcpu), other_vcpus::upcall_pending(vcpu));
+    let (mask, pending) = (vcpus::upcall_mask(vcpu), vcpus::upcall_pending(vcpu));
     mask.store(1, Ordering::SeqCst);
     if idle() {
         hypercall!(SCHED_OP, SCHEDOP_BLOCK, 0u32);
@@ -112,7 +112,7 @@ pub fn two(first: Port) {
         events::mask_port(first);
         events::mask_port(port);
         MODE.store(POLL, Ordering::SeqCst);
-        other_vcpus::start(1, second, entries::second_upcall)
+        vcpus::start_with_upcall(1, second, entries::second_upcall)
     });
     if let Err(errno) = started {
         ROWS.iter().for_each(|name| fail(name, errno.to_ret() as i32));
@@ -147,7 +147,7 @@ fn ping_pong(first: Port) {
 
     MODE.store(BLOCK, Ordering::SeqCst);
     shared::upcall_pending().store(0, Ordering::SeqCst);
-    other_vcpus::upcall_pending(1).store(0, Ordering::SeqCst);
+    vcpus::upcall_pending(1).store(0, Ordering::SeqCst);
     events::clear_port(other.port);
     unmask(first);
     unmask(other.port);
