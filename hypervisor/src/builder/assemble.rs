@@ -41,7 +41,7 @@ pub(super) fn assemble<'s, P: Platform>(
         .then(|| layout.pfn(layout.tables));
     let shared_info = sys
         .memory
-        .allocate_below(OWNER, 0, Mfn::new(FRAMES_BELOW_4_GIB))
+        .allocate_below(Owner::Hypervisor, 0, Mfn::new(FRAMES_BELOW_4_GIB))
         .map_err(|_| BuildError::NoLowMemory)?;
     let low = low.filter(|_| !kernel.high_root);
     let memory = match DomainMemory::take(&sys.memory, OWNER, pages, low) {
@@ -203,7 +203,8 @@ fn take_types<P: Platform>(
     let kind = domain.width().root_type();
     repeat(sys, domain, |types| types.pin(root, kind))?;
     repeat(sys, domain, |types| types.get(root, kind))?;
-    sys.lend(domain, shared_info).map_err(|_| BuildError::TablesRefused)
+    sys.lend(domain, shared_info);
+    Ok(())
 }
 
 /// Does a step until it is done: large address spaces take more than one request's budget.

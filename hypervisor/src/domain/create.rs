@@ -24,8 +24,8 @@ impl<P: Platform> System<P> {
     ///
     /// `EEXIST`: there is such a domain, or no such number; `ENOMEM`: nothing is left behind.
     pub fn create_domain(&self, id: DomId, limits: Limits) -> Result<&Domain, Errno> {
-        let owner = Owner::Domain(id);
-        let shared_info = self.memory.allocate_below(owner, 0, Mfn::new(FRAMES_BELOW_4_GIB))?;
+        let below = Mfn::new(FRAMES_BELOW_4_GIB);
+        let shared_info = self.memory.allocate_below(Owner::Hypervisor, 0, below)?;
         self.platform.zero(shared_info);
         for info in self.platform.bytes(shared_info).chunks(VCPU_INFO_SIZE as usize).take(MAX_VCPUS)
         {
@@ -44,8 +44,7 @@ impl<P: Platform> System<P> {
             }
         };
         added.events.set_max_port(limits.event_channel);
-        // A new frame, which nobody else refers to: it cannot be refused.
-        self.lend(added, shared_info).map_err(|_| Errno::EINVAL)?;
+        self.lend(added, shared_info);
         Ok(added)
     }
 

@@ -171,12 +171,6 @@ impl<'a> Shared<'a> {
     pub fn in_use(self) -> u16 {
         self.status().get() & (abi::GTF_READING | abi::GTF_WRITING)
     }
-
-    /// Flags and domain as they are now, for listings.
-    pub fn peek(self) -> (u16, DomId) {
-        let header = Header(self.header.load(Ordering::Relaxed));
-        (header.flags(), header.domain())
-    }
 }
 
 fn in_use_flags(write: bool) -> u16 {

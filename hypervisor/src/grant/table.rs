@@ -7,8 +7,6 @@
 //! stay as well when the guest goes back to version 1: what it may still have mapped is
 //! then a page that nobody looks at, not one that was freed under it.
 
-use core::sync::atomic::Ordering;
-
 use pv_abi::errno::Errno;
 use pv_abi::types::{GrantRef, Mfn};
 use spin::MutexGuard;
@@ -17,7 +15,7 @@ use super::active::{self, Slot};
 use super::frames::FrameList;
 use super::shared::{Body, HalfWord, Shared};
 use crate::domain::Domain;
-use crate::mm::frame::{Owner, Type, Word};
+use crate::mm::frame::Owner;
 use crate::platform::{FrameAccess, Platform};
 use crate::system::System;
 
@@ -149,7 +147,7 @@ impl Table {
             let mfn = lend(sys, owner)?;
             self.shared
                 .push(memory, access, mfn)
-                .inspect_err(|_| take_back_unseen(sys, owner, mfn))?;
+                .inspect_err(|_| sys.take_back_unseen(owner, mfn))?;
         }
         Ok(())
     }
@@ -164,33 +162,18 @@ impl Table {
         while self.status.count() < status_frames(frames) {
             let mfn = lend(sys, owner)?;
             let pushed = self.status.push(&sys.memory, &sys.platform, mfn);
-            pushed.inspect_err(|_| take_back_unseen(sys, owner, mfn))?;
+            pushed.inspect_err(|_| sys.take_back_unseen(owner, mfn))?;
         }
         Ok(())
     }
 }
 
-/// A zeroed frame that we lend to `owner`, as [`System::lend`] does with one that it has already:
-/// here nobody else can take a reference before we have ours.
+/// A zeroed frame that we lend to `owner`.
 fn lend<P: Platform>(sys: &System<P>, owner: &Domain) -> Result<Mfn, Errno> {
     let mfn = sys.memory.allocate(Owner::Hypervisor, 0)?;
     sys.platform.zero(mfn);
-    let held = Word::EMPTY.with_kind(Type::Writable).add_total().and_then(Word::add_type);
-    if let (Some(frame), Some(held)) = (sys.memory.frame(mfn), held) {
-        frame.set(held.with_lent(true));
-        frame.set_owner(Owner::Domain(owner.id));
-        owner.lent.fetch_add(1, Ordering::SeqCst);
-    }
+    sys.lend(owner, mfn);
     Ok(mfn)
-}
-
-/// Ends [`lend`] before the guest was told of the frame.
-fn take_back_unseen<P: Platform>(sys: &System<P>, owner: &Domain, mfn: Mfn) {
-    if let Some(frame) = sys.memory.frame(mfn) {
-        frame.set_owner(Owner::Hypervisor);
-    }
-    owner.lent.fetch_sub(1, Ordering::SeqCst);
-    sys.memory.release(mfn, 0);
 }
 
 impl Default for Table {

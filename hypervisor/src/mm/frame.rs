@@ -125,6 +125,11 @@ impl Word {
         Word(ALLOCATED | 1 << TOTAL_SHIFT)
     }
 
+    /// A frame that the hypervisor lends: its own reference, a writable one, is all there is.
+    pub const fn lent_out() -> Word {
+        Word(LENT | (Type::Writable as u64) << TYPE_SHIFT | 1 << TOTAL_SHIFT | 1)
+    }
+
     /// References that rely on the type.
     #[inline(always)]
     pub const fn type_count(self) -> u64 {

@@ -56,6 +56,25 @@ impl<P: Platform> System<P> {
         domain.pages.fetch_sub(1, Ordering::Relaxed);
         Ok(())
     }
+
+    /// Lends `domain` a frame of the hypervisor's to which nobody else refers: the domain may map
+    /// it, but has it not to give away. The one reference is the hypervisor's still, *writable*;
+    /// whoever drops it frees the frame, unless the domain maps it.
+    pub fn lend(&self, domain: &Domain, mfn: Mfn) {
+        let Some(frame) = self.memory.frame(mfn) else { return };
+        domain.lent.fetch_add(1, Ordering::SeqCst);
+        frame.set(Word::lent_out());
+        frame.set_owner(Owner::Domain(domain.id));
+    }
+
+    /// Ends [`System::lend`] and frees the frame, before the domain was told of it.
+    pub(crate) fn take_back_unseen(&self, domain: &Domain, mfn: Mfn) {
+        if let Some(frame) = self.memory.frame(mfn) {
+            frame.set_owner(Owner::Hypervisor);
+        }
+        self.memory.release(mfn, 0);
+        domain.lent.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Domain {

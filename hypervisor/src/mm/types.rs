@@ -35,20 +35,6 @@ impl<P: Platform> System<P> {
         PageTypes { sys: self, domain, width: domain.width(), paging, tlb_clean: false }
     }
 
-    /// Makes a frame that was just allocated for `domain` one that the hypervisor lent it: the
-    /// one reference to it is the hypervisor's, *writable*, and the domain has it not to give
-    /// away. Whoever drops that frees the frame, unless the domain still maps it.
-    ///
-    /// Errnos as [`PageTypes::get`].
-    pub fn lend(&self, domain: &Domain, mfn: Mfn) -> Result<(), Stop> {
-        self.page_types(domain).get(mfn, Type::Writable)?;
-        let frame = self.memory.frame(mfn).ok_or(Errno::EINVAL)?;
-        let lent = |w: Word| w.with_allocated(false).with_lent(true).sub_total();
-        frame.update(lent).map_err(|_| Errno::EINVAL)?;
-        domain.lent.fetch_add(1, Ordering::SeqCst);
-        Ok(())
-    }
-
     /// Drops a reference to a frame; the last one frees it.
     #[inline(always)]
     pub fn put_page(&self, mfn: Mfn) {

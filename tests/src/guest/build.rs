@@ -39,7 +39,8 @@ impl Guest {
     pub fn idle_on(sys: Arc<System<FakeMachine>>, spec: Spec) -> Guest {
         let id = DomId::new(spec.id);
         let owner = Owner::Domain(id);
-        let shared_info = sys.memory.allocate(owner, 0).expect("memory for shared_info");
+        let shared_info =
+            sys.memory.allocate(Owner::Hypervisor, 0).expect("memory for shared_info");
         sys.platform.zero(shared_info);
         let domain = FrameBox::new(&sys.memory, &sys.platform, || {
             let mut domain =
@@ -65,7 +66,7 @@ impl Guest {
             .collect();
         let (root, tables) = Tables::build(&sys, &spec, &frames);
 
-        sys.lend(domain, shared_info).expect("a new frame");
+        sys.lend(domain, shared_info);
         let root_type = spec.width.root_type();
         sys.page_types(domain).pin(root, root_type).expect("the tables are valid");
         for number in 0..spec.vcpus {
