@@ -79,8 +79,6 @@ fn named(tests: &[String]) -> String {
         return "none".into();
     }
     let first: Vec<_> = tests.iter().take(NAMED).map(|test| format!("`{test}`")).collect();
-    match tests.len().saturating_sub(NAMED) {
-        0 => first.join(", "),
-        more => format!("{}, {more} more", first.join(", ")),
-    }
+    // No count of the others: it would make each new test anywhere a change of this table.
+    if tests.len() > NAMED { format!("{}, others", first.join(", ")) } else { first.join(", ") }
 }
