@@ -164,7 +164,7 @@ impl<P: Platform> System<P> {
         };
         if pins.is_none() {
             slot.store(Active { pins: more, ..active });
-            if !slot.is_page() {
+            if !matches!(active.target, Target::Page(_)) {
                 table.v2_pins = table.v2_pins.saturating_add(1);
             }
         } else {

@@ -91,13 +91,12 @@ impl Table {
         if self.version == 1 { 0 } else { self.status.count() }
     }
 
-    /// The active entry of `gref`.
+    /// The active entry of `gref`. With version 2, which has half as many entries to a frame,
+    /// there is one past the end, too, never in use: [`Table::entry`] says whether there is
+    /// such a reference.
     #[inline(always)]
     pub fn slot<'a>(&self, access: &'a impl FrameAccess, gref: GrantRef) -> Option<Slot<'a>> {
         let number = gref.raw();
-        if number >= self.entries() {
-            return None;
-        }
         let frame = self.active.get(access, number / active::PER_FRAME)?;
         Slot::in_frame(access.words(frame), number % active::PER_FRAME)
     }
