@@ -7,6 +7,7 @@ extern crate std;
 
 pub mod config;
 pub mod cpu_set;
+mod nearest;
 pub mod terminal;
 pub mod toolstack;
 pub mod uuid;

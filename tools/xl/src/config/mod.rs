@@ -1,7 +1,22 @@
 //! Domain files: xl.cfg(5).
 //!
-//! [`model`] is what a file says, typed: the toolstack builds a domain from it and sees no text.
+//! ```text
+//!  text ─ syntax ─ settings ─ domain ─ model::DomainConfig
+//!            │                  │  └ disk, vif
+//!            └─── diagnostic ───┘    keys
+//! ```
+//!
+//! The host's program reads a file with this to tell what is wrong before it carries anything to
+//! the machine; domain 0 reads it again.
 
+pub mod diagnostic;
+mod disk;
+pub mod domain;
+pub mod keys;
 pub mod model;
+mod syntax;
+mod vif;
 
+pub use diagnostic::{Diagnostic, Severity, Source};
+pub use domain::{Reading, read};
 pub use model::DomainConfig;
