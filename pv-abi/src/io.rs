@@ -3,4 +3,5 @@
 //! The console's page is in [`crate::console`].
 
 pub mod ring;
+pub mod xenbus;
 pub mod xs_wire;

@@ -117,6 +117,7 @@ pub const TABLES: &[Table] = &[
     table!("elfnote" Both, elfnote, -),
     table!("cpuid" Both, cpuid, cpuid),
     table!("io::ring" Both, -, io::ring),
+    table!("io::xenbus" Both, io::xenbus, -),
     table!("io::xs_wire" Both, io::xs_wire, io::xs_wire),
     table!("x86_32::segments" X86_32, x86_32::segments, -),
     table!("x86_32::address_space" X86_32, x86_32::address_space, -),

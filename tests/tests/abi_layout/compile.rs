@@ -62,6 +62,7 @@ const PRELUDE: &str = "\
 #include <xen/arch-x86/cpuid.h>
 #include <xen/io/console.h>
 #include <xen/io/ring.h>
+#include <xen/io/xenbus.h>
 #include <xen/io/xs_wire.h>
 struct ring_entry {};
 DEFINE_RING_TYPES(ring_head, struct ring_entry, struct ring_entry);
