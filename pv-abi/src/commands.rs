@@ -37,6 +37,7 @@ pub const FAMILIES: &[Family] = &[
     family(nr::EVENT_CHANNEL_OP, "event_channel", "EVTCHNOP_"),
     family(nr::PHYSDEV_OP, "physdev::numbers", "PHYSDEVOP_"),
     family(nr::DOMCTL, "domctl::numbers", "XEN_DOMCTL_"),
+    family(nr::SYSCTL, "sysctl::numbers", "XEN_SYSCTL_"),
 ];
 
 /// Hypercalls whose commands are in capitals; with all others that tells flags from commands.

@@ -29,6 +29,7 @@ pub mod physdev;
 pub mod platform;
 pub mod sched;
 pub mod start_info;
+pub mod sysctl;
 pub mod time;
 pub mod traps;
 pub mod types;

@@ -105,6 +105,8 @@ pub const TABLES: &[Table] = &[
     table!("physdev::numbers" Both, physdev::numbers, -),
     table!("domctl" Both, -, domctl),
     table!("domctl::numbers" Both, domctl::numbers, -),
+    table!("sysctl" Both, -, sysctl),
+    table!("sysctl::numbers" Both, sysctl::numbers, -),
     table!("platform" Both, platform, platform),
     table!("callback" Both, callback, callback),
     table!("console" Both, console, console),
