@@ -38,4 +38,5 @@ pub mod system;
 pub mod time;
 pub mod trace;
 pub mod trap;
-pub mod width;
+
+pub use pv_image::width;

@@ -6,16 +6,17 @@ use core::sync::atomic::Ordering;
 use pv_abi::start_info::XEN_LEGACY_MAX_VCPUS;
 use pv_abi::types::{Mfn, VcpuId};
 use pv_abi::x86_32;
+use pv_image::kernel::Kernel;
+use pv_image::layout::{Layout, PAGE};
+use pv_image::notes::Role;
+use pv_image::start::Facts;
 
 use super::contents::Contents;
-use super::kernel::Kernel;
-use super::layout::{Layout, PAGE};
 use super::memory::{DomainMemory, FRAMES_BELOW_4_GIB};
-use super::start::{self, Facts};
-use super::{BuildError, DOMAIN_0, Request, hypercall_page, tables, vcpus};
+use super::{BuildError, DOMAIN_0, Request, hypercall_page, start, tables, vcpus};
 use crate::domain::Domain;
 use crate::error::Stop;
-use crate::mm::frame::Owner;
+use crate::mm::frame::{Owner, Type};
 use crate::mm::frame_box::FrameBox;
 use crate::mm::memory::INVALID_M2P;
 use crate::mm::types::PageTypes;
@@ -83,10 +84,7 @@ fn fill<P: Platform>(
 ) -> Result<Mfn, BuildError> {
     let width = kernel.file.width;
     let contents = Contents { platform: &sys.platform, memory, start: layout.start };
-    for segment in &kernel.file.segments {
-        // Neither wraps: Kernel::new went through both ends of the kernel.
-        let address = segment.address.wrapping_sub(kernel.paddr_offset);
-        let address = address.wrapping_add(kernel.virt_base);
+    for (address, segment) in kernel.segments() {
         let size = segment.data.len() as u64;
         contents.write(address, segment.data)?;
         contents.zero(address.wrapping_add(size), segment.memory_size.saturating_sub(size))?;
@@ -102,9 +100,18 @@ fn fill<P: Platform>(
         }
     }
     write_p2m(sys, &contents, layout, width)?;
-    let facts =
-        Facts { layout, pages: memory.pages(), shared_info, mod_start_pfn: kernel.mod_start_pfn };
-    start::write_info(&contents, width, &facts, request)?;
+    let facts = Facts {
+        layout,
+        role: Role::Domain0,
+        pages: memory.pages(),
+        shared_info,
+        initrd_len: request.initrd.len() as u64,
+        mod_start_pfn: kernel.mod_start_pfn,
+        command_line: request.command_line,
+        store: None,
+        console: None,
+    };
+    start::write_info(&contents, width, &facts)?;
     contents.zero(layout.stack, PAGE)?;
     tables::write(&contents, layout, width)
 }
@@ -200,7 +207,7 @@ fn take_types<P: Platform>(
     shared_info: Mfn,
     root: Mfn,
 ) -> Result<(), BuildError> {
-    let kind = domain.width().root_type();
+    let kind = Type::root_of(domain.width());
     repeat(sys, domain, |types| types.pin(root, kind))?;
     repeat(sys, domain, |types| types.get(root, kind))?;
     sys.lend(domain, shared_info);

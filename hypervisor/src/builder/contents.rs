@@ -10,9 +10,9 @@
 use core::sync::atomic::Ordering;
 
 use pv_abi::types::Mfn;
+use pv_image::layout::PAGE;
 
 use super::BuildError;
-use super::layout::PAGE;
 use super::memory::DomainMemory;
 use crate::platform::Platform;
 
@@ -27,8 +27,14 @@ pub struct Contents<'a, P: Platform> {
 impl<P: Platform> Contents<'_, P> {
     /// The machine frame that will be mapped at `address`.
     pub fn mfn_at(&self, address: u64) -> Result<Mfn, BuildError> {
-        let pfn = address.checked_sub(self.start).map(|offset| offset >> 12);
-        pfn.and_then(|pfn| self.memory.mfn(pfn)).ok_or(BuildError::Outside { address })
+        let offset = address.checked_sub(self.start).ok_or(BuildError::Outside { address })?;
+        self.frame(offset >> 12)
+    }
+
+    /// The machine frame behind the pseudo-physical frame `pfn`.
+    pub fn frame(&self, pfn: u64) -> Result<Mfn, BuildError> {
+        let address = self.start.saturating_add(pfn.saturating_mul(PAGE));
+        self.memory.mfn(pfn).ok_or(BuildError::Outside { address })
     }
 
     /// Copies bytes to `address` and on.

@@ -3,11 +3,10 @@
 use core::fmt;
 
 use pv_abi::start_info::MAX_GUEST_CMDLINE;
-
-use super::elf::ElfError;
-use super::kernel::AddressError;
-use super::layout::LayoutError;
-use super::notes::NotesError;
+use pv_image::elf::ElfError;
+use pv_image::kernel::AddressError;
+use pv_image::layout::LayoutError;
+use pv_image::notes::NotesError;
 
 /// Why domain 0 could not be built.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,7 +47,7 @@ impl fmt::Display for BuildError {
             Self::Elf(why) => write!(f, "domain 0's kernel is refused: {why}"),
             Self::Notes(why) => write!(f, "domain 0's kernel is refused: {why}"),
             Self::Address(why) => write!(f, "domain 0's kernel is refused: {why}"),
-            Self::Layout(why) => write!(f, "{why}"),
+            Self::Layout(why) => write!(f, "domain 0 does not fit: {why}"),
             Self::CommandLine { length } => write!(
                 f,
                 "domain 0's command line is too long: {length} bytes, at most {} are passed on",

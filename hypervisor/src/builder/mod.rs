@@ -2,15 +2,11 @@
 //!
 //! The hypervisor starts one domain itself: from a kernel and an initrd that the boot loader
 //! left in memory. Domain 0 builds all others, through hypercalls. A kernel is an ELF file
-//! with notes that say how it wants to be started; what the domain then finds is Xen's
-//! contract to the byte (`xen.h`, "start of day memory layout").
+//! with notes that say how it wants to be started; what they mean, and what the domain then
+//! finds where, is thought out in [`pv_image`], which domain 0's builder uses, too.
 //!
 //! | file | does |
 //! |---|---|
-//! | [`elf`] | which bytes of the file go where; refuses what cannot be |
-//! | [`notes`] | what the kernel says of itself, read tolerantly |
-//! | [`kernel`] | both put together, and checked against each other |
-//! | [`layout`] | what lies where in the domain's memory: arithmetic |
 //! | [`memory`] | takes the frames |
 //! | [`contents`] | writes into them |
 //! | [`tables`] | the page tables |
@@ -27,12 +23,8 @@
 //! is given back: the domain never ran, so its frames can be released whatever refers to them.
 
 pub mod contents;
-pub mod elf;
 pub mod hypercall_page;
-pub mod kernel;
-pub mod layout;
 pub mod memory;
-pub mod notes;
 pub mod start;
 pub mod tables;
 
@@ -45,6 +37,10 @@ use core::sync::atomic::Ordering;
 
 use pv_abi::start_info::MAX_GUEST_CMDLINE;
 use pv_abi::types::DomId;
+use pv_image::elf::KernelFile;
+use pv_image::kernel::Kernel;
+use pv_image::layout::{Layout, PAGE, Wanted};
+use pv_image::notes::{KernelNotes, Role};
 
 use crate::domain::vcpu::Vcpu;
 use crate::domain::{Domain, MAX_VCPUS};
@@ -54,10 +50,6 @@ use crate::sched;
 use crate::system::System;
 use crate::time;
 use crate::width::Width;
-use elf::KernelFile;
-use kernel::Kernel;
-use layout::{Layout, PAGE, Wanted};
-use notes::KernelNotes;
 
 /// The number of the domain that is built.
 const DOMAIN_0: DomId = DomId::new(0);
@@ -91,7 +83,7 @@ pub fn build<'s, P: Platform>(
     let file = KernelFile::parse(request.kernel)?;
     let width = file.width;
     let notes = KernelNotes::collect(&file);
-    notes.check(width)?;
+    notes.check(width, Role::Domain0)?;
     let kernel = Kernel::new(file, &notes)?;
     if request.command_line.len() >= MAX_GUEST_CMDLINE {
         return Err(BuildError::CommandLine { length: request.command_line.len() });
@@ -106,6 +98,7 @@ pub fn build<'s, P: Platform>(
         kernel_end: kernel.end,
         initrd_len: request.initrd.len() as u64,
         initrd_unmapped: kernel.mod_start_pfn,
+        ring_pages: 0,
         pages,
         limit: kernel.hv_start,
     })?;

@@ -8,6 +8,8 @@ use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use pv_abi::types::{DomId, Mfn};
 
+use crate::width::Width;
+
 /// What a frame is used as while its type count is above zero.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -42,6 +44,14 @@ impl Type {
         Type::SegDesc,
         Type::Writable,
     ];
+
+    /// The type of the frame that a guest's CR3 names.
+    pub const fn root_of(width: Width) -> Type {
+        match width {
+            Width::Pv32 => Type::L3,
+            Width::Pv64 => Type::L4,
+        }
+    }
 
     const fn from_bits(bits: u64) -> Type {
         match bits {

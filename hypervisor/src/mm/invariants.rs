@@ -213,7 +213,7 @@ impl<P: Platform> System<P> {
             }
             let state = vcpu.state.lock();
             if state.root.raw() != 0 {
-                note(found, state.root, Some(domain.width().root_type()), state.root)?;
+                note(found, state.root, Some(Type::root_of(domain.width())), state.root)?;
             }
             for mfn in state.gdt.iter().chain(state.ldt.iter().flatten()) {
                 note(found, *mfn, Some(Type::SegDesc), *mfn)?;

@@ -192,7 +192,7 @@ pub(crate) fn new_baseptr<P: Platform>(
     if root == ctx.state.root {
         return Ok(());
     }
-    types.get(root, ctx.width().root_type())?;
+    types.get(root, Type::root_of(ctx.width()))?;
     super::descriptor::forget_ldt_pages(ctx, types);
     let old = core::mem::replace(&mut ctx.state.root, root);
     load_root(ctx);

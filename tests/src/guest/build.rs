@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hypervisor::domain::Domain;
-use hypervisor::mm::frame::Owner;
+use hypervisor::mm::frame::{Owner, Type};
 use hypervisor::mm::frame_box::FrameBox;
 use hypervisor::mm::m2p_window::HV_START_PV32;
 use hypervisor::platform::{FrameAccess, Mmu};
@@ -67,7 +67,7 @@ impl Guest {
         let (root, tables) = Tables::build(&sys, &spec, &frames);
 
         sys.lend(domain, shared_info);
-        let root_type = spec.width.root_type();
+        let root_type = Type::root_of(spec.width);
         sys.page_types(domain).pin(root, root_type).expect("the tables are valid");
         for number in 0..spec.vcpus {
             sys.create_vcpu(domain, VcpuId::new(number)).expect("memory for a vCPU");
@@ -92,7 +92,7 @@ impl Guest {
         let sys = Arc::clone(&self.sys);
         let domain = sys.domain(self.id).expect("the guest's domain exists");
         let vcpu = domain.vcpu(VcpuId::new(number)).expect("the guest has the vCPU");
-        let root_type = domain.width().root_type();
+        let root_type = Type::root_of(domain.width());
         sys.page_types(domain).get(self.root, root_type).expect("one more reference");
         {
             let mut state = vcpu.state.lock();

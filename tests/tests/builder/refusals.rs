@@ -160,11 +160,11 @@ fn sizes() {
     let say = |request: &super::Request<'_>| try_build(request).err().expect("refused").to_string();
     assert_eq!(
         say(&super::Request { memory_bytes: Some(2 << 20), ..request(&file) }),
-        "there is too little memory for domain 0: its start takes 4096 KiB, it has 2048 KiB"
+        "domain 0 does not fit: its start takes 4096 KiB of memory, and it has 2048 KiB"
     );
     let initrd = vec![0; 15 << 20];
     let sentence = say(&super::Request { initrd: &initrd, ..request(&file) });
-    assert!(sentence.starts_with("there is too little memory for domain 0: "), "{sentence}");
+    assert!(sentence.starts_with("domain 0 does not fit: its start takes "), "{sentence}");
     let line = [b'x'; 1024];
     assert_eq!(
         say(&super::Request { command_line: &line, ..request(&file) }),
@@ -173,7 +173,7 @@ fn sizes() {
     let high = KernelElf::pv32(0xf570_0000).file();
     assert_eq!(
         say(&request(&high)),
-        "kernel, initrd and p2m list reach up to 0xf5c00000, \
+        "domain 0 does not fit: kernel, initrd and p2m list reach up to 0xf5c00000, \
          but the hypervisor's addresses begin at 0xf5800000"
     );
 }

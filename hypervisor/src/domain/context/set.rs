@@ -23,6 +23,7 @@ use crate::domain::{Domain, assists};
 use crate::error::Stop;
 use crate::guest::regs::{UserRegs, rflags};
 use crate::mm::descriptor::{self, GdtFrames, LDT_ENTRIES_MAX, guest_selector};
+use crate::mm::frame::Type;
 use crate::mm::types::PageTypes;
 use crate::platform::{Platform, TablePage};
 use crate::system::System;
@@ -184,7 +185,7 @@ fn take_tables<P: Platform>(
     descriptor::take_gdt(&mut types, gdt)?;
     // Long if the table is not validated yet. Preempted, the frame keeps what was done, and all
     // else is taken anew (XSA-296).
-    let root = types.get(context.root, domain.width().root_type());
+    let root = types.get(context.root, Type::root_of(domain.width()));
     if root.is_err() {
         put_gdt(&mut types, gdt);
     }

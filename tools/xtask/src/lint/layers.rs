@@ -36,7 +36,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("guest", "system", "the context of a call holds the system"),
     ("mm", "domain", "frames are owned by domains"),
     ("mm", "system", "the context of a call holds the system"),
-    ("width", "mm::frame::Type", "page table levels per width"),
 ];
 
 /// (crate, crates that it must never depend on)

@@ -7,11 +7,15 @@
 
 use core::fmt;
 
-use super::elf::KernelFile;
-use super::layout::PAGE;
-use super::notes::{HypercallPage, KernelNotes, Pae};
-use crate::mm::m2p_window::HV_START_PV32;
+use pv_abi::x86_32::HYPERVISOR_VIRT_START;
+
+use crate::elf::{KernelFile, Segment};
+use crate::layout::PAGE;
+use crate::notes::{HypercallPage, KernelNotes, Pae};
 use crate::width::Width;
+
+/// Where a pv32 guest's addresses end, unless its kernel asks for less.
+const HV_START_PV32: u64 = HYPERVISOR_VIRT_START as u64;
 
 /// A checked kernel.
 pub struct Kernel<'a> {
@@ -140,5 +144,13 @@ impl<'a> Kernel<'a> {
             high_root: notes.pae == Some(Pae::ExtendedCr3),
             file,
         })
+    }
+
+    /// The parts of the kernel, each with the virtual address that it is to lie at.
+    pub fn segments(&self) -> impl Iterator<Item = (u64, &Segment<'a>)> {
+        // Neither wraps: `new` went through both ends of the kernel.
+        let to_virtual =
+            |address: u64| address.wrapping_sub(self.paddr_offset).wrapping_add(self.virt_base);
+        self.file.segments.iter().map(move |segment| (to_virtual(segment.address), segment))
     }
 }

@@ -9,6 +9,7 @@ fn wanted() -> Wanted {
         kernel_end: 0xc011_2345,
         initrd_len: 5000,
         initrd_unmapped: false,
+        ring_pages: 0,
         pages: 16384,
         limit: 0xf580_0000,
     }
@@ -46,6 +47,14 @@ fn an_end_at_3_gib_needs_the_window_table_and_one_past_it_has_it() {
 }
 
 #[test]
+fn rings_lie_between_start_info_and_tables() {
+    let without = Layout::new(&wanted()).unwrap();
+    let l = Layout::new(&Wanted { ring_pages: RINGS, ..wanted() }).unwrap();
+    assert_eq!((l.start_info, l.rings), (without.start_info, without.start_info + PAGE));
+    assert_eq!(l.tables, l.rings + 2 * PAGE);
+}
+
+#[test]
 fn there_is_always_slack_behind_the_stack() {
     for kernel_end in (0xc010_0000..0xc140_0000_u64).step_by(0x7_f123) {
         let l = Layout::new(&Wanted { kernel_end, ..wanted() }).unwrap();
@@ -68,10 +77,7 @@ fn an_unmapped_initrd_lies_behind_everything() {
 fn too_little_memory_is_said_in_numbers() {
     let error = Layout::new(&Wanted { pages: 1000, ..wanted() }).unwrap_err();
     assert_eq!(error, LayoutError::TooLittleMemory { needed: 1024, pages: 1000 });
-    assert_eq!(
-        std::format!("{error}"),
-        "there is too little memory for domain 0: its start takes 4096 KiB, it has 4000 KiB"
-    );
+    assert_eq!(std::format!("{error}"), "its start takes 4096 KiB of memory, and it has 4000 KiB");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use core::fmt;
 use pv_abi::elfnote as note;
 use pv_abi::features as feature;
 
-use super::elf::KernelFile;
+use crate::elf::KernelFile;
 use crate::width::Width;
 
 /// What a kernel said, typed; nothing is checked against the file yet.
@@ -66,6 +66,15 @@ pub enum Pae {
     Yes,
     /// The same, and its roots may lie above 4 GiB.
     ExtendedCr3,
+}
+
+/// What a domain is to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// The one that the hypervisor builds.
+    Domain0,
+    /// Any other.
+    DomU,
 }
 
 /// Why a kernel's notes do not do.
@@ -129,8 +138,8 @@ impl<'a> KernelNotes<'a> {
         notes
     }
 
-    /// Whether a kernel that says this can be domain 0.
-    pub fn check(&self, width: Width) -> Result<(), NotesError> {
+    /// Whether a kernel that says this can be run, and in this role.
+    pub fn check(&self, width: Width, role: Role) -> Result<(), NotesError> {
         if !self.found {
             return Err(NotesError::None);
         }
@@ -145,7 +154,8 @@ impl<'a> KernelNotes<'a> {
         if width == Width::Pv32 && matches!(self.pae, None | Some(Pae::No)) {
             return Err(NotesError::NoPae);
         }
-        if self.supported.is_some_and(|s| s >> feature::XENFEAT_DOM0 & 1 == 0) {
+        let able = self.supported.is_none_or(|s| s >> feature::XENFEAT_DOM0 & 1 != 0);
+        if role == Role::Domain0 && !able {
             return Err(NotesError::NotForDomain0);
         }
         match FEATURE_NAMES.iter().find(|(n, _)| NEVER.contains(n) && self.required >> n & 1 != 0) {

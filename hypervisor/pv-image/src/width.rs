@@ -3,8 +3,6 @@
 //! One algorithm serves both; what differs is data here. A guest's kind is
 //! decided once, by the class of its kernel's ELF file, and never changes.
 
-use crate::mm::frame::Type;
-
 /// The kind of a PV guest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Width {
@@ -15,14 +13,6 @@ pub enum Width {
 }
 
 impl Width {
-    /// The type of the frame that a guest's CR3 names.
-    pub const fn root_type(self) -> Type {
-        match self {
-            Width::Pv32 => Type::L3,
-            Width::Pv64 => Type::L4,
-        }
-    }
-
     /// Bytes of a guest `long`, a guest handle, and a frame number in an array.
     pub const fn long(self) -> u64 {
         match self {

@@ -1,6 +1,7 @@
 //! What lies where in a new domain's memory. Pure arithmetic.
 //!
-//! In the order in which Xen lays out domain 0 (`xen/arch/x86/pv/dom0_build.c`), from
+//! In the order in which Xen lays out its domains (`xen/arch/x86/pv/dom0_build.c` and, with the
+//! pages for rings, `tools/libs/guest/xg_dom_x86.c`), from
 //! pseudo-physical frame 0 at the kernel's VIRT_BASE on, each part on pages of its own:
 //!
 //! ```text
@@ -9,6 +10,7 @@
 //!            initrd, unless the kernel takes it unmapped
 //!            p2m list: one frame number per page of the domain
 //!            start info
+//!            pages for rings: XenStore's and the console's, if the domain gets any
 //!            page tables: the root first, then the levels below
 //!            boot stack: one page
 //!            slack, at least 512 KiB
@@ -26,6 +28,8 @@ use crate::width::Width;
 
 /// Bytes in a page.
 pub const PAGE: u64 = 4096;
+/// Pages for rings of a domain that has them: XenStore's and the console's.
+pub const RINGS: u64 = 2;
 /// What the mapped part is rounded up to.
 const END_ALIGNMENT: u64 = 4 << 20;
 /// Mapped memory behind the boot stack, at least.
@@ -46,6 +50,8 @@ pub struct Wanted {
     pub initrd_len: u64,
     /// Whether the initrd is left unmapped.
     pub initrd_unmapped: bool,
+    /// Pages for rings: [`RINGS`], or none for domain 0.
+    pub ring_pages: u64,
     /// Pages of the domain.
     pub pages: u64,
     /// The first address that is not the guest's any more.
@@ -63,6 +69,8 @@ pub struct Layout {
     pub p2m: u64,
     /// The start info page.
     pub start_info: u64,
+    /// The pages for rings: XenStore's, then the console's.
+    pub rings: u64,
     /// The page tables, root first.
     pub tables: u64,
     /// How many.
@@ -99,7 +107,7 @@ impl fmt::Display for LayoutError {
         match *self {
             Self::TooLittleMemory { needed, pages } => write!(
                 f,
-                "there is too little memory for domain 0: its start takes {} KiB, it has {} KiB",
+                "its start takes {} KiB of memory, and it has {} KiB",
                 needed.saturating_mul(4),
                 pages.saturating_mul(4)
             ),
@@ -156,7 +164,8 @@ fn arrange(wanted: &Wanted) -> Option<Layout> {
     let p2m = after_kernel.checked_add(mapped_initrd)?;
     let p2m_size = page_up(wanted.pages.checked_mul(wanted.width.long())?)?;
     let start_info = p2m.checked_add(p2m_size)?;
-    let tables = start_info.checked_add(PAGE)?;
+    let rings = start_info.checked_add(PAGE)?;
+    let tables = rings.checked_add(wanted.ring_pages.checked_mul(PAGE)?)?;
 
     let mut table_count = 1;
     let (stack, end) = loop {
@@ -176,6 +185,7 @@ fn arrange(wanted: &Wanted) -> Option<Layout> {
         initrd,
         p2m,
         start_info,
+        rings,
         tables,
         table_count,
         stack,
