@@ -43,6 +43,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("pv-abi", &["hypervisor", "guest-kernel", "xenbus", "xenstore"]),
     ("hypervisor", &["guest-kernel", "xenbus", "xenstore", "pv-tests", "pv-guests"]),
     ("guest-kernel", &["hypervisor", "pv-tests", "pv-guests"]),
+    ("xenstore", &["hypervisor", "guest-kernel", "xenbus", "pv-tests", "pv-guests"]),
     ("guest-kernel/programs", &["hypervisor", "guest-kernel", "pv-abi"]),
     ("tests/guests", &["hypervisor"]),
 ];
