@@ -7,7 +7,11 @@ extern crate std;
 
 pub mod config;
 pub mod cpu_set;
+#[cfg(test)]
+mod fake;
+mod json;
 mod nearest;
 pub mod terminal;
 pub mod toolstack;
 pub mod uuid;
+pub mod verbs;

@@ -45,13 +45,15 @@ pub enum Input {
     Bytes(usize),
     /// Nothing now.
     Nothing,
-    /// Nothing now and never again: end of file, or nobody is there any more.
-    Closed,
+    /// Nothing now and never again: the end of a file.
+    End,
+    /// Nobody is there any more: there is no point in going on.
+    Gone,
 }
 
 /// Who typed the verb.
 pub trait Terminal {
-    /// Shows bytes. A terminal that is gone swallows them, and says so by [`Input::Closed`].
+    /// Shows bytes. A terminal that is gone swallows them, and says so by [`Input::Gone`].
     fn write(&mut self, stream: Stream, bytes: &[u8]);
 
     /// Takes what has been typed, as much as `into` (not empty) has room for; does not wait.
