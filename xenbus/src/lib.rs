@@ -10,7 +10,9 @@ extern crate std;
 
 extern crate alloc;
 
+pub mod access;
 pub mod console_page;
 pub mod memory;
+pub mod ring;
 pub mod store_page;
 pub mod stream;

@@ -1,10 +1,12 @@
 //! Models of what rests on memory ordering: loom runs them under every interleaving of their
 //! threads, and every value that a load may see.
 //!
-//! The code under test is the hypervisor's own, generic over the words that it works on
-//! ([`hypervisor::cell::Cell`]); the other side of each protocol, the guest's, is
-//! written here as Linux has it. Each protocol also has a model with a mistake in it, which
+//! The code under test is the project's own, generic over the words that it works on: the
+//! hypervisor's over [`hypervisor::cell::Cell`], where the other side of each protocol, the guest's, is
+//! written here as Linux has it; the rings of `xenbus`, both ends, over [`shared::Memory`]. Each protocol also has a model with a mistake in it, which
 //! must fail: it shows that the model can tell.
+
+pub mod shared;
 
 use hypervisor::cell::Cell;
 use loom::sync::atomic::{AtomicU32, Ordering, fence};
