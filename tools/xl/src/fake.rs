@@ -60,6 +60,10 @@ impl Terminal for FakeTerminal {
         }
     }
 
+    fn has_input(&mut self) -> bool {
+        self.ended.is_some() || self.keys.front().is_some_and(|keys| !keys.is_empty())
+    }
+
     fn set_input_mode(&mut self, mode: InputMode) {
         self.modes.push(mode);
     }

@@ -11,6 +11,7 @@ pub mod cpu_set;
 mod fake;
 mod json;
 mod nearest;
+pub mod remote;
 pub mod terminal;
 pub mod toolstack;
 pub mod uuid;

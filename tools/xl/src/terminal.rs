@@ -59,6 +59,9 @@ pub trait Terminal {
     /// Takes what has been typed, as much as `into` (not empty) has room for; does not wait.
     fn read(&mut self, into: &mut [u8]) -> Input;
 
+    /// Whether [`Self::read`] would return anything but [`Input::Nothing`].
+    fn has_input(&mut self) -> bool;
+
     /// Says how keys are wanted from now on. Whoever calls the verb resets it afterwards.
     fn set_input_mode(&mut self, mode: InputMode);
 
