@@ -10,7 +10,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
-#[cfg(test)]
+#[cfg(any(test, all(debug_assertions, not(target_os = "none"))))]
 extern crate std;
 
 #[cfg(all(target_os = "none", target_arch = "x86_64"))]
@@ -28,6 +28,7 @@ pub mod grant;
 pub mod guest;
 pub mod hypercall;
 pub mod irq;
+pub mod lock;
 pub mod machine;
 pub mod mm;
 pub mod platform;

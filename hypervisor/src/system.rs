@@ -1,26 +1,14 @@
 //! The machine as the hypervisor's logic sees it: one [`System`], shared by all CPUs.
 //!
-//! What changes in it sits behind locks of its own; there is no lock over all of
-//! it. Order in which locks are taken, outermost first:
+//! What changes in it sits behind locks of its own; there is no lock over all of it. The order
+//! in which they are taken is [`crate::lock::Rank`]'s.
 //!
-//! 1. `Vcpu::state` (held by the CPU that runs the vCPU); `System::control` and another vCPU's
-//!    state are only ever tried below it, never waited for
-//! 2. `Domain::paging`
-//! 3. `Domain::events`; of two domains', the lower number's first. Or one of a domain's two
-//!    locks of [`crate::grant`]; no two of those at once
-//! 4. interrupts ([`crate::irq`]): a domain's pirqs, a line, the MSI-X tables
-//! 5. a CPU's list of vCPUs whose timers it serves, while those that are due ring
-//! 6. `Events::fifo` of a domain
-//! 7. a CPU's run queue
-//! 8. leaves: `Memory`'s heap, a vCPU's runstate, a domain's cap, watchdogs and
-//!    permissions, the indexed ports, device registers, read-only memory, the wall clock
-//!
-//! A CPU waits for another's answer only when it flushes TLBs, and then it may hold nothing but
-//! 1 and 2: who spins on those answers while it spins ([`System::spin_on`]). Under any other lock
-//! the other might be spinning on that very lock with interrupts closed.
+//! A CPU waits for another's answer only when it flushes TLBs, and then it may hold nothing above
+//! [`Rank::Paging`]: who waits for one of those answers meanwhile ([`System::spin_on`]). Under any
+//! other lock the other might be waiting for that very lock with interrupts closed.
 
 use pv_abi::types::DomId;
-use spin::{Mutex, Once};
+use spin::Once;
 
 use crate::domain::destroy::Control;
 use crate::domain::grace::Grace;
@@ -28,6 +16,7 @@ use crate::domain::windows::Windows;
 use crate::domain::{Domain, Domains};
 use crate::evtchn::virq::Handlers;
 use crate::irq::Irqs;
+use crate::lock::{Lock, Rank};
 use crate::machine::indexed_ports::IndexedPorts;
 use crate::machine::io_memory::IoMemory;
 use crate::machine::multiboot::CommandLine;
@@ -72,7 +61,7 @@ pub struct System<P: Platform> {
     /// When nobody can have a reference any more.
     pub grace: Grace,
     /// One request of domain control at a time.
-    pub control: Mutex<Control>,
+    pub control: Lock<Control>,
 }
 
 impl<P: Platform> System<P> {
@@ -94,7 +83,7 @@ impl<P: Platform> System<P> {
             memory_map: Once::new(),
             windows: Windows::new(),
             grace: Grace::new(),
-            control: Mutex::new(Control::new()),
+            control: Lock::new(Rank::Control, Control::new()),
         }
     }
 

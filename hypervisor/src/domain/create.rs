@@ -82,8 +82,10 @@ impl<P: Platform> System<P> {
         }
         for (vcpu, table) in domain.vcpus().zip(tables) {
             self.platform.init_vcpu_l4(table);
-            // Free: the vCPU has not run, and only requests of domain control touch it.
-            vcpu.state.lock().l4 = table;
+            // Nobody has it: the vCPU has not run, and only requests of domain control touch it.
+            if let Some(mut state) = vcpu.state.try_lock() {
+                state.l4 = table;
+            }
         }
         domain.set_width(Width::Pv32);
         Ok(())

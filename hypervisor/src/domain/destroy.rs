@@ -19,7 +19,6 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use pv_abi::types::{DomId, Mfn};
 use pv_abi::virq::VIRQ_DOM_EXC;
-use spin::Mutex;
 
 use super::grace::Began;
 use super::table::Leaving;
@@ -29,6 +28,7 @@ use crate::error::Stop;
 use crate::evtchn::{reset, virq};
 use crate::grant::release;
 use crate::irq::pirq;
+use crate::lock::{Lock, Rank};
 use crate::mm::frame::Word;
 use crate::platform::{Platform, TablePage};
 use crate::sched::{self, hold};
@@ -41,7 +41,8 @@ const LOOKED_AT: u64 = 4096;
 pub struct End {
     dying: AtomicBool,
     gave_shared_info: AtomicBool,
-    stage: Mutex<Stage>,
+    stage: Lock<Stage>,
+    dead: AtomicBool,
 }
 
 #[derive(Clone, Copy)]
@@ -61,7 +62,8 @@ impl End {
         End {
             dying: AtomicBool::new(false),
             gave_shared_info: AtomicBool::new(false),
-            stage: Mutex::new(Stage::Alive),
+            stage: Lock::new(Rank::Control, Stage::Alive),
+            dead: AtomicBool::new(false),
         }
     }
 
@@ -72,7 +74,7 @@ impl End {
 
     /// Whether all that it had was let go of.
     pub fn is_dead(&self) -> bool {
-        matches!(*self.stage.lock(), Stage::Dead)
+        self.dead.load(Ordering::Acquire)
     }
 
     /// Whether the hypervisor's own reference to its `shared_info` is gone.
@@ -132,7 +134,7 @@ pub fn destroy<P: Platform>(
     control: &mut Control,
     domain: &Domain,
 ) -> Result<(), Stop> {
-    let mut stage = domain.end.stage.lock();
+    let mut stage = domain.end.stage.try_lock().ok_or(Stop::Preempted)?;
     loop {
         *stage = match *stage {
             Stage::Alive => {
@@ -184,6 +186,7 @@ pub fn destroy<P: Platform>(
                 sys.page_types(domain).finish()?;
                 control.dead = control.dead.saturating_add(1);
                 announce(sys);
+                domain.end.dead.store(true, Ordering::Release);
                 log::info!("{} is destroyed", domain.id);
                 Stage::Dead
             }

@@ -29,11 +29,12 @@ pub mod windows;
 use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use pv_abi::types::{DomId, Mfn, VcpuId};
-use spin::{Mutex, Once};
+use spin::Once;
 
 use crate::evtchn::Events;
 use crate::grant::Grants;
 use crate::irq::Pirqs;
+use crate::lock::{Lock, Rank};
 use crate::mm::frame_box::FrameBox;
 use crate::mm::memory_op::E820;
 use crate::mm::paging::Paging;
@@ -66,7 +67,7 @@ pub struct Domain {
     /// Whether it may act on the machine and on other domains: domain 0.
     pub privileged: bool,
     /// Serialises changes of page-table types among its frames.
-    pub paging: Mutex<Paging>,
+    pub paging: Lock<Paging>,
     /// Where translations of its memory may be cached.
     pub loaded: Loaded,
     /// Frames it has.
@@ -80,9 +81,9 @@ pub struct Domain {
     /// What it may have at most.
     pub limits: Limits,
     /// The memory map that a toolstack gave it.
-    pub memory_map: Mutex<Option<FrameBox<E820>>>,
+    pub memory_map: Lock<Option<FrameBox<E820>>>,
     /// The handle by which toolstacks know it.
-    pub handle: Mutex<[u8; 16]>,
+    pub handle: Lock<[u8; 16]>,
     /// Its share of the CPUs.
     pub run: DomainRun,
     /// Its event channels.
@@ -121,15 +122,15 @@ impl Domain {
             id,
             pv64: AtomicBool::new(width == Width::Pv64),
             privileged,
-            paging: Mutex::new(Paging::new()),
+            paging: Lock::new(Rank::Paging, Paging::new()),
             loaded: Loaded::new(),
             pages: AtomicU32::new(0),
             max_pages: AtomicU32::new(0),
             lent: AtomicU32::new(0),
             shared_info,
             limits: Limits::default(),
-            memory_map: Mutex::new(None),
-            handle: Mutex::new([0; 16]),
+            memory_map: Lock::new(Rank::Leaf, None),
+            handle: Lock::new(Rank::Leaf, [0; 16]),
             events: Events::new(width),
             grants: Grants::new(),
             run: DomainRun::new(),

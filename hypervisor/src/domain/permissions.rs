@@ -8,10 +8,10 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use pv_abi::errno::Errno;
 use pv_abi::types::Mfn;
-use spin::Mutex;
 
 use super::Domain;
 use crate::irq::IRQS;
+use crate::lock::{Lock, Rank};
 use crate::machine::range_set::RangeSet;
 use crate::platform::{CpuRegisters, Platform};
 use crate::system::System;
@@ -42,9 +42,9 @@ const HYPER_TRANSPORT_VENDORS: [u32; 2] = [0x6874_7541, 0x6f67_7948];
 /// What a domain may touch. Each set has a lock of its own, a leaf.
 pub struct IoPermissions {
     /// I/O ports.
-    ports: Mutex<RangeSet<PORT_RANGES>>,
+    ports: Lock<RangeSet<PORT_RANGES>>,
     /// Frames that are not RAM.
-    memory: Mutex<RangeSet<MEMORY_RANGES>>,
+    memory: Lock<RangeSet<MEMORY_RANGES>>,
     /// Interrupts of the machine, a bit each.
     irqs: [AtomicU64; IRQS / 64],
 }
@@ -53,8 +53,8 @@ impl IoPermissions {
     /// Nothing.
     pub const fn new() -> IoPermissions {
         IoPermissions {
-            ports: Mutex::new(RangeSet::new()),
-            memory: Mutex::new(RangeSet::new()),
+            ports: Lock::new(Rank::Leaf, RangeSet::new()),
+            memory: Lock::new(Rank::Leaf, RangeSet::new()),
             irqs: [const { AtomicU64::new(0) }; IRQS / 64],
         }
     }
@@ -64,10 +64,12 @@ impl IoPermissions {
     /// local APIC, where interrupts are written to, and AMD's HyperTransport window; all inputs
     /// of the I/O APICs but the timer's.
     pub fn give_hardware<P: Platform>(&self, sys: &System<P>) -> Result<(), Errno> {
-        let mut ports = self.ports.lock();
-        ports.add(0, LAST_PORT)?;
-        for &(first, last) in NOBODYS.iter().chain(sys.platform.own_ports()) {
-            ports.remove(first.into(), last.into())?;
+        {
+            let mut ports = self.ports.lock();
+            ports.add(0, LAST_PORT)?;
+            for &(first, last) in NOBODYS.iter().chain(sys.platform.own_ports()) {
+                ports.remove(first.into(), last.into())?;
+            }
         }
         let mut memory = self.memory.lock();
         let bits = physical_bits(&sys.platform);

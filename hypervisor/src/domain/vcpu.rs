@@ -7,10 +7,10 @@
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use pv_abi::types::{DomId, Mfn, VcpuId};
-use spin::Mutex;
 
 use super::special_registers::SpecialRegisters;
 use crate::guest::regs::UserRegs;
+use crate::lock::{Lock, Rank};
 use crate::mm::descriptor::GdtFrames;
 use crate::platform::FrameAccess;
 use crate::sched::VcpuRun;
@@ -36,7 +36,7 @@ pub struct Vcpu {
     /// Its timers.
     pub time: VcpuTime,
     /// What belongs to the CPU that runs it.
-    pub state: Mutex<VcpuState>,
+    pub state: Lock<VcpuState>,
 }
 
 /// A vCPU's own state.
@@ -99,30 +99,33 @@ impl Vcpu {
             last_cpu: AtomicU32::new(0),
             run: VcpuRun::new(),
             time: VcpuTime::new(),
-            state: Mutex::new(VcpuState {
-                regs: UserRegs::default(),
-                segments: [0; 4],
-                kernel_ss: 0,
-                kernel_sp: 0,
-                traps: TrapTable::new(),
-                nmi: Nmi::default(),
-                callbacks: Callbacks::default(),
-                iopl: 0,
-                io_bitmap: 0,
-                io_bitmap_ports: 0,
-                root: Mfn::new(0),
-                l4,
-                gdt: GdtFrames::new(),
-                gdt_entries: 0,
-                ldt_base: 0,
-                ldt_entries: 0,
-                ldt: [None; 16],
-                task_switched: false,
-                cr4: 0,
-                special: SpecialRegisters::new(),
-                debug_registers: debug_registers::RESET,
-                fpu,
-            }),
+            state: Lock::new(
+                Rank::Vcpu,
+                VcpuState {
+                    regs: UserRegs::default(),
+                    segments: [0; 4],
+                    kernel_ss: 0,
+                    kernel_sp: 0,
+                    traps: TrapTable::new(),
+                    nmi: Nmi::default(),
+                    callbacks: Callbacks::default(),
+                    iopl: 0,
+                    io_bitmap: 0,
+                    io_bitmap_ports: 0,
+                    root: Mfn::new(0),
+                    l4,
+                    gdt: GdtFrames::new(),
+                    gdt_entries: 0,
+                    ldt_base: 0,
+                    ldt_entries: 0,
+                    ldt: [None; 16],
+                    task_switched: false,
+                    cr4: 0,
+                    special: SpecialRegisters::new(),
+                    debug_registers: debug_registers::RESET,
+                    fpu,
+                },
+            ),
         }
     }
 

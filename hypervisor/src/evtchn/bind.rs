@@ -9,7 +9,6 @@ use pv_abi::event_channel::{
 };
 use pv_abi::types::{DomId, Port, VcpuId};
 use pv_abi::virq::NR_VIRQS;
-use spin::MutexGuard;
 
 use super::port::{Channel, State};
 use super::table::{self, Changes};
@@ -18,6 +17,7 @@ use crate::domain::Domain;
 use crate::error::Stop;
 use crate::guest::Ctx;
 use crate::irq;
+use crate::lock::Guard;
 use crate::platform::Platform;
 
 /// The domain that `id` names in an event channel operation: `ESRCH` if there is none.
@@ -36,9 +36,9 @@ pub(super) fn permit<P: Platform>(ctx: &Ctx<'_, P>, domain: &Domain) -> Result<(
 /// The locks of two domains, which may be the same one.
 pub(super) struct Pair<'a> {
     /// Of the domain named first.
-    first: MutexGuard<'a, Changes>,
+    first: Guard<'a, Changes>,
     /// Of the other; `None` if it is the same.
-    second: Option<MutexGuard<'a, Changes>>,
+    second: Option<Guard<'a, Changes>>,
 }
 
 impl<'a> Pair<'a> {
@@ -48,11 +48,11 @@ impl<'a> Pair<'a> {
             return Pair { first: first.events.changes(), second: None };
         }
         if first.id < second.id {
-            let first = first.events.changes();
-            Pair { first, second: Some(second.events.changes()) }
+            let (first, second) = table::changes_of_both(&first.events, &second.events);
+            Pair { first, second: Some(second) }
         } else {
-            let second = second.events.changes();
-            Pair { first: first.events.changes(), second: Some(second) }
+            let (second, first) = table::changes_of_both(&second.events, &first.events);
+            Pair { first, second: Some(second) }
         }
     }
 

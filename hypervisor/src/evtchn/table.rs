@@ -16,7 +16,6 @@ use pv_abi::errno::Errno;
 use pv_abi::event_channel::EVTCHN_FIFO_NR_CHANNELS;
 use pv_abi::types::{Mfn, Port, VcpuId};
 use pv_abi::virq::NR_VIRQS;
-use spin::{Mutex, MutexGuard};
 
 use super::fifo::Fifo;
 use super::port::{ABSENT, Channel, Delivery, State};
@@ -24,6 +23,7 @@ use super::{delivery, two_level};
 use crate::domain::{Domain, MAX_VCPUS};
 use crate::error::Stop;
 use crate::irq::NR_PIRQS;
+use crate::lock::{self, Guard, Lock, Rank};
 use crate::mm::frame::Owner;
 use crate::mm::frame_box::FrameBox;
 use crate::mm::memory::Memory;
@@ -72,9 +72,9 @@ pub struct Events {
     pirqs: [AtomicU32; NR_PIRQS as usize],
     /// The highest port that the domain may have.
     max_port: AtomicU32,
-    changes: Mutex<Changes>,
+    changes: Lock<Changes>,
     /// The queues, while the ABI is FIFO.
-    pub(super) fifo: Mutex<Option<FrameBox<Fifo>>>,
+    pub(super) fifo: Lock<Option<FrameBox<Fifo>>>,
 }
 
 /// The right to change ports.
@@ -91,6 +91,14 @@ pub struct Changes {
     pub(super) ended: bool,
 }
 
+/// Takes the locks of two domains, the one with the lower number first.
+pub(super) fn changes_of_both<'a>(
+    lower: &'a Events,
+    higher: &'a Events,
+) -> (Guard<'a, Changes>, Guard<'a, Changes>) {
+    lock::pair(&lower.changes, &higher.changes)
+}
+
 impl Events {
     /// No ports, for a guest of width `width`.
     pub const fn new(width: Width) -> Events {
@@ -101,20 +109,16 @@ impl Events {
             virqs: [const { [const { AtomicU32::new(0) }; NR_VIRQS as usize] }; MAX_VCPUS],
             pirqs: [const { AtomicU32::new(0) }; NR_PIRQS as usize],
             max_port: AtomicU32::new(u32::MAX),
-            changes: Mutex::new(Changes {
-                lowest_free: 1,
-                search: 0,
-                used: 0,
-                reset: 0,
-                ended: false,
-            }),
-            fifo: Mutex::new(None),
+            changes: Lock::new(
+                Rank::Sharing,
+                Changes { lowest_free: 1, search: 0, used: 0, reset: 0, ended: false },
+            ),
+            fifo: Lock::new(Rank::Fifo, None),
         }
     }
 
-    /// Takes the lock under which ports change. It is below `Domain::paging`; of two
-    /// domains' the lower number's comes first.
-    pub fn changes(&self) -> MutexGuard<'_, Changes> {
+    /// Takes the lock under which ports change.
+    pub fn changes(&self) -> Guard<'_, Changes> {
         self.changes.lock()
     }
 

@@ -75,10 +75,10 @@ pub mod version;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use pv_abi::types::{DomId, Mfn};
-use spin::Mutex;
 
 use crate::domain::Domain;
 use crate::guest::Ctx;
+use crate::lock::{Lock, Rank};
 use crate::mm::frame::Type;
 use crate::platform::{FrameAccess, Platform};
 use maptrack::Maptrack;
@@ -92,9 +92,9 @@ pub struct Grants {
     /// Tells the domain from earlier and later ones with its number.
     pub serial: u32,
     /// What it grants.
-    pub(crate) table: Mutex<Table>,
+    pub(crate) table: Lock<Table>,
     /// What it has mapped.
-    pub maptrack: Mutex<Maptrack>,
+    pub maptrack: Lock<Maptrack>,
 }
 
 /// The next domain's serial number.
@@ -105,8 +105,8 @@ impl Grants {
     pub fn new() -> Grants {
         Grants {
             serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
-            table: Mutex::new(Table::new()),
-            maptrack: Mutex::new(Maptrack::new()),
+            table: Lock::new(Rank::Sharing, Table::new()),
+            maptrack: Lock::new(Rank::Sharing, Maptrack::new()),
         }
     }
 }
@@ -119,9 +119,11 @@ impl Grants {
         access: &impl FrameAccess,
         mut note: impl FnMut(Mfn, Option<Type>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let table = self.table.lock();
-        for mfn in table.shared.iter(access).chain(table.status.iter(access)) {
-            note(mfn, Some(Type::Writable))?;
+        {
+            let table = self.table.lock();
+            for mfn in table.shared.iter(access).chain(table.status.iter(access)) {
+                note(mfn, Some(Type::Writable))?;
+            }
         }
         for (_, mapping) in self.maptrack.lock().iter(access).filter(|(_, m)| m.device()) {
             note(mapping.mfn, mapping.writable().then_some(Type::Writable))?;

@@ -9,12 +9,12 @@
 
 use pv_abi::errno::Errno;
 use pv_abi::types::{GrantRef, Mfn};
-use spin::MutexGuard;
 
 use super::active::{self, Slot};
 use super::frames::FrameList;
 use super::shared::{Body, HalfWord, Shared};
 use crate::domain::Domain;
+use crate::lock::Guard;
 use crate::mm::frame::Owner;
 use crate::platform::{FrameAccess, Platform};
 use crate::system::System;
@@ -57,7 +57,7 @@ pub struct Table {
 impl<P: Platform> System<P> {
     /// Locks `domain`'s grant table. Below `Domain::paging`; no two are held at once.
     #[inline(always)]
-    pub(crate) fn grant_table<'a>(&'a self, domain: &'a Domain) -> MutexGuard<'a, Table> {
+    pub(crate) fn grant_table<'a>(&'a self, domain: &'a Domain) -> Guard<'a, Table> {
         let mut table = domain.grants.table.lock();
         if table.shared.count() == 0 && !table.closed {
             // Without memory it stays empty: no reference is good, and the next one tries again.

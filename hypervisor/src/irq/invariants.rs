@@ -28,16 +28,6 @@ pub fn check<P: Platform>(sys: &System<P>) -> Result<(), &'static str> {
         if line.vector.is_some_and(|vector| sys.irqs.vectors.irq(vector) != Some(irq)) {
             return Err("Q1: a line whose vector is another's");
         }
-        if let Some(binding) = line.binding {
-            let domain = sys.domain(binding.domain).ok_or("Q2: a binding of no domain")?;
-            let mapped = domain.pirqs.get(binding.pirq).and_then(|entry| entry.irq());
-            if mapped != Some(irq) {
-                return Err("Q2: a binding that is not mapped");
-            }
-            if domain.events.pirq_port(binding.pirq).is_none() {
-                return Err("Q3: a binding without a port");
-            }
-        }
         if line.awaits_end && (line.binding.is_none() || !line.needs_end()) {
             return Err("Q4: a line that waits for nobody");
         }
@@ -47,6 +37,18 @@ pub fn check<P: Platform>(sys: &System<P>) -> Result<(), &'static str> {
             Source::Own(_) | Source::Input(_) if is_input => {}
             Source::Message(_) if !is_input && line.vector.is_some() => {}
             _ => return Err("Q5: a line that cannot be"),
+        }
+        let binding = line.binding;
+        drop(line);
+        if let Some(binding) = binding {
+            let domain = sys.domain(binding.domain).ok_or("Q2: a binding of no domain")?;
+            let mapped = domain.pirqs.get(binding.pirq).and_then(|entry| entry.irq());
+            if mapped != Some(irq) {
+                return Err("Q2: a binding that is not mapped");
+            }
+            if domain.events.pirq_port(binding.pirq).is_none() {
+                return Err("Q3: a binding without a port");
+            }
         }
     }
     for domain in sys.domains.iter() {

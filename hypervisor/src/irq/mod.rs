@@ -52,8 +52,9 @@ pub mod storm;
 pub mod vectors;
 
 use pv_abi::errno::Errno;
-use spin::{Mutex, Once};
+use spin::Once;
 
+use crate::lock::{Lock, Rank};
 use crate::machine::acpi::Madt;
 use crate::mm::frame_box::FrameBox;
 use crate::platform::Platform;
@@ -72,7 +73,7 @@ pub const IRQS: usize = 256;
 /// Inputs that are used: some numbers are left for MSIs.
 const MAX_INPUTS: u32 = 192;
 
-type Lines = [Mutex<Line>; IRQS];
+type Lines = [Lock<Line>; IRQS];
 
 /// Everything about interrupts that CPUs share.
 pub struct Irqs {
@@ -81,7 +82,7 @@ pub struct Irqs {
     lines: Once<FrameBox<Lines>>,
     vectors: VectorMap,
     /// Devices whose MSI-X tables are the hypervisor's to write.
-    msix: Mutex<MsixTables>,
+    msix: Lock<MsixTables>,
     calm: Calm,
 }
 
@@ -92,18 +93,18 @@ impl Irqs {
             board: Once::new(),
             lines: Once::new(),
             vectors: VectorMap::new(),
-            msix: Mutex::new(MsixTables::new()),
+            msix: Lock::new(Rank::MsixTables, MsixTables::new()),
             calm: Calm::new(),
         }
     }
 
     /// A source; `None` while nobody has used any, or past the end.
-    fn line(&self, irq: u32) -> Option<&Mutex<Line>> {
+    fn line(&self, irq: u32) -> Option<&Lock<Line>> {
         self.lines.get()?.get(irq as usize)
     }
 
     /// All sources with their numbers.
-    fn lines(&self) -> impl Iterator<Item = (u32, &Mutex<Line>)> {
+    fn lines(&self) -> impl Iterator<Item = (u32, &Lock<Line>)> {
         (0..).zip(self.lines.get().into_iter().flat_map(|lines| lines.iter()))
     }
 }
@@ -131,10 +132,10 @@ impl<P: Platform> System<P> {
 
     /// A source, for use. `EINVAL` past the end; `ENOMEM` if there is no memory for the table,
     /// which the first use makes.
-    fn irq_line(&self, irq: u32) -> Result<&Mutex<Line>, Errno> {
+    fn irq_line(&self, irq: u32) -> Result<&Lock<Line>, Errno> {
         let lines = self.irqs.lines.try_call_once(|| {
             FrameBox::new(&self.memory, &self.platform, || {
-                core::array::from_fn(|irq| Mutex::new(gsi::initial(self, irq as u32)))
+                core::array::from_fn(|irq| Lock::new(Rank::Line, gsi::initial(self, irq as u32)))
             })
         })?;
         lines.get(irq as usize).ok_or(Errno::EINVAL)

@@ -12,6 +12,7 @@ use pv_abi::errno::Errno;
 use super::line::Source;
 use super::pci::Function;
 use crate::domain::Domain;
+use crate::lock::Lock;
 use crate::platform::{Message, Platform};
 use crate::system::System;
 
@@ -81,7 +82,7 @@ impl Msi {
                 Msi { function, kind: Kind::Msix { capability, entry } }
             }
         };
-        let taken = |(_, line): (u32, &spin::Mutex<super::line::Line>)| match line.lock().source {
+        let taken = |(_, line): (u32, &Lock<super::line::Line>)| match line.lock().source {
             Source::Message(other) => other.is_same(&msi),
             _ => false,
         };

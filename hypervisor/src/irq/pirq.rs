@@ -8,13 +8,13 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use pv_abi::errno::Errno;
 use pv_abi::types::Mfn;
-use spin::Mutex;
 
 use super::IRQS;
 use super::line::Source;
 use super::msi::{Msi, MsiRequest};
 use super::pci::Function;
 use crate::domain::Domain;
+use crate::lock::{Lock, Rank};
 use crate::platform::Platform;
 use crate::system::System;
 
@@ -56,7 +56,7 @@ impl Pirq {
 
 /// All pirqs of a domain.
 pub struct Pirqs {
-    pub(super) table: Mutex<[Pirq; NR_PIRQS as usize]>,
+    pub(super) table: Lock<[Pirq; NR_PIRQS as usize]>,
     /// The frame in which the guest looks whether a pirq needs an end; 0: it has not said.
     pub(super) eoi_page: AtomicU64,
     /// An end unmasks the port, too.
@@ -68,7 +68,7 @@ impl Pirqs {
     pub const fn new() -> Pirqs {
         const NOTHING: Pirq = Pirq { meaning: Meaning::Nothing, permitted: false };
         Pirqs {
-            table: Mutex::new([NOTHING; NR_PIRQS as usize]),
+            table: Lock::new(Rank::Pirqs, [NOTHING; NR_PIRQS as usize]),
             eoi_page: AtomicU64::new(0),
             end_unmasks: AtomicBool::new(false),
         }

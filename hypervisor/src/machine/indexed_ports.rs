@@ -4,8 +4,7 @@
 //! Nobody but the hypervisor writes an index port. Who wants to have something read or
 //! written says both at once, and one lock makes of the two accesses one.
 
-use spin::Mutex;
-
+use crate::lock::{Lock, Rank};
 use crate::platform::Ports;
 
 /// PCI: which function, which register.
@@ -20,13 +19,12 @@ const CMOS_DATA: u16 = 0x71;
 const NMI_OFF: u8 = 0x80;
 
 /// The lock; a leaf.
-#[derive(Default, Debug)]
-pub struct IndexedPorts(Mutex<()>);
+pub struct IndexedPorts(Lock<()>);
 
 impl IndexedPorts {
     /// Unlocked.
     pub const fn new() -> IndexedPorts {
-        IndexedPorts(Mutex::new(()))
+        IndexedPorts(Lock::new(Rank::Leaf, ()))
     }
 
     /// Reads `bytes` bytes of PCI configuration space; `address` is as port 0xcf8 takes it,
@@ -56,5 +54,11 @@ impl IndexedPorts {
         let _guard = self.0.lock();
         ports.write_port(CMOS_INDEX, 1, u32::from(index & !NMI_OFF));
         ports.write_port(CMOS_DATA, 1, value.into());
+    }
+}
+
+impl Default for IndexedPorts {
+    fn default() -> Self {
+        IndexedPorts::new()
     }
 }

@@ -8,10 +8,11 @@
 //! Some of it is the hypervisor's to write though domain 0 may look at it: registers of I/O
 //! APICs, tables of MSI-X messages that route interrupts. Such frames are *read-only*.
 
-use spin::{Mutex, Once};
+use spin::Once;
 
 use super::range_set::RangeSet;
 use super::ranges::RamRanges;
+use crate::lock::{Lock, Rank};
 
 /// Ranges of read-only frames: each device with MSI-X in use needs up to two.
 const READ_ONLY_RANGES: usize = 128;
@@ -23,13 +24,13 @@ const PAGE_SHIFT: u32 = 12;
 /// What lies at machine addresses that are not RAM.
 pub struct IoMemory {
     ram: Once<RamRanges>,
-    read_only: Mutex<RangeSet<READ_ONLY_RANGES>>,
+    read_only: Lock<RangeSet<READ_ONLY_RANGES>>,
 }
 
 impl IoMemory {
     /// Nothing is known yet.
     pub const fn new() -> IoMemory {
-        IoMemory { ram: Once::new(), read_only: Mutex::new(RangeSet::new()) }
+        IoMemory { ram: Once::new(), read_only: Lock::new(Rank::Leaf, RangeSet::new()) }
     }
 
     /// Says what is RAM; the first call counts.

@@ -4,10 +4,10 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use pv_abi::errno::Errno;
 use pv_abi::types::{DomId, Mfn};
-use spin::Mutex;
 
 use super::frame::{Frame, Owner, Type, Word};
 use super::heap::Heap;
+use crate::lock::{Lock, Rank};
 
 /// "No such pseudo-physical frame" in the machine-to-physical tables.
 pub const INVALID_M2P: u64 = u64::MAX;
@@ -17,7 +17,7 @@ pub struct Memory {
     frames: &'static [Frame],
     m2p32: &'static [AtomicU32],
     m2p64: &'static [AtomicU64],
-    heap: Mutex<Heap>,
+    heap: Lock<Heap>,
 }
 
 impl Memory {
@@ -27,7 +27,7 @@ impl Memory {
         m2p32: &'static [AtomicU32],
         m2p64: &'static [AtomicU64],
     ) -> Memory {
-        Memory { frames, m2p32, m2p64, heap: Mutex::new(Heap::new()) }
+        Memory { frames, m2p32, m2p64, heap: Lock::new(Rank::Leaf, Heap::new()) }
     }
 
     /// Gives the frames `[start, end)` of RAM to the heap.

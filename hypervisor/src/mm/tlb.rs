@@ -28,11 +28,10 @@
 
 use core::sync::atomic::{AtomicU32, Ordering, fence};
 
-use spin::{Mutex, MutexGuard};
-
 use crate::cell::Cell;
 use crate::domain::Domain;
 use crate::domain::vcpu::Vcpu;
+use crate::lock::{self, Guard, Lock, Rank};
 use crate::platform::Platform;
 use crate::system::System;
 
@@ -121,6 +120,7 @@ impl<P: Platform> System<P> {
     /// Flushes the other CPUs of the set; returns whether this one is in it, too.
     #[inline(always)]
     fn flush_others(&self, cpus: Cpus) -> bool {
+        lock::expect_at_most(Rank::Paging);
         let here = only(self.platform.this_cpu());
         if cpus & !here != 0 {
             self.platform.flush_others(cpus & !here);
@@ -140,13 +140,7 @@ impl<P: Platform> System<P> {
 
     /// Takes a lock that may be held while its holder waits for an answer of ours.
     #[inline(always)]
-    pub fn spin_on<'a, T>(&self, lock: &'a Mutex<T>) -> MutexGuard<'a, T> {
-        loop {
-            if let Some(guard) = lock.try_lock() {
-                return guard;
-            }
-            self.platform.answer_flushes();
-            core::hint::spin_loop();
-        }
+    pub fn spin_on<'a, T>(&self, lock: &'a Lock<T>) -> Guard<'a, T> {
+        lock.lock_doing(|| self.platform.answer_flushes())
     }
 }

@@ -4,13 +4,13 @@ use core::sync::atomic::Ordering;
 
 use pv_abi::errno::Errno;
 use pv_abi::types::Mfn;
-use spin::MutexGuard;
 
 use super::frame::{Frame, Owner, Type, Word};
 use super::paging::Paging;
 use super::pte;
 use crate::domain::Domain;
 use crate::error::Stop;
+use crate::lock::Guard;
 use crate::platform::{Platform, Words};
 use crate::system::System;
 use crate::width::Width;
@@ -21,7 +21,7 @@ pub struct PageTypes<'a, P: Platform> {
     pub(super) domain: &'a Domain,
     /// The domain's, which does not change once it has page tables.
     pub(super) width: Width,
-    pub(super) paging: MutexGuard<'a, Paging>,
+    pub(super) paging: Guard<'a, Paging>,
     /// The domain was flushed since the request at hand began, and no entry has changed since: no
     /// CPU translates to a frame that is not mapped.
     tlb_clean: bool,

@@ -5,9 +5,8 @@
 //! nothing left is [`Capped`](super::word::Bar::Capped) until the period ends; its timer sees to
 //! it that it goes on then.
 
+use crate::lock::{Lock, Rank};
 use core::sync::atomic::{AtomicU32, Ordering};
-
-use spin::Mutex;
 
 /// A period.
 const PERIOD_NS: u64 = 10_000_000;
@@ -16,7 +15,7 @@ const PERIOD_NS: u64 = 10_000_000;
 pub(super) struct Cap {
     /// Percent of one CPU; 0: none.
     percent: AtomicU32,
-    budget: Mutex<Budget>,
+    budget: Lock<Budget>,
 }
 
 /// What is left.
@@ -42,7 +41,7 @@ impl Cap {
     pub(super) const fn new() -> Cap {
         Cap {
             percent: AtomicU32::new(0),
-            budget: Mutex::new(Budget { left_ns: 0, period: 0, set_ns: 0 }),
+            budget: Lock::new(Rank::Leaf, Budget { left_ns: 0, period: 0, set_ns: 0 }),
         }
     }
 

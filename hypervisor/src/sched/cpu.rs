@@ -5,8 +5,6 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use spin::Mutex;
-
 use super::NEVER;
 use super::home::AtHome;
 use super::list::{Kind, Links, List};
@@ -14,6 +12,7 @@ use super::share::{SLICE_NS, virtual_ns};
 use super::vcpu_ref::{AtomicVcpuRef, VcpuRef};
 use crate::domain::vcpu::Vcpu;
 use crate::domain::{Domain, Domains};
+use crate::lock::{Lock, Rank};
 
 /// CPUs that can take part: as many as fit in a word of bits.
 pub const MAX_CPUS: usize = 32;
@@ -40,7 +39,7 @@ impl Kind for Waiting {
 #[repr(align(64))]
 pub(crate) struct Cpu {
     /// Who waits, by virtual time; equals in the order in which they came.
-    queue: Mutex<List<Waiting>>,
+    queue: Lock<List<Waiting>>,
     /// How many wait: to see without the lock that nobody does.
     waiting: AtomicU32,
     /// The virtual time of the first; [`NEVER`] if nobody waits.
@@ -56,7 +55,7 @@ pub(crate) struct Cpu {
     /// What the CPU's timer is set to.
     pub(crate) armed_ns: AtomicU64,
     /// Whose timers are served here.
-    pub(super) home: Mutex<List<AtHome>>,
+    pub(super) home: Lock<List<AtHome>>,
     /// How many run here or would.
     pub(super) residents: AtomicU32,
 }
@@ -64,7 +63,7 @@ pub(crate) struct Cpu {
 impl Cpu {
     const fn new() -> Cpu {
         Cpu {
-            queue: Mutex::new(List::new()),
+            queue: Lock::new(Rank::RunQueue, List::new()),
             waiting: AtomicU32::new(0),
             first: AtomicU64::new(NEVER),
             clock: AtomicU64::new(0),
@@ -72,7 +71,7 @@ impl Cpu {
             since_ns: AtomicU64::new(0),
             slice_end_ns: AtomicU64::new(NEVER),
             armed_ns: AtomicU64::new(NEVER),
-            home: Mutex::new(List::new()),
+            home: Lock::new(Rank::Timers, List::new()),
             residents: AtomicU32::new(0),
         }
     }

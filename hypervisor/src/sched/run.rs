@@ -3,12 +3,11 @@
 use core::ops::Deref;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use spin::Mutex;
-
 use super::home::HomeLinks;
 use super::list::Links;
 use super::runstate::Runstate;
 use super::word::{Bar, Word};
+use crate::lock::{Lock, Rank};
 
 /// "On no CPU."
 const NO_CPU: u32 = u32::MAX;
@@ -36,7 +35,7 @@ pub struct VcpuRun {
     /// Which port it polls: 0 none, [`POLL_ANY`] one of several.
     pub(crate) poll_port: AtomicU32,
     /// Time spent in each state.
-    pub(super) runstate: Mutex<Runstate>,
+    pub(super) runstate: Lock<Runstate>,
     /// Guest address of the registered runstate area; 0: none.
     pub(super) runstate_area: AtomicU64,
 }
@@ -58,7 +57,7 @@ impl VcpuRun {
             queue: Links::new(),
             home: HomeLinks::new(),
             poll_port: AtomicU32::new(0),
-            runstate: Mutex::new(Runstate::new()),
+            runstate: Lock::new(Rank::Leaf, Runstate::new()),
             runstate_area: AtomicU64::new(0),
         }
     }

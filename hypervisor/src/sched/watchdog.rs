@@ -5,12 +5,12 @@
 use pv_abi::errno::Errno;
 use pv_abi::sched::{SHUTDOWN_WATCHDOG, SchedWatchdog};
 use pv_abi::types::VcpuId;
-use spin::Mutex;
 
 use super::{NEVER, home, shutdown};
 use crate::domain::Domain;
 use crate::error::HypercallResult;
 use crate::guest::Ctx;
+use crate::lock::{Lock, Rank};
 use crate::platform::Platform;
 use crate::system::System;
 use crate::time;
@@ -20,11 +20,11 @@ const WATCHDOGS: usize = 2;
 const NS_PER_SECOND: u64 = 1_000_000_000;
 
 /// When each is due; `None`: it is not in use.
-pub(super) struct Watchdogs(Mutex<[Option<u64>; WATCHDOGS]>);
+pub(super) struct Watchdogs(Lock<[Option<u64>; WATCHDOGS]>);
 
 impl Watchdogs {
     pub(super) const fn new() -> Watchdogs {
-        Watchdogs(Mutex::new([None; WATCHDOGS]))
+        Watchdogs(Lock::new(Rank::Leaf, [None; WATCHDOGS]))
     }
 
     /// When the first is due.

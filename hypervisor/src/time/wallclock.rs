@@ -3,9 +3,8 @@
 //! At first it is what the CMOS clock said at boot. Domain 0 may know better
 //! (`XENPF_settime`); then all domains are told.
 
-use spin::{Mutex, MutexGuard};
-
 use super::clock;
+use crate::lock::{Guard, Lock, Rank};
 use crate::platform::Platform;
 use crate::system::System;
 
@@ -14,13 +13,13 @@ const NS_PER_SECOND: u64 = 1_000_000_000;
 /// The wall clock.
 pub struct Wallclock {
     /// Nanoseconds from 1970 to system time 0, once somebody has said so.
-    set_ns: Mutex<Option<u64>>,
+    set_ns: Lock<Option<u64>>,
 }
 
 impl Wallclock {
     /// Nobody has set it.
     pub const fn new() -> Wallclock {
-        Wallclock { set_ns: Mutex::new(None) }
+        Wallclock { set_ns: Lock::new(Rank::Leaf, None) }
     }
 }
 
@@ -35,7 +34,7 @@ impl Default for Wallclock {
 pub(super) struct Reading<'a> {
     /// The nanoseconds.
     pub base_ns: u64,
-    _alone: MutexGuard<'a, Option<u64>>,
+    _alone: Guard<'a, Option<u64>>,
 }
 
 /// Reads the wall clock.

@@ -16,6 +16,7 @@ use hypervisor::domain::{Domain, destroy, vcpu::Vcpu};
 use hypervisor::error::{Crash, Stop};
 use hypervisor::exit::{self, Next};
 use hypervisor::guest::regs::UserRegs;
+use hypervisor::lock::Guard;
 use hypervisor::mm::frame::Owner;
 use hypervisor::platform::{Clock, FrameAccess, Mmu};
 use hypervisor::system::System;
@@ -275,7 +276,7 @@ impl World {
         slot.store(state.root.raw() << 12 | 0x27, Ordering::Relaxed);
         self.sys.platform.load_root(state.l4);
         // What is loaded stays locked.
-        std::mem::forget(state);
+        Guard::leak(state);
         let (domain, vcpu) = (usize::from(domain.id.raw()), vcpu.id.raw());
         self.cpus[cpu] = Some(Loaded { domain, vcpu, regs, running: false });
     }
@@ -330,10 +331,10 @@ impl World {
         let Some(domain) = self.sys.domain(DomId::new(domain as u16)) else { return };
         let Some(vcpu) = domain.vcpu(VcpuId::new(vcpu)) else { return };
         if lock {
-            std::mem::forget(vcpu.state.try_lock().expect("a loaded vCPU's state is its CPU's"));
+            Guard::leak(vcpu.state.try_lock().expect("a loaded vCPU's state is its CPU's"));
         } else {
             // SAFETY: 1. `load` or this function locked it, and forgot the guard.
-            unsafe { vcpu.state.force_unlock() };
+            unsafe { vcpu.state.without_place().force_unlock() };
         }
     }
 

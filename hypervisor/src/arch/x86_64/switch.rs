@@ -18,6 +18,7 @@ use crate::domain::Domain;
 use crate::domain::vcpu::{Vcpu, VcpuState};
 use crate::exit::Next;
 use crate::guest::Ctx;
+use crate::lock::Guard;
 use crate::mm::mmuext;
 use crate::platform::{CpuRegisters, Cpus, Mmu, Platform};
 use crate::sched;
@@ -141,7 +142,7 @@ fn unload(cpu: &CpuInfo, old: Loaded) {
     cpu.loaded.set(None);
     old.vcpu.run.set_loaded_on(None);
     // SAFETY: 1. `load` locked it and forgot the guard; nothing uses the state any more.
-    unsafe { old.vcpu.state.force_unlock() };
+    unsafe { old.vcpu.state.without_place().force_unlock() };
 }
 
 /// Moves the loaded vCPU's state out, and with it everything by which the processor still
@@ -176,7 +177,7 @@ fn load(
     vcpu: &'static Vcpu,
 ) {
     let guard = sys.spin_on(&vcpu.state);
-    let state: *mut VcpuState = spin::MutexGuard::leak(guard);
+    let state: *mut VcpuState = Guard::leak(guard);
     vcpu.run.set_loaded_on(Some(cpu.cpu));
     cpu.loaded.set(Some(Loaded { sys, domain, vcpu, state }));
     // SAFETY: 1. Just locked. 2. The frame at the top of the stack belongs to nobody now.

@@ -14,7 +14,6 @@ use pv_abi::traps::{
     VGCF_SYSCALL_DISABLES_EVENTS,
 };
 use pv_abi::types::{Mfn, VcpuId};
-use spin::MutexGuard;
 
 use super::Context;
 use crate::domain::special_registers::SpecialRegisters;
@@ -22,6 +21,7 @@ use crate::domain::vcpu::{Vcpu, VcpuState};
 use crate::domain::{Domain, assists};
 use crate::error::Stop;
 use crate::guest::regs::{UserRegs, rflags};
+use crate::lock::Guard;
 use crate::mm::descriptor::{self, GdtFrames, LDT_ENTRIES_MAX, guest_selector};
 use crate::mm::frame::Type;
 use crate::mm::types::PageTypes;
@@ -90,7 +90,7 @@ fn begin<'a>(
     domain: &Domain,
     vcpu: &'a Vcpu,
     context: &Context,
-) -> Result<MutexGuard<'a, VcpuState>, Stop> {
+) -> Result<Guard<'a, VcpuState>, Stop> {
     check(domain, vcpu.id, context)?;
     vcpu.state.try_lock().ok_or(Stop::Preempted)
 }

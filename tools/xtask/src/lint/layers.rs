@@ -15,7 +15,7 @@ use crate::workspace::Workspace;
 
 /// Modules in layers, lowest first. What is not listed is bound only by the rule on `arch`.
 const LAYERS: &[&[&str]] = &[
-    &["error", "platform", "width"],
+    &["error", "lock", "platform", "width"],
     &["guest", "mm", "machine"],
     &["domain", "evtchn", "grant", "sched", "system", "time", "trace"],
     &["hypercall", "trap"],
