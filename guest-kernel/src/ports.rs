@@ -1,11 +1,11 @@
 //! What each event channel port calls.
 
-use crate::arch::events;
+use crate::arch::{events, shared};
 use crate::sync::Guarded;
 use pv_abi::types::Port;
 
-/// Ports that can have a function: the first ones, which is what a domain is given.
-const PORTS: usize = 64;
+/// Ports that can have a function: all that there are.
+const PORTS: usize = shared::PORTS as usize;
 
 type Functions = [Option<fn()>; PORTS];
 
@@ -16,6 +16,15 @@ pub fn set(port: Port, function: fn()) {
     FUNCTIONS.with(|functions| {
         if let Some(slot) = functions.get_mut(port.raw() as usize) {
             *slot = Some(function);
+        }
+    });
+}
+
+/// An event on `port` calls nothing any more.
+pub fn clear(port: Port) {
+    FUNCTIONS.with(|functions| {
+        if let Some(slot) = functions.get_mut(port.raw() as usize) {
+            *slot = None;
         }
     });
 }

@@ -6,12 +6,12 @@
 #![allow(unsafe_code)] // UNSAFETY: hypercalls read and write memory through their arguments.
 
 use super::abi::{
-    FLAT_RING1_CS, FLAT_RING1_SS, MachphysMapping, MmuextOp, MulticallEntry, SchedPoll, TrapInfo,
-    U64A4, VcpuSetSingleshotTimer,
+    FLAT_RING1_CS, FLAT_RING1_SS, MachphysMapping, MemoryReservation, MmuextOp, MulticallEntry,
+    SchedPoll, TrapInfo, U64A4, VcpuSetSingleshotTimer,
 };
 use super::hypercall::raw;
 use pv_abi::errno::Errno;
-use pv_abi::types::{DOMID_SELF, Port, VcpuId};
+use pv_abi::types::{DOMID_SELF, DomId, Port, VcpuId};
 use pv_abi::{console, event_channel, hypercall, memory, mmu, physdev, sched, vcpu, version};
 
 /// The result of a hypercall: eax when not negative.
@@ -100,6 +100,17 @@ pub unsafe fn mmu_update(updates: &[mmu::MmuUpdate]) -> Result<u32> {
     outcome(eax).map(|_| done)
 }
 
+/// `mmu_update` with entries that name frames of `owner`, another domain; all were done.
+///
+/// # Safety
+/// No mapping that Rust relies on may change.
+pub unsafe fn mmu_update_of(owner: DomId, updates: &[mmu::MmuUpdate]) -> Result {
+    let (from, count) = (address(updates.as_ptr()), updates.len() as u32);
+    // SAFETY: 1. The caller's promise.
+    outcome(unsafe { raw(hypercall::MMU_UPDATE, from, count, 0, u32::from(owner.raw()), 0) })
+        .map(|_| ())
+}
+
 /// `update_va_mapping`: the L1 entry that maps `va` becomes `entry`. `flags`: `UVMF_*`.
 ///
 /// # Safety
@@ -129,6 +140,13 @@ pub unsafe fn mmuext_op(operations: &[MmuextOp]) -> Result<u32> {
         )
     };
     outcome(eax).map(|_| done)
+}
+
+/// `mmuext_op` on the tables of `owner`, another domain; all were done. Mappings of this domain do
+/// not change.
+pub fn mmuext_op_of(owner: DomId, operations: &[MmuextOp]) -> Result {
+    let (from, count) = (address(operations.as_ptr()), operations.len() as u32);
+    plain!(hypercall::MMUEXT_OP, from, count, 0, u32::from(owner.raw())).map(|_| ())
 }
 
 /// One operation for [`mmuext_op`].
@@ -182,6 +200,38 @@ pub fn machphys_mapping() -> Result<MachphysMapping> {
     let mut mapping = MachphysMapping { v_start: 0, v_end: 0, max_mfn: 0 };
     plain!(hypercall::MEMORY_OP, memory::XENMEM_MACHPHYS_MAPPING, address(&raw mut mapping))?;
     Ok(mapping)
+}
+
+/// `memory_op(XENMEM_populate_physmap)`: gives `domain` extents of 2^`order` frames, for it to use
+/// from the pseudo-physical numbers on that stand in `extents`; the machine frames replace them.
+/// `flags`: `XENMEMF_*`. How many extents it got: the first ones.
+pub fn populate_physmap(domain: DomId, extents: &mut [u32], order: u32, flags: u32) -> Result<u32> {
+    reservation(memory::XENMEM_POPULATE_PHYSMAP, domain, extents, order, flags)
+}
+
+/// `memory_op(XENMEM_decrease_reservation)`: gives machine frames of this domain back. How many it
+/// gave: the first ones.
+pub fn decrease_reservation(frames: &mut [u32]) -> Result<u32> {
+    let own = DomId::new(DOMID_SELF);
+    reservation(memory::XENMEM_DECREASE_RESERVATION, own, frames, 0, 0)
+}
+
+fn reservation(
+    command: u32,
+    domid: DomId,
+    extents: &mut [u32],
+    extent_order: u32,
+    mem_flags: u32,
+) -> Result<u32> {
+    let argument = MemoryReservation {
+        extent_start: address(extents.as_mut_ptr()),
+        nr_extents: extents.len() as u32,
+        extent_order,
+        mem_flags,
+        domid,
+        _pad: [0; 2],
+    };
+    plain!(hypercall::MEMORY_OP, command, address(&raw const argument))
 }
 
 /// `console_io`: writes to the hypervisor's console.
@@ -276,6 +326,45 @@ pub fn evtchn_bind_ipi(vcpu: VcpuId) -> Result<Port> {
     let mut argument = event_channel::EvtchnBindIpi { vcpu, port: Port::new(0) };
     event_channel_op(event_channel::EVTCHNOP_BIND_IPI, &mut argument)?;
     Ok(argument.port)
+}
+
+/// `EVTCHNOP_alloc_unbound`: a new port of `owner`, which `remote` may bind to.
+pub fn evtchn_alloc_unbound(owner: DomId, remote: DomId) -> Result<Port> {
+    let mut argument =
+        event_channel::EvtchnAllocUnbound { dom: owner, remote_dom: remote, port: Port::new(0) };
+    event_channel_op(event_channel::EVTCHNOP_ALLOC_UNBOUND, &mut argument)?;
+    Ok(argument.port)
+}
+
+/// `EVTCHNOP_bind_interdomain`: a port of this domain's, joined to one of `remote`'s. It is pending
+/// at once.
+pub fn evtchn_bind_interdomain(remote: DomId, port: Port) -> Result<Port> {
+    let mut argument = event_channel::EvtchnBindInterdomain {
+        remote_dom: remote,
+        _pad: [0; 2],
+        remote_port: port,
+        local_port: Port::new(0),
+    };
+    event_channel_op(event_channel::EVTCHNOP_BIND_INTERDOMAIN, &mut argument)?;
+    Ok(argument.local_port)
+}
+
+/// `EVTCHNOP_status` of a port of this domain's: one of `EVTCHNSTAT_*`.
+pub fn evtchn_status(port: Port) -> Result<u32> {
+    let mut argument = event_channel::EvtchnStatus {
+        dom: DomId::new(DOMID_SELF),
+        _pad: [0; 2],
+        port,
+        status: 0,
+        vcpu: VcpuId::new(0),
+        u: event_channel::EvtchnStatusInterdomain {
+            dom: DomId::new(0),
+            irq_hi: 0,
+            port: Port::new(0),
+        },
+    };
+    event_channel_op(event_channel::EVTCHNOP_STATUS, &mut argument)?;
+    Ok(argument.status)
 }
 
 /// `EVTCHNOP_send`.

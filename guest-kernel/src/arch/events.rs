@@ -101,11 +101,18 @@ pub fn unmask_port(port: Port) {
     let (word, bit) = (port.raw() / 32, 1 << (port.raw() % 32));
     shared::mask(word as usize).fetch_and(!bit, Ordering::SeqCst);
     if shared::pending(word as usize).load(Ordering::SeqCst) & bit != 0 {
-        shared::pending_sel().fetch_or(1 << word, Ordering::SeqCst);
-        shared::upcall_pending().store(1, Ordering::SeqCst);
-        if !is_masked() {
-            deliver_pending();
-        }
+        raise_port(port);
+    }
+}
+
+/// Makes an unmasked port pending, as an event would, and has its upcall delivered.
+pub fn raise_port(port: Port) {
+    let (word, bit) = (port.raw() / 32, 1 << (port.raw() % 32));
+    shared::pending(word as usize).fetch_or(bit, Ordering::SeqCst);
+    shared::pending_sel().fetch_or(1 << word, Ordering::SeqCst);
+    shared::upcall_pending().store(1, Ordering::SeqCst);
+    if !is_masked() {
+        deliver_pending();
     }
 }
 

@@ -29,6 +29,7 @@
 //! | [`entry`] | ELF notes, `_start`, addresses of the image |
 //! | [`hypercall`] | the one call site, counters |
 //! | [`calls`] | the hypercalls as typed functions |
+//! | [`domctl`], [`sysctl`] | what domain 0 does to others, and asks of the machine |
 //! | [`shared`] | the shared info page: pending and mask bits, clocks |
 //! | [`events`] | masking upcalls, running port handlers |
 //! | [`trap`] | frames, and who handles them |
@@ -37,12 +38,14 @@
 //! | [`uaccess`] | copies from and to memory that may fault |
 
 pub mod calls;
+pub mod domctl;
 pub mod entry;
 pub mod events;
 pub mod hypercall;
 pub mod probe;
 pub mod shared;
 pub mod stubs;
+pub mod sysctl;
 pub mod trap;
 pub mod uaccess;
 

@@ -6,7 +6,7 @@ use super::{PAGE, table};
 /// First address of the heap.
 pub const HEAP: u32 = 0xb000_0000;
 /// Address after the heap's window.
-pub const HEAP_END: u32 = super::stacks::STACKS;
+pub const HEAP_END: u32 = super::foreign::FOREIGN;
 
 /// Gives the heap its window.
 pub(super) fn init() {

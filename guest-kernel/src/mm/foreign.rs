@@ -1,0 +1,210 @@
+//! Frames of other domains, mapped into a window of kernel addresses.
+//!
+//! A privileged domain names the frame's owner with `mmu_update` and may map what is the owner's,
+//! by the owner's rules: page tables not writable, nothing at all once the owner is gone. Whoever
+//! has a [`Foreign`] keeps the frames from being freed, so what is built up and looked at is
+//! unmapped soon; shared rings stay as long as their back end.
+//!
+//! The bytes are reached by pointer alone: the owner may change them at any time.
+#![allow(unsafe_code)] // UNSAFETY: maps and reaches memory of other domains.
+
+use super::{PAGE, space, table};
+use crate::arch::calls;
+use crate::sync::Guarded;
+use core::ptr::NonNull;
+use heapless::Vec;
+use pv_abi::errno::Errno;
+use pv_abi::mmu::{MMU_NORMAL_PT_UPDATE, MmuUpdate};
+use pv_abi::types::{DOMID_SELF, DomId, Mfn};
+use xenbus::memory::{Mapped, SharedMemory};
+
+/// First address of the window.
+pub const FOREIGN: u32 = 0xb740_0000;
+/// Address after it.
+pub const END: u32 = 0xb7c0_0000;
+/// Pages that can be mapped at a time, by all users.
+const PAGES: usize = ((END - FOREIGN) / PAGE) as usize;
+
+/// One bit for each page of the window: taken.
+static WINDOW: Guarded<[u32; PAGES / 32]> = Guarded::new([0; PAGES / 32]);
+
+/// What may be done to mapped frames.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Reading.
+    Read,
+    /// Reading and writing.
+    Write,
+}
+
+/// Frames of another domain, mapped side by side; unmapped when dropped.
+#[derive(Debug)]
+pub struct Foreign {
+    first: u32,
+    pages: u32,
+}
+
+impl Foreign {
+    /// Maps `frames` of `owner`.
+    ///
+    /// `ENOSPC`: no addresses are left; `ENOMEM`: no memory for a page table; else why the
+    /// hypervisor refuses a frame.
+    pub fn map(owner: DomId, frames: &[Mfn], access: Access) -> Result<Foreign, Errno> {
+        let pages = u32::try_from(frames.len()).map_err(|_| Errno::ENOSPC)?;
+        let first = take(frames.len()).ok_or(Errno::ENOSPC)?;
+        // From here on dropping it unmaps what is mapped.
+        let foreign = Foreign { first, pages };
+        let flags = match access {
+            Access::Read => table::KERNEL_RO,
+            Access::Write => table::KERNEL_RW,
+        } | table::no_execute();
+        change(owner, (first..).zip(frames).map(|(page, mfn)| (page, mfn.raw() << 12 | flags)))?;
+        Ok(foreign)
+    }
+
+    /// Where they are mapped.
+    pub fn base(&self) -> NonNull<u8> {
+        let address = address(self.first) as usize;
+        NonNull::new(core::ptr::with_exposed_provenance_mut(address)).unwrap_or(NonNull::dangling())
+    }
+
+    /// Bytes that are mapped.
+    pub fn len(&self) -> usize {
+        (self.pages * PAGE) as usize
+    }
+
+    /// Whether nothing is mapped.
+    pub fn is_empty(&self) -> bool {
+        self.pages == 0
+    }
+
+    /// Writes bytes at `offset`. Panics where they do not fit.
+    pub fn write(&self, offset: usize, bytes: &[u8]) {
+        assert!(offset.checked_add(bytes.len()).is_some_and(|end| end <= self.len()));
+        // SAFETY: 1. The range is mapped. 2. No reference to it exists in this program: it is
+        // reached by pointers alone. 3. `bytes` lies elsewhere, being a reference.
+        unsafe {
+            let to = self.base().as_ptr().add(offset);
+            core::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+        }
+    }
+
+    /// Writes a 64-bit word at `offset`, a multiple of 4. Panics where it does not fit.
+    pub fn write_u64(&self, offset: usize, value: u64) {
+        self.write(offset, &value.to_le_bytes());
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        let pages = self.first..self.first + self.pages;
+        // Taking mappings out of one's own tables is refused to nobody.
+        if change(DomId::new(DOMID_SELF), pages.map(|page| (page, 0))).is_ok() {
+            space::flush();
+            give_back(self.first as usize, self.pages as usize);
+        }
+    }
+}
+
+/// One frame of another domain that both sides use at the same time: a ring.
+#[derive(Debug)]
+pub struct SharedFrame {
+    memory: Mapped,
+    /// Keeps it mapped.
+    _frames: Foreign,
+}
+
+impl SharedFrame {
+    /// Maps a frame of `owner`. Errors are those of [`Foreign::map`].
+    pub fn map(owner: DomId, frame: Mfn) -> Result<SharedFrame, Errno> {
+        let frames = Foreign::map(owner, &[frame], Access::Write)?;
+        // SAFETY: 1. The page is mapped as long as `frames`, which lives as long as this, and nothing
+        // else reaches it there. 2. It is a page's address.
+        let memory = unsafe { Mapped::new(frames.base(), frames.len()) };
+        Ok(SharedFrame { memory, _frames: frames })
+    }
+}
+
+impl SharedMemory for SharedFrame {
+    fn size(&self) -> usize {
+        self.memory.size()
+    }
+
+    fn load(&self, offset: usize) -> u32 {
+        self.memory.load(offset)
+    }
+
+    fn store(&self, offset: usize, value: u32) {
+        self.memory.store(offset, value);
+    }
+
+    fn barrier(&self) {
+        self.memory.barrier();
+    }
+
+    fn copy_out(&self, offset: usize, into: &mut [u8]) {
+        self.memory.copy_out(offset, into);
+    }
+
+    fn copy_in(&self, offset: usize, from: &[u8]) {
+        self.memory.copy_in(offset, from);
+    }
+}
+
+/// Pages that are mapped now.
+pub fn mapped() -> u32 {
+    WINDOW.with(|used| used.iter().map(|word| word.count_ones()).sum())
+}
+
+fn address(page: u32) -> u32 {
+    FOREIGN + page * PAGE
+}
+
+/// Makes page-table entries of the window; frames in them are `owner`'s.
+fn change(owner: DomId, entries: impl Iterator<Item = (u32, u64)>) -> Result<(), Errno> {
+    let mut updates: Vec<MmuUpdate, { table::BATCH }> = Vec::new();
+    for (page, val) in entries {
+        let at = address(page);
+        let l1 = table::kernel_l1(at).ok_or(Errno::ENOMEM)?;
+        let slot = super::p2m::mfn(l1).raw() << 12 | u64::from((at >> 12) % table::ENTRIES * 8);
+        if updates.is_full() {
+            send(owner, &mut updates)?;
+        }
+        let ptr = slot | u64::from(MMU_NORMAL_PT_UPDATE);
+        let _ = updates.push(MmuUpdate { ptr, val });
+    }
+    send(owner, &mut updates)
+}
+
+fn send(owner: DomId, updates: &mut Vec<MmuUpdate, { table::BATCH }>) -> Result<(), Errno> {
+    if updates.is_empty() {
+        return Ok(());
+    }
+    // SAFETY: 1. The slots are the window's, and these pages of it the caller's.
+    unsafe { calls::mmu_update_of(owner, updates) }?;
+    updates.clear();
+    Ok(())
+}
+
+/// Takes `count` pages of the window that lie side by side; the first one's number.
+fn take(count: usize) -> Option<u32> {
+    WINDOW.with(|used| {
+        let mut free = 0;
+        for page in 0..PAGES {
+            let taken = used[page / 32] >> (page % 32) & 1 != 0;
+            free = if taken { 0 } else { free + 1 };
+            if free == count {
+                let first = page + 1 - count;
+                (first..=page).for_each(|page| used[page / 32] |= 1 << (page % 32));
+                return u32::try_from(first).ok();
+            }
+        }
+        None
+    })
+}
+
+fn give_back(first: usize, count: usize) {
+    WINDOW.with(|used| {
+        (first..first + count).for_each(|page| used[page / 32] &= !(1 << (page % 32)));
+    });
+}
