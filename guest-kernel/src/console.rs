@@ -1,4 +1,5 @@
-//! Text out: `print!` and `println!` over the hypervisor's console.
+//! Text out: `print!` and `println!` over the hypervisor's console in domain 0, over the PV console in
+//! other domains.
 //!
 //! Text is gathered until a line has ended before it goes out, so that a line (or several that come
 //! at once) costs one hypercall and two programs' lines do not mix; [`flush`] sends an unfinished one (a prompt). The hypervisor's console
@@ -6,6 +7,7 @@
 #![allow(unsafe_code)] // UNSAFETY: the line buffer is a static that code with upcalls masked owns.
 
 use crate::arch::{calls, events::Masked};
+use crate::domu;
 use core::cell::UnsafeCell;
 use core::fmt::{self, Write};
 
@@ -49,9 +51,24 @@ impl Line {
 
     fn send(&mut self) {
         if self.used > 0 {
-            let _ = calls::console_write(&self.bytes[..self.used]);
+            send(&self.bytes[..self.used]);
             self.used = 0;
         }
+    }
+}
+
+/// Gives bytes to whatever the domain's console is.
+fn send(bytes: &[u8]) {
+    if !domu::console::write(bytes) {
+        let _ = calls::console_write(bytes);
+    }
+}
+
+/// Takes what was typed, as much as fits; how many bytes.
+pub fn read(into: &mut [u8]) -> usize {
+    match domu::console::port() {
+        Some(_) => domu::console::read(into),
+        None => calls::console_read(into).unwrap_or(0),
     }
 }
 

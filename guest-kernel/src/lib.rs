@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 //!
 //! What can run on the host is logic without the machine: [`shell`], [`initrd`], [`program`],
-//! [`regions`]. The rest exists only for the bare-metal target.
+//! [`regions`], [`scrollback`], [`store_nodes`]. The rest exists only for the bare-metal target.
 #![no_std]
 #[cfg(test)]
 extern crate std;
@@ -11,12 +11,16 @@ extern crate alloc;
 pub mod initrd;
 pub mod program;
 pub mod regions;
+pub mod scrollback;
 pub mod shell;
+pub mod store_nodes;
 
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod arch;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod console;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod domu;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod fs;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
@@ -39,6 +43,8 @@ pub mod syscall;
 pub mod task;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod time;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod toolstack;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod traps;
 #[cfg(all(target_os = "none", target_arch = "x86"))]

@@ -5,8 +5,12 @@
 use guest_kernel::arch::abi::StartInfo;
 use guest_kernel::arch::{calls, events};
 use guest_kernel::services::{Serial, Services};
+use guest_kernel::shell::Script;
 use guest_kernel::task::{context, scheduler};
-use guest_kernel::{entry, fs, mm, ports, println, shell, time, traps, tty};
+use guest_kernel::{domu, entry, fs, mm, ports, println, shell, time, toolstack, traps, tty};
+
+/// Word of the command line with which domain 0 makes no domain at its start.
+const NO_DOMAINS: &str = "nodomains";
 
 entry!(main);
 
@@ -17,6 +21,10 @@ fn main(start_info: &'static StartInfo) -> ! {
     traps::init();
     context::init();
     fs::init(start_info);
+    let is_domu = domu::is_domu(start_info);
+    if is_domu {
+        domu::console::attach(start_info);
+    }
     match calls::evtchn_bind_virq(pv_abi::virq::VIRQ_TIMER) {
         Ok(port) => {
             ports::set(port, scheduler::timer);
@@ -38,9 +46,15 @@ fn main(start_info: &'static StartInfo) -> ! {
     let line = core::str::from_utf8(line).unwrap_or_default();
     match line.split_whitespace().find_map(|word| word.strip_prefix("exec=")) {
         Some(lines) => {
-            shell::exec(&mut kernel, &mut Serial, lines);
+            let script = if is_domu { Script::Plain } else { Script::Transcript };
+            shell::exec(&mut kernel, &mut Serial, lines, script);
         }
-        None => shell::run(&mut kernel, &mut Serial),
+        None => {
+            if !is_domu && !line.split_whitespace().any(|word| word == NO_DOMAINS) {
+                toolstack::command::start_automatic(&mut Serial);
+            }
+            shell::run(&mut kernel, &mut Serial);
+        }
     }
     guest_kernel::console::flush();
     calls::poweroff()

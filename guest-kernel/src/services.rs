@@ -15,6 +15,7 @@ use crate::syscall::errno::{EISDIR, ENOENT, ENOTDIR, EPERM};
 use crate::task::children::{self, Reaped};
 use crate::task::scheduler::{self, CHILDREN};
 use crate::task::{State, process, signal};
+use crate::toolstack::command;
 use crate::{console, fs, time, tty};
 use alloc::vec::Vec;
 use core::fmt;
@@ -30,6 +31,15 @@ impl Services {
     /// For the shell's task.
     pub fn new(start_info: &'static abi::StartInfo) -> Self {
         Self { start_info }
+    }
+
+    /// Whether this is domain 0; says so if not.
+    fn has_toolstack(&self, terminal: &mut dyn Terminal) -> bool {
+        let has = !crate::domu::is_domu(self.start_info);
+        if !has {
+            let _ = writeln!(terminal, "only domain 0 has a toolstack");
+        }
+        has
     }
 }
 
@@ -232,6 +242,14 @@ impl Kernel for Services {
 
     fn sensitive(&mut self, out: &mut dyn fmt::Write) -> bool {
         crate::sensitive::report(out)
+    }
+
+    fn xl(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8 {
+        if self.has_toolstack(terminal) { command::run(words, terminal) } else { 1 }
+    }
+
+    fn churn(&mut self, rounds: u32, alive: u32, terminal: &mut dyn Terminal) -> u8 {
+        if self.has_toolstack(terminal) { command::churn(rounds, alive, terminal) } else { 1 }
     }
 
     fn shutdown(&mut self, how: Shutdown) {

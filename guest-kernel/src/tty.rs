@@ -1,7 +1,7 @@
 //! Text in: what was typed, raw for the shell and line by line for processes.
 //!
-//! Bytes come from `console_io` when `VIRQ_CONSOLE` says so (or on a timer, where the hypervisor has
-//! no such event) and wait in a small queue. While the shell waits for a process, the console is that
+//! Bytes come from the console when its event says so (or on a timer, where the hypervisor has none)
+//! and wait in a small queue. While the shell waits for a process, the console is that
 //! process's: Ctrl-C interrupts it, its reads get whole lines with echo, backspace, Ctrl-U and Ctrl-D.
 
 use crate::arch::calls;
@@ -43,7 +43,11 @@ struct Lines {
 
 /// Binds the console's event.
 pub fn init() {
-    match calls::evtchn_bind_virq(pv_abi::virq::VIRQ_CONSOLE) {
+    let port = match crate::domu::console::port() {
+        Some(port) => Ok(port),
+        None => calls::evtchn_bind_virq(pv_abi::virq::VIRQ_CONSOLE),
+    };
+    match port {
         Ok(port) => {
             crate::ports::set(port, receive);
             events::unmask_port(port);
@@ -56,7 +60,7 @@ pub fn init() {
 pub fn receive() {
     let mut buffer = [0u8; 64];
     let mut any = false;
-    while let Ok(count @ 1..) = calls::console_read(&mut buffer) {
+    while let count @ 1.. = console::read(&mut buffer) {
         any = true;
         for &byte in &buffer[..count.min(64)] {
             let foreground = FOREGROUND.load(Ordering::Relaxed);

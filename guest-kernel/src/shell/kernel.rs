@@ -272,6 +272,13 @@ pub trait Kernel {
     /// False when a row differs from what is expected.
     fn sensitive(&mut self, out: &mut dyn fmt::Write) -> bool;
 
+    /// Carries out what was typed behind `xl`; its exit status.
+    fn xl(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8;
+
+    /// Makes and ends `rounds` domains beside `alive` others, and tells what that costs; the status is
+    /// 1 when anything is left of them.
+    fn churn(&mut self, rounds: u32, alive: u32, terminal: &mut dyn Terminal) -> u8;
+
     /// Stops the machine. Returns only where there is no machine (in tests).
     fn shutdown(&mut self, how: Shutdown);
 }

@@ -60,17 +60,34 @@ pub fn run(kernel: &mut dyn Kernel, terminal: &mut dyn Terminal) {
     }
 }
 
-/// Runs the lines in `encoded` (percent-encoded, as the kernel's command line carries them) and
-/// prints what a person would have seen: each line behind `$ `, then its output. The last line is
-/// `exit-state: N`, with the status of the last command, which is returned, too.
-pub fn exec(kernel: &mut dyn Kernel, terminal: &mut dyn Terminal, encoded: &str) -> u8 {
+/// Who runs lines that nobody types.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Script {
+    /// A runner, to whom each line is shown behind `$ `, then its output, then as the last line
+    /// `exit-state: N`, with the status of the last command.
+    Transcript,
+    /// A person, who looks at the output alone.
+    Plain,
+}
+
+/// Runs the lines in `encoded` (percent-encoded, as the kernel's command line carries them); the
+/// status of the last command is returned.
+pub fn exec(
+    kernel: &mut dyn Kernel,
+    terminal: &mut dyn Terminal,
+    encoded: &str,
+    script: Script,
+) -> u8 {
     let mut status = 0;
+    let shown = script == Script::Transcript;
     match percent_decode(encoded) {
         Ok(bytes) => match core::str::from_utf8(&bytes) {
             Ok(lines) => {
                 for line in lines.lines().filter(|line| !line.trim().is_empty()) {
-                    let _ = writeln!(terminal, "$ {line}");
-                    run_line(kernel, terminal, line, true, &mut status);
+                    if shown {
+                        let _ = writeln!(terminal, "$ {line}");
+                    }
+                    run_line(kernel, terminal, line, shown, &mut status);
                     fresh_line(terminal);
                 }
             }
@@ -78,7 +95,9 @@ pub fn exec(kernel: &mut dyn Kernel, terminal: &mut dyn Terminal, encoded: &str)
         },
         Err(reason) => status = refuse(terminal, reason),
     }
-    exit_state(terminal, status);
+    if shown {
+        exit_state(terminal, status);
+    }
     status
 }
 

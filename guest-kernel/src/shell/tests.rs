@@ -147,6 +147,16 @@ impl Kernel for Fake {
         self.sensitive_ok
     }
 
+    fn xl(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8 {
+        let _ = writeln!(terminal, "xl {}", words.join(" "));
+        3
+    }
+
+    fn churn(&mut self, rounds: u32, alive: u32, terminal: &mut dyn Terminal) -> u8 {
+        let _ = writeln!(terminal, "{rounds} beside {alive}");
+        0
+    }
+
     fn shutdown(&mut self, how: Shutdown) {
         self.stopped.push(how);
     }
@@ -183,7 +193,12 @@ impl Terminal for Paper {
 /// Runs `line` for a script: its output without the frame around it, and the status.
 fn output(kernel: &mut Fake, line: &str) -> (String, u8) {
     let mut paper = Paper::default();
-    let status = exec(kernel, &mut paper, &line.replace('%', "%25").replace('\n', "%0A"));
+    let status = exec(
+        kernel,
+        &mut paper,
+        &line.replace('%', "%25").replace('\n', "%0A"),
+        Script::Transcript,
+    );
     let end = format!("exit-state: {status}\n");
     let text = paper.text.strip_prefix(&format!("$ {line}\n")).unwrap().to_string();
     (text.strip_suffix(&end).unwrap().to_string(), status)
@@ -194,9 +209,35 @@ fn check(line: &str, text: &str, status: u8) {
 }
 
 #[test]
+fn a_plain_script_shows_nothing_but_output() {
+    let mut paper = Paper::default();
+    let status = exec(&mut Fake::new(), &mut paper, "echo%20a;echo%20b", Script::Plain);
+    assert_eq!((paper.text.as_str(), status), ("a\nb\n", commands::OK));
+}
+
+#[test]
+fn xl_gets_the_words_behind_it() {
+    let mut paper = Paper::default();
+    let status = exec(&mut Fake::new(), &mut paper, "xl%20list%20-l", Script::Plain);
+    assert_eq!((paper.text.as_str(), status), ("xl list -l\n", 3));
+}
+
+#[test]
+fn churn_takes_two_numbers() {
+    check("churn 3", "3 beside 0\n", 0);
+    check("churn 3 200", "3 beside 200\n", 0);
+    check("churn x", "churn: ROUNDS and BESIDE are numbers\n", commands::USAGE);
+}
+
+#[test]
 fn a_transcript() {
     let mut paper = Paper::default();
-    let status = exec(&mut Fake::new(), &mut paper, "cat%20/etc/motd;echo%20a%0a%0Aexit3");
+    let status = exec(
+        &mut Fake::new(),
+        &mut paper,
+        "cat%20/etc/motd;echo%20a%0a%0Aexit3",
+        Script::Transcript,
+    );
     assert_eq!(status, 3);
     assert_eq!(paper.text, "$ cat /etc/motd;echo a\nWelcome.\na\n$ exit3\nexit-state: 3\n");
 }
@@ -215,7 +256,10 @@ fn bad_encoding_is_refused() {
         (&"x".repeat(2000), "1024"),
     ] {
         let mut paper = Paper::default();
-        assert_eq!(exec(&mut Fake::new(), &mut paper, encoded), commands::USAGE);
+        assert_eq!(
+            exec(&mut Fake::new(), &mut paper, encoded, Script::Transcript),
+            commands::USAGE
+        );
         assert!(paper.text.contains(reason) && paper.text.ends_with("exit-state: 2\n"));
     }
 }
@@ -312,7 +356,8 @@ fn sensitive_runs_both_halves() {
 fn stopping() {
     let mut kernel = Fake::new();
     let mut paper = Paper::default();
-    exec(&mut kernel, &mut paper, "reboot;crash;crash%20fault;crash%20stack;poweroff");
+    let lines = "reboot;crash;crash%20fault;crash%20stack;poweroff";
+    exec(&mut kernel, &mut paper, lines, Script::Transcript);
     use Shutdown::*;
     assert_eq!(kernel.stopped, [Reboot, Panic, Fault, LoseStack, Poweroff]);
     // A runner must see a marker even though the real poweroff never returns.

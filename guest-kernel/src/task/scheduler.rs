@@ -30,6 +30,12 @@ const TASKS: usize = 512;
 
 /// Channel of the console's input.
 pub const CONSOLE: u32 = 1;
+/// Channel of the task that serves other domains' consoles.
+pub const CONSOLED: u32 = 4;
+/// Channel of the task that sees to domains that end.
+pub const LIFECYCLE: u32 = 5;
+/// Channel of those who wait for their turn to change domains.
+pub const TOOLSTACK: u32 = 6;
 /// Channel of the children of a process: this plus its number.
 pub const CHILDREN: u32 = 0x8000_0000;
 

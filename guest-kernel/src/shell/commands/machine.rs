@@ -104,6 +104,23 @@ pub fn sensitive(context: &mut Context<'_>, _: &[&str]) -> u8 {
     if ring1 && ring3 { OK } else { FAILED }
 }
 
+pub fn xl(context: &mut Context<'_>, words: &[&str]) -> u8 {
+    context.kernel.xl(words, &mut *context.terminal)
+}
+
+pub fn churn(context: &mut Context<'_>, words: &[&str]) -> u8 {
+    let mut numbers = words.iter().map(|word| word.parse());
+    match (numbers.next(), numbers.next().unwrap_or(Ok(0))) {
+        (Some(Ok(rounds)), Ok(alive)) => {
+            context.kernel.churn(rounds, alive, &mut *context.terminal)
+        }
+        _ => {
+            context.line(format_args!("churn: ROUNDS and BESIDE are numbers"));
+            USAGE
+        }
+    }
+}
+
 pub fn poweroff(context: &mut Context<'_>, _: &[&str]) -> u8 {
     if context.scripted {
         super::super::exit_state(context.terminal, OK);

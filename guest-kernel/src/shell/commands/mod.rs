@@ -84,6 +84,15 @@ const ANY: usize = super::parse::WORDS_MAX;
 pub static COMMANDS: &[Command] = &[
     Command::new("cat", "FILE...", "print files", 1..=ANY, files::cat, ""),
     Command::new(
+        "churn",
+        "ROUNDS [BESIDE]",
+        "make and end domains, and measure it",
+        1..=2,
+        machine::churn,
+        "Makes and ends a small domain ROUNDS times beside BESIDE others. The status is 1 when\n\
+         memory, ports or mappings are not as they were.",
+    ),
+    Command::new(
         "cpu",
         "",
         "the CPU, the rings and the hypervisor",
@@ -154,6 +163,14 @@ pub static COMMANDS: &[Command] = &[
     ),
     Command::new("uptime", "", "time and counters since boot", 0..=0, machine::uptime, ""),
     Command::new("wait", "[PID]", "wait for background programs", 0..=1, process::wait, ""),
+    Command::new(
+        "xl",
+        "VERB [ARGUMENT...]",
+        "make, list and end domains",
+        0..=ANY,
+        machine::xl,
+        "The verbs are those of Xen's xl: `xl help` lists them. Files are the ramdisk's.",
+    ),
 ];
 
 /// The command of this name.

@@ -1,0 +1,98 @@
+//! The PV console's front end: a page of rings, and a port that rings when they change.
+//!
+//! Nobody behind the ring makes `\r\n` of a line's end, so it is done here, as a terminal's driver
+//! does.
+//!
+//! Output is never lost: who finds the ring full waits until domain 0 has read some. That is the one
+//! place where this kernel waits with upcalls masked, as a serial line's driver would.
+#![allow(unsafe_code)] // UNSAFETY: the page is shared with domain 0.
+
+use crate::arch::abi::StartInfo;
+use crate::arch::{calls, events};
+use crate::mm::{PAGE, p2m};
+use crate::sync::Guarded;
+use core::ptr::NonNull;
+use pv_abi::types::{Mfn, Port};
+use xenbus::console_page::GuestEnd;
+use xenbus::memory::Mapped;
+
+/// How long an event is waited for at most before the ring is looked at again, nanoseconds.
+const PATIENCE_NS: u64 = 1_000_000_000;
+
+struct Front {
+    end: GuestEnd<Mapped>,
+    port: Port,
+}
+
+static FRONT: Guarded<Option<Front>> = Guarded::new(None);
+
+/// Takes the page and the port that the start info page names. Nothing is printed before that.
+pub fn attach(start_info: &StartInfo) {
+    let page = p2m::pfn(Mfn::new(u64::from(start_info.console.mfn)));
+    let Some(base) = page.and_then(|pfn| NonNull::new(p2m::pointer::<u8>(pfn))) else { return };
+    // SAFETY: 1. The builder laid the page out for this and mapped it; the frame allocator keeps it.
+    // 2. Nothing else in this kernel reaches it.
+    let memory = unsafe { Mapped::new(base, PAGE as usize) };
+    if let Ok(end) = GuestEnd::attach(memory) {
+        let port = Port::new(start_info.console.evtchn);
+        FRONT.with(|front| *front = Some(Front { end, port }));
+    }
+}
+
+impl Front {
+    /// Puts all bytes into the ring. Domain 0 hears of it only if it is full.
+    fn write(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            events::clear_port(self.port);
+            match self.end.write(rest) {
+                Ok(0) => {
+                    let _ = calls::evtchn_send(self.port);
+                    let deadline = crate::time::now() + PATIENCE_NS;
+                    let _ = calls::poll(&[self.port], deadline);
+                }
+                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// The port that rings when something was typed, or read.
+pub fn port() -> Option<Port> {
+    FRONT.with(|front| front.as_ref().map(|front| front.port))
+}
+
+/// Prints all bytes; on a console that domain 0 broke, none. False: there is no such console.
+pub fn write(bytes: &[u8]) -> bool {
+    FRONT.with(|front| {
+        let Some(front) = front else { return false };
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            match line.strip_suffix(b"\n") {
+                Some(text) => {
+                    front.write(text);
+                    front.write(b"\r\n");
+                }
+                None => front.write(line),
+            }
+        }
+        let _ = calls::evtchn_send(front.port);
+        // What was typed meanwhile may have come with an event that was taken for room.
+        if front.end.waiting().is_ok_and(|count| count > 0) {
+            events::raise_port(front.port);
+        }
+        true
+    })
+}
+
+/// Takes what was typed, as much as fits; how many bytes.
+pub fn read(into: &mut [u8]) -> usize {
+    FRONT.with(|front| {
+        let Some(front) = front else { return 0 };
+        let count = front.end.read(into).unwrap_or(0);
+        if count > 0 {
+            let _ = calls::evtchn_send(front.port);
+        }
+        count
+    })
+}

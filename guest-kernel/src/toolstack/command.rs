@@ -1,0 +1,115 @@
+//! `xl` at domain 0's own shell: the verbs over this machine, the shell's terminal, and the files of
+//! the ramdisk.
+
+use super::churn;
+use super::machine::Machine;
+use crate::fs;
+use crate::shell;
+use crate::task::scheduler::CONSOLE;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use xl::terminal::{Blob, FileError, Files, Input, InputMode, Size, Stream, Terminal};
+use xl::verbs::{self, Session};
+
+/// Files of domains that are made when the shell starts, as in Xen.
+const AUTO: &str = "/etc/xen/auto";
+/// The window of a serial terminal, of which nobody tells the size.
+const WINDOW: Size = Size { rows: 24, columns: 80 };
+
+/// Carries out what was typed behind `xl`; its exit status.
+pub fn run(words: &[&str], terminal: &mut dyn shell::Terminal) -> u8 {
+    let mut machine = Machine::new(CONSOLE);
+    let mut typed = Typed(terminal);
+    let mut session =
+        Session { toolstack: &mut machine, terminal: &mut typed, files: &mut Ramdisk };
+    verbs::run(&mut session, words)
+}
+
+/// Makes and ends domains ([`churn`]); the exit status.
+pub fn churn(rounds: u32, alive: u32, terminal: &mut dyn shell::Terminal) -> u8 {
+    match churn::run(rounds, alive, terminal) {
+        Ok(true) => verbs::OK,
+        Ok(false) => verbs::FAILED,
+        Err(error) => {
+            let _ = writeln!(terminal, "churn: {error}");
+            verbs::FAILED
+        }
+    }
+}
+
+/// Makes the domains whose files lie in the folder for that.
+pub fn start_automatic(terminal: &mut dyn shell::Terminal) {
+    let Some(folder) = fs::initrd().find(AUTO).filter(crate::initrd::Member::is_directory) else {
+        return;
+    };
+    let mut names: Vec<&str> = fs::initrd().list(folder.path).map(|file| file.path).collect();
+    names.sort_unstable();
+    for name in names {
+        // It says itself what went wrong.
+        let _ = run(&["create", name], terminal);
+    }
+}
+
+/// The shell's terminal, as verbs want it.
+struct Typed<'a>(&'a mut dyn shell::Terminal);
+
+impl Terminal for Typed<'_> {
+    fn write(&mut self, _: Stream, bytes: &[u8]) {
+        self.0.write_bytes(bytes);
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> Input {
+        let mut count = 0;
+        for place in into.iter_mut() {
+            if !self.0.has_input() {
+                break;
+            }
+            let Some(byte) = self.0.read_byte() else { return Input::Gone };
+            *place = byte;
+            count += 1;
+        }
+        if count > 0 { Input::Bytes(count) } else { Input::Nothing }
+    }
+
+    fn has_input(&mut self) -> bool {
+        self.0.has_input()
+    }
+
+    fn set_input_mode(&mut self, _: InputMode) {
+        // The shell takes keys one by one, and echoes none, while a verb runs.
+    }
+
+    fn size(&self) -> Option<Size> {
+        Some(WINDOW)
+    }
+}
+
+/// The files of the ramdisk.
+struct Ramdisk;
+
+impl Files for Ramdisk {
+    fn open(&mut self, name: &str) -> Result<Box<dyn Blob>, FileError> {
+        match fs::initrd().find(name) {
+            Some(file) if file.is_file() => Ok(Box::new(Contents(file.bytes))),
+            Some(_) => Err(FileError("Is a directory".into())),
+            None => Err(FileError("No such file or directory".into())),
+        }
+    }
+}
+
+/// A file's bytes, where they lie.
+pub(super) struct Contents(pub &'static [u8]);
+
+impl Blob for Contents {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> usize {
+        let from = usize::try_from(offset).unwrap_or(usize::MAX);
+        let rest = self.0.get(from..).unwrap_or_default();
+        let count = rest.len().min(into.len());
+        into[..count].copy_from_slice(&rest[..count]);
+        count
+    }
+}

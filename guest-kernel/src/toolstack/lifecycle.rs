@@ -1,0 +1,131 @@
+//! What becomes of a domain that shuts down: as its file says.
+//!
+//! The hypervisor rings (`VIRQ_DOM_EXC`) when a domain has shut down, crashed or gone; it does not
+//! say which. So this task looks at every domain that it has not seen to yet, and does what its file
+//! says for the reason that it gives: takes it away, makes it anew, or leaves it for somebody to look
+//! at.
+
+use super::records::{self, Record};
+use super::{domains, turn, watchers};
+use crate::arch::events::{self, Masked};
+use crate::arch::{calls, domctl};
+use crate::task::scheduler::{self, LIFECYCLE};
+use crate::{ports, println};
+use alloc::format;
+use core::sync::atomic::{AtomicBool, Ordering};
+use pv_abi::domctl::{XEN_DOMINF_SHUTDOWN, XEN_DOMINF_SHUTDOWNMASK, XEN_DOMINF_SHUTDOWNSHIFT};
+use pv_abi::sched;
+use pv_abi::types::DomId;
+use xl::config::model::{Action, Actions};
+use xl::toolstack::Creation;
+
+/// The hypervisor has rung since domains were looked at.
+static RUNG: AtomicBool = AtomicBool::new(false);
+
+/// Starts the task.
+pub fn start() {
+    match calls::evtchn_bind_virq(pv_abi::virq::VIRQ_DOM_EXC) {
+        Ok(port) => {
+            ports::set(port, rung);
+            events::unmask_port(port);
+        }
+        Err(errno) => println!("no word of domains that end: {errno}"),
+    }
+    if scheduler::start_kernel("lifecycle", task, 0).is_none() {
+        println!("no memory for the task that sees to domains that end");
+    }
+}
+
+fn rung() {
+    RUNG.store(true, Ordering::Relaxed);
+    scheduler::wake(LIFECYCLE);
+}
+
+extern "C" fn task(_: u32) -> ! {
+    loop {
+        {
+            let _masked = Masked::new();
+            while !RUNG.swap(false, Ordering::Relaxed) {
+                scheduler::sleep(LIFECYCLE, 0);
+            }
+        }
+        for id in records::numbers() {
+            look_at(id);
+        }
+        watchers::wake();
+    }
+}
+
+/// Why a domain has shut down: a `SHUTDOWN_*`. None: it has not.
+pub fn reason(flags: u32) -> Option<u8> {
+    let reason = flags >> XEN_DOMINF_SHUTDOWNSHIFT & XEN_DOMINF_SHUTDOWNMASK;
+    (flags & XEN_DOMINF_SHUTDOWN != 0).then_some(reason as u8)
+}
+
+/// What a file says about this reason.
+fn action(actions: &Actions, reason: u8) -> Action {
+    match u32::from(reason) {
+        sched::SHUTDOWN_POWEROFF => actions.poweroff,
+        sched::SHUTDOWN_REBOOT => actions.reboot,
+        sched::SHUTDOWN_WATCHDOG => actions.watchdog,
+        sched::SHUTDOWN_SOFT_RESET => actions.soft_reset,
+        // A suspended domain waits for its toolstack; here nobody asked for that.
+        _ => actions.crash,
+    }
+}
+
+/// Sees to a domain if it has shut down and nobody has yet.
+fn look_at(id: DomId) {
+    let Some(reason) = domctl::info(id).ok().and_then(|info| reason(info.flags)) else { return };
+    let _turn = turn::take();
+    let first = records::with(id, |record| !core::mem::replace(&mut record.ended, true));
+    if first != Some(true) {
+        return;
+    }
+    let Some((name, action)) =
+        records::with(id, |record| (record.config.name.clone(), action(&record.config.on, reason)))
+    else {
+        return;
+    };
+    log::info!("d{}: {name} has shut down ({reason}): {}", id.raw(), action.name());
+    match action {
+        // There is nobody to write a core dump to.
+        Action::Destroy | Action::CoredumpDestroy => end(id),
+        Action::Restart | Action::CoredumpRestart => restart(id),
+        Action::RenameRestart => rename_and_restart(id, &name),
+        Action::Preserve => {}
+    }
+}
+
+fn end(id: DomId) {
+    if let Err(error) = domains::destroy(id) {
+        println!("domain {} cannot be destroyed: {error}", id.raw());
+    }
+}
+
+/// Makes a domain anew, with another number.
+fn restart(id: DomId) {
+    let again = records::with(id, Record::again);
+    end(id);
+    make(again);
+}
+
+/// Leaves a domain for somebody to look at, under another name, and makes one in its place.
+fn rename_and_restart(id: DomId, name: &str) {
+    let again = records::with(id, |record| {
+        let again = record.again();
+        record.config.name = format!("{name}-{}", id.raw());
+        again
+    });
+    make(again);
+}
+
+fn make(again: Option<Creation>) {
+    let Some(creation) = again else { return };
+    let name = creation.config.name.clone();
+    let made = domains::create(creation)
+        .and_then(|id| domctl::unpause(id).map_err(domains::refused("domctl unpausedomain")));
+    if let Err(error) = made {
+        println!("{name} cannot be made again: {error}");
+    }
+}
