@@ -4,6 +4,8 @@
 //! target/ferrule            Multiboot image of the hypervisor
 //! target/guest-kernel.elf   the default guest kernel, load segments only
 //! target/initrd.cpio        its root: guest-kernel/rootfs, and programs in /bin
+//! target/domain0.cpio       the same, and what domain 0 makes other domains of: in /boot the kernel
+//!                           and that root, in /etc/xen the files of guest-kernel/domains
 //! target/guests/NAME        the micro-guests of tests/guests, load segments only
 //! ```
 //! The files with symbols stay where Cargo puts them, in
@@ -83,7 +85,12 @@ pub fn guest(ws: &Workspace, toolchain: &Toolchain) -> Result<()> {
             .with_context(|| program.path.display().to_string())?;
         archive.add_file(&format!("bin/{}", program.name), data, true);
     }
-    write_if_changed(&ws.initrd(), &archive.finish())
+    let initrd = archive.finish();
+    write_if_changed(&ws.initrd(), &initrd)?;
+    archive.add_file("boot/guest-kernel", fs::read(ws.guest_kernel())?, true);
+    archive.add_file("boot/ramdisk", initrd, false);
+    archive.add_tree_at(&ws.join("guest-kernel/domains"), "etc/xen")?;
+    write_if_changed(&ws.domain_0_initrd(), &archive.finish())
 }
 
 /// Builds the micro-guests: (name, file), sorted by name.

@@ -40,6 +40,11 @@ impl Archive {
         self.add_below(dir, "")
     }
 
+    /// Adds everything below the folder `dir` to the folder `at` and those above it.
+    pub fn add_tree_at(&mut self, dir: &Path, at: &str) -> Result<()> {
+        self.add_below(dir, &format!("{at}/"))
+    }
+
     fn add_below(&mut self, dir: &Path, prefix: &str) -> Result<()> {
         let entries =
             fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;

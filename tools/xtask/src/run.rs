@@ -18,6 +18,8 @@ use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
 use crate::{bochs, build, iso, qemu, session, terminal, transcript};
 
+/// The least memory of domain 0 beside other domains, MiB.
+pub const DOMAIN_0_MIB: u32 = 96;
 /// Seconds that `--exec` may take if nothing else is said.
 const EXEC_TIMEOUT_S: u64 = 120;
 
@@ -38,6 +40,12 @@ pub struct Args {
     /// An initrd for domain 0 [default: the guest kernel's own; none with --kernel]
     #[arg(long, value_name = "FILE")]
     pub initrd: Option<PathBuf>,
+    /// Do not have domain 0 make the domain `shell`, and give it all memory
+    #[arg(long)]
+    pub no_domu: bool,
+    /// With --exec or --icount: leave memory for other domains, and what to make them of in /boot
+    #[arg(long, conflicts_with = "no_domu")]
+    pub domu: bool,
     /// Domain 0's command line
     #[arg(long, value_name = "STRING", default_value = "", hide_default_value = true)]
     pub append: String,
@@ -96,6 +104,14 @@ impl Kind {
             Self::Qemu => qemu::start(machine),
             Self::Bochs => bochs::start(machine),
         }
+    }
+}
+
+impl Args {
+    /// Whether domain 0 finds memory for other domains, and what to make them of.
+    fn has_domu(&self) -> bool {
+        let own = self.kernel.is_none() && self.initrd.is_none() && !self.no_domu;
+        own && (self.domu || self.exec.is_none() && !self.icount && self.emulator == Kind::Qemu)
     }
 }
 
@@ -159,11 +175,17 @@ pub fn machine(args: &Args, ws: &Workspace) -> Result<Machine> {
     if let Some(vcpus) = args.vcpus {
         hypervisor_args.push_str(&format!(" dom0_max_vcpus={vcpus}"));
     }
+    if args.has_domu() {
+        hypervisor_args.push_str(&format!(" dom0_mem={}M", (args.memory / 4).max(DOMAIN_0_MIB)));
+    }
     if !args.hypervisor_args.is_empty() {
         hypervisor_args.push(' ');
         hypervisor_args.push_str(&args.hypervisor_args);
     }
-    let own_initrd = args.kernel.is_none().then(|| ws.initrd());
+    let own_initrd = match args.has_domu() {
+        true => Some(ws.domain_0_initrd()),
+        false => args.kernel.is_none().then(|| ws.initrd()),
+    };
     let machine = Machine {
         hypervisor: args.hypervisor.clone().unwrap_or_else(|| ws.image()),
         hypervisor_args,

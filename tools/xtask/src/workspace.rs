@@ -86,6 +86,11 @@ impl Workspace {
         self.target.join("initrd.cpio")
     }
 
+    /// Domain 0's initrd, with what it makes other domains of.
+    pub fn domain_0_initrd(&self) -> PathBuf {
+        self.target.join("domain0.cpio")
+    }
+
     /// The folder of the micro-guests' load files.
     pub fn guests_dir(&self) -> PathBuf {
         self.target.join("guests")

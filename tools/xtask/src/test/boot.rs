@@ -13,7 +13,7 @@ use super::transcripts::Expected;
 use crate::build;
 use crate::emulator::{Emulator, Machine, Watch};
 use crate::outcome::{Outcome, Reason};
-use crate::run::Kind;
+use crate::run::{DOMAIN_0_MIB, Kind};
 use crate::scratch::Scratch;
 use crate::toolchain::Toolchain;
 use crate::transcript::{self, Lines, Transcript};
@@ -141,13 +141,35 @@ fn judge(emulator: Result<Emulator>, timeout: Duration, expect: &str) -> Ended {
 pub fn shell<'a>(builds: &'a Builds<'a>, expected: Expected, kind: Kind) -> Test<'a> {
     let group = if kind == Kind::Bochs { Group::Bochs } else { Group::Shell };
     let name = format!("shell-{}", expected.name);
-    Test::new(group, &name, move || {
+    let commands = expected.commands.clone();
+    transcript(builds, group, &name, expected, kind, move |ws| machine(ws, &commands, kind))
+}
+
+/// A transcript of domain 0's shell on a machine with memory for other domains.
+pub fn domains<'a>(builds: &'a Builds<'a>, expected: Expected) -> Test<'a> {
+    let name = format!("domains-{}", expected.name);
+    let commands = expected.commands.clone();
+    transcript(builds, Group::Shell, &name, expected, Kind::Qemu, move |ws| Machine {
+        hypervisor_args: format!("console=com1 debug-exit dom0_mem={DOMAIN_0_MIB}M"),
+        initrd: Some(ws.domain_0_initrd()),
+        ..machine(ws, &commands, Kind::Qemu)
+    })
+}
+
+fn transcript<'a>(
+    builds: &'a Builds<'a>,
+    group: Group,
+    name: &str,
+    expected: Expected,
+    kind: Kind,
+    machine: impl Fn(&Workspace) -> Machine + Send + Sync + 'a,
+) -> Test<'a> {
+    Test::new(group, name, move || {
         if let Err(ended) = default_guest(builds) {
             return ended;
         }
-        let machine = machine(builds.ws, &expected.commands, kind);
         let timeout = patience(Duration::from_secs(60), kind);
-        let ended = hold(kind.start(&machine), timeout, &expected);
+        let ended = hold(kind.start(&machine(builds.ws)), timeout, &expected);
         ended.with_names_from(&builds.ws.guest_kernel_elf())
     })
     .parallel()

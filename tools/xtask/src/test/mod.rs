@@ -131,6 +131,7 @@ fn all<'a>(
     let guests = micro_guest_names(ws, toolchain)?;
     let manifest = Manifest::read(&ws.join("tests/guests/manifest"), &guests)?;
     let transcripts = transcripts::read_all(&ws.join("tests/transcripts"))?;
+    let domains = transcripts::read_all(&ws.join("tests/transcripts/domains"))?;
     for kind in [Kind::Qemu, Kind::Bochs] {
         for guest in &guests {
             let entry = manifest.entry(guest);
@@ -145,6 +146,7 @@ fn all<'a>(
         }
         tests.extend(transcripts.iter().map(|one| boot::shell(builds, one.clone(), kind)));
         if kind == Kind::Qemu {
+            tests.extend(domains.iter().map(|one| boot::domains(builds, one.clone())));
             tests.extend(commands::all(builds));
             tests.push(boot::disc(builds, "disc-bios", false));
             tests.push(boot::disc(builds, "disc-uefi", true));
