@@ -20,8 +20,17 @@ extern crate alloc;
 extern crate std;
 
 pub mod client;
+#[cfg(test)]
+mod harness;
+mod nodes;
+mod path;
+pub mod perms;
 pub mod quota;
 pub mod server;
+mod store;
+mod transaction;
+mod tree;
+mod watch;
 pub mod wire;
 
 pub use pv_abi::types::DomId;

@@ -10,43 +10,81 @@
 //! What only the embedder can do comes as an [`Action`]; what only the embedder can see it says with
 //! [`Server::domain_died`] and [`Server::domain_shut_down`].
 //!
+//! # Who may do what
+//!
 //! Domain 0 is privileged: its connections (there may be many) may do everything. Any other domain is
-//! bound by permissions and [`Quotas`].
+//! bound by permissions and [`Quotas`]. A client that breaks the framing is closed; any other wrong
+//! request gets an error. Who does not take replies and events is not read from any more, so a flood
+//! ends at its sender.
+//!
+//! # Order
+//!
+//! Requests of a connection are answered in order. The events that a request causes come before its
+//! reply, as Xen's do, except for the first event of a watch, which follows the reply to `WATCH`. An
+//! event that waits already is not queued again.
 
 mod action;
 mod connection;
+mod control;
+mod delivery;
+mod domains;
 mod outbox;
+mod requests;
+#[cfg(test)]
+mod tests;
+mod transactions;
+mod watching;
 
 pub use action::Action;
 pub use connection::ConnectionId;
+pub use domains::Introduced;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::vec::Vec;
 
-use pv_abi::errno::Errno;
 use pv_abi::types::DomId;
 
+use crate::perms::{Subject, is_privileged};
 use crate::quota::Quotas;
-use crate::wire::{Header, Message, MessageType, errors};
+use crate::store::Store;
+use crate::watch::Watches;
 use connection::Connection;
+use delivery::Tickets;
+use domains::Domains;
+use transactions::Ages;
 
-/// A store and its connections.
+/// A store and its connections. See the [module](self).
 pub struct Server {
-    quotas: Quotas,
-    connections: BTreeMap<ConnectionId, Connection>,
-    next_connection: u32,
+    pub(crate) store: Store,
+    pub(crate) watches: Watches,
+    pub(crate) domains: Domains,
+    pub(crate) connections: BTreeMap<ConnectionId, Connection>,
+    pub(crate) next_connection: u32,
+    tickets: Tickets,
+    ages: Ages,
+    /// Connections whose requests may be answered again.
+    resumed: BTreeSet<ConnectionId>,
     touched: BTreeSet<ConnectionId>,
     actions: VecDeque<Action>,
 }
 
 impl Server {
-    /// An empty store.
+    /// A server with the store that Xen begins with.
     #[must_use]
     pub fn new(quotas: Quotas) -> Self {
+        Self::over(Store::new(quotas))
+    }
+
+    /// A server of a store, without connections.
+    pub(crate) fn over(store: Store) -> Self {
         Self {
-            quotas,
+            store,
+            watches: Watches::default(),
+            domains: Domains::default(),
             connections: BTreeMap::new(),
             next_connection: 0,
+            tickets: Tickets::default(),
+            ages: Ages::default(),
+            resumed: BTreeSet::new(),
             touched: BTreeSet::new(),
             actions: VecDeque::new(),
         }
@@ -57,21 +95,29 @@ impl Server {
         let id = ConnectionId::new(self.next_connection);
         self.next_connection = self.next_connection.wrapping_add(1);
         self.connections.insert(id, Connection::new(domid));
+        self.domains.joined(domid, id);
         id
     }
 
     /// Ends a connection: its watches and transactions with it. An unknown one is ignored.
     pub fn disconnect(&mut self, id: ConnectionId) {
-        self.connections.remove(&id);
+        self.close(id);
+        if let Some(connection) = self.connections.remove(&id) {
+            self.domains.left(connection.domid, id);
+        }
         self.touched.remove(&id);
+        self.resume();
     }
 
     /// Takes bytes that came over a connection, whatever the pieces. They are kept where the server
     /// does not [want](Self::wants_input) any now; bytes for a closed or unknown connection are not.
     pub fn input(&mut self, id: ConnectionId, bytes: &[u8]) {
-        if let Some(connection) = self.connections.get_mut(&id) {
+        if let Some(connection) = self.connections.get_mut(&id)
+            && !connection.closed
+        {
             connection.framer.push(bytes);
             self.serve(id);
+            self.resume();
         }
     }
 
@@ -83,10 +129,13 @@ impl Server {
 
     /// The first `count` bytes of [`output`](Self::output) have gone to the client.
     pub fn sent(&mut self, id: ConnectionId, count: usize) {
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.outbox.sent(count);
-            self.serve(id);
+        let wanted = self.wants_input(id);
+        self.delivered(id, count);
+        if !wanted && self.wants_input(id) {
+            self.touched.insert(id);
+            self.resumed.insert(id);
         }
+        self.resume();
     }
 
     /// Whether bytes of this connection would be looked at now: not while it is closed, nor while
@@ -94,7 +143,18 @@ impl Server {
     #[must_use]
     pub fn wants_input(&self, id: ConnectionId) -> bool {
         self.connections.get(&id).is_some_and(|connection| {
-            !connection.closed && connection.outbox.len() < self.quotas.backlog as usize
+            let (domid, waiting) = (connection.domid, connection.outbox.len());
+            let quotas = &self.store.ledger.quotas;
+            let account = self.store.ledger.get(domid);
+            !connection.closed
+                && if is_privileged(domid) {
+                    waiting < quotas.backlog as usize
+                } else {
+                    account.is_none_or(|account| {
+                        let full = account.memory >= quotas.memory as usize && waiting > 0;
+                        account.outstanding < quotas.outstanding && !full
+                    })
+                }
         })
     }
 
@@ -121,33 +181,52 @@ impl Server {
         self.connections.iter().map(|(id, connection)| (*id, connection.domid))
     }
 
-    /// Answers what requests of a connection are complete.
+    /// How many nodes there are.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.store.tree.len()
+    }
+
+    /// Checks what must always hold of the store. It looks at every node.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn check(&self) -> Result<(), &'static str> {
+        self.store.check()
+    }
+
+    /// Who asks, on a connection of a domain.
+    fn subject(&self, domid: DomId) -> Subject {
+        Subject { domid, target: self.domains.target(domid) }
+    }
+
+    /// Answers the requests of a connection that are complete.
     fn serve(&mut self, id: ConnectionId) {
         while self.wants_input(id) {
             let Some(connection) = self.connections.get_mut(&id) else { return };
             match connection.framer.next_message() {
-                Ok(Some(request)) => self.answer(id, request),
+                Ok(Some(request)) => self.answer(id, &request),
                 Ok(None) => return,
-                Err(_) => {
-                    connection.closed = true;
-                    self.touched.insert(id);
-                }
+                Err(_) => self.close(id),
             }
         }
     }
 
-    fn answer(&mut self, id: ConnectionId, request: Message) {
-        let (kind, payload) = (MessageType::Error, error_payload(Errno::ENOSYS));
-        let header = Header { message_type: kind.raw(), ..request.header };
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.outbox.push(Message { header, payload }.encode());
-            self.touched.insert(id);
+    /// Answers requests that waited for their domain to take what others' requests gave it.
+    fn resume(&mut self) {
+        while let Some(id) = self.resumed.pop_first() {
+            self.serve(id);
         }
     }
-}
 
-fn error_payload(error: Errno) -> Vec<u8> {
-    let mut payload = Vec::from(errors::name(error));
-    payload.push(0);
-    payload
+    /// Is done with a connection: what it had is gone.
+    fn close(&mut self, id: ConnectionId) {
+        self.reset(id);
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.closed = true;
+        connection.framer = crate::wire::Framer::default();
+        let waiting = connection.outbox.len();
+        self.delivered(id, waiting);
+        self.touched.insert(id);
+    }
 }

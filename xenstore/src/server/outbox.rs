@@ -1,28 +1,107 @@
 //! What waits for a client.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+
+use super::delivery::Ticket;
+use crate::wire::{Header, Message, MessageType};
+
+/// A message that is not out whole.
+pub(crate) struct Waiting {
+    /// Bytes of it.
+    pub(crate) len: usize,
+    /// The payload, of an event that need not be queued twice.
+    pub(crate) event: Option<Arc<[u8]>>,
+    /// The request that caused it.
+    pub(crate) ticket: Option<Ticket>,
+}
 
 /// Messages in the order in which they go out.
 #[derive(Default)]
 pub(crate) struct Outbox {
     bytes: VecDeque<u8>,
+    /// Bytes of the first message that are out.
+    out: usize,
+    messages: VecDeque<Waiting>,
+    events: BTreeSet<Arc<[u8]>>,
 }
 
 impl Outbox {
-    pub(crate) fn push(&mut self, message: Vec<u8>) {
-        self.bytes.extend(message);
+    /// Queues a reply.
+    pub(crate) fn reply(&mut self, message: Message, ticket: Option<Ticket>) {
+        self.push(&message.encode(), None, ticket);
     }
 
+    /// Queues a watch event.
+    pub(crate) fn event(&mut self, payload: Arc<[u8]>, once: bool, ticket: Option<Ticket>) {
+        let header = Header::unsolicited(MessageType::WatchEvent);
+        let message = Message { header, payload: payload.to_vec() };
+        let event = once.then_some(payload);
+        if let Some(event) = &event {
+            self.events.insert(event.clone());
+        }
+        self.push(&message.encode(), event, ticket);
+    }
+
+    /// Queues bytes of one message, or of the rest of one.
+    pub(crate) fn push(&mut self, bytes: &[u8], event: Option<Arc<[u8]>>, ticket: Option<Ticket>) {
+        self.bytes.extend(bytes);
+        self.messages.push_back(Waiting { len: bytes.len(), event, ticket });
+    }
+
+    /// Whether this event waits already.
+    pub(crate) fn has_event(&self, payload: &[u8]) -> bool {
+        self.events.contains(payload)
+    }
+
+    /// Bytes that wait.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
 
+    /// The first of them.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.bytes.as_slices().0
     }
 
-    pub(crate) fn sent(&mut self, count: usize) {
-        self.bytes.drain(..count.min(self.bytes.len()));
+    /// Forgets bytes that are out; returns the messages that are out whole.
+    pub(crate) fn sent(&mut self, count: usize) -> Vec<Waiting> {
+        let count = count.min(self.bytes.len());
+        self.bytes.drain(..count);
+        self.out += count;
+        let mut whole = Vec::new();
+        while self.messages.front().is_some_and(|first| first.len <= self.out) {
+            let Some(first) = self.messages.pop_front() else { break };
+            self.out -= first.len;
+            if let Some(event) = &first.event {
+                self.events.remove(event);
+            }
+            whole.push(first);
+        }
+        if self.bytes.is_empty() {
+            // What a burst needed is not kept.
+            self.bytes.shrink_to(4096);
+        }
+        whole
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_waits_until_its_last_byte_is_out() {
+        let mut outbox = Outbox::default();
+        outbox.event(b"/a\0t\0"[..].into(), true, None);
+        assert!(outbox.has_event(b"/a\0t\0"));
+        assert_eq!(outbox.len(), Header::SIZE + 5);
+        assert!(outbox.sent(Header::SIZE + 4).is_empty());
+        assert!(outbox.has_event(b"/a\0t\0"));
+        assert_eq!(outbox.bytes(), [0]);
+        assert_eq!(outbox.sent(100).len(), 1);
+        assert!(!outbox.has_event(b"/a\0t\0"));
+        assert!(outbox.bytes().is_empty());
     }
 }

@@ -1,0 +1,9 @@
+//! The server through its wire, one module a subject.
+
+mod domains;
+mod hostile;
+mod nodes;
+mod permissions;
+mod quotas;
+mod transactions;
+mod watches;
