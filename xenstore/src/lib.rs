@@ -20,6 +20,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod client;
+pub mod dump;
 #[cfg(test)]
 mod harness;
 mod nodes;

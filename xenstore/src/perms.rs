@@ -35,6 +35,18 @@ impl Access {
         matches!(self, Self::Write | Self::Both)
     }
 
+    /// What a letter stands for.
+    #[must_use]
+    pub const fn from_letter(letter: u8) -> Option<Self> {
+        match letter {
+            b'n' => Some(Self::None),
+            b'r' => Some(Self::Read),
+            b'w' => Some(Self::Write),
+            b'b' => Some(Self::Both),
+            _ => None,
+        }
+    }
+
     /// The letter in text.
     #[must_use]
     pub const fn letter(self) -> char {
@@ -67,13 +79,7 @@ impl Permission {
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         let (letter, number) = text.split_first()?;
-        let access = match letter {
-            b'n' => Access::None,
-            b'r' => Access::Read,
-            b'w' => Access::Write,
-            b'b' => Access::Both,
-            _ => return None,
-        };
+        let access = Access::from_letter(*letter)?;
         let number = core::str::from_utf8(number).ok()?;
         if !number.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;

@@ -36,7 +36,9 @@ mod transactions;
 mod watching;
 
 pub use action::Action;
+pub(crate) use connection::Connection;
 pub use connection::ConnectionId;
+pub(crate) use delivery::Ticket;
 pub use domains::Introduced;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -47,7 +49,6 @@ use crate::perms::{Subject, is_privileged};
 use crate::quota::Quotas;
 use crate::store::Store;
 use crate::watch::Watches;
-use connection::Connection;
 use delivery::Tickets;
 use domains::Domains;
 use transactions::Ages;
@@ -217,6 +218,13 @@ impl Server {
         while let Some(id) = self.resumed.pop_first() {
             self.serve(id);
         }
+    }
+
+    /// Goes on after a restart: the embedder is to look at every connection.
+    pub(crate) fn go_on(&mut self) {
+        self.touched = self.connections.keys().copied().collect();
+        self.resumed = self.touched.clone();
+        self.resume();
     }
 
     /// Is done with a connection: what it had is gone.

@@ -247,16 +247,18 @@ impl Transaction {
                 continue;
             }
             let Some(node) = self.tree.get(&path) else { continue };
+            // Without what is permitted to a domain that was released meanwhile.
+            let perms = store.current_perms(node);
             if fate == Fate::Changed {
                 let base = self.base.get(&path);
                 if base.is_none_or(|base| base.written != node.written) {
                     store.set_value(&path, node.value.clone());
                 }
                 if base.is_none_or(|base| base.permitted != node.permitted) {
-                    store.set_perms(&path, node.perms.clone());
+                    store.set_perms(&path, perms);
                 }
             } else {
-                store.create(path.clone(), node.value.clone(), node.perms.clone());
+                store.create(path.clone(), node.value.clone(), perms);
             }
             if told {
                 let after = store.tree.get(&path).cloned();

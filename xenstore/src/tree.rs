@@ -98,6 +98,11 @@ impl Tree {
         self.map.insert(Arc::new(node));
     }
 
+    /// Puts in a node as it is: its parent's listing counts as unchanged.
+    pub(crate) fn restore(&mut self, node: Node) {
+        self.map.insert(Arc::new(node));
+    }
+
     pub(crate) fn set_value(&mut self, path: &str, value: Arc<[u8]>, generation: Generation) {
         if let Some(node) = self.map.get_mut(path) {
             node.value = value;

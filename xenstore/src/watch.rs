@@ -145,7 +145,6 @@ impl Watches {
     }
 
     /// All watches in the order in which they were set.
-    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Watch> {
         let mut all: Vec<(Order, &Watch)> =
             self.by_path.values().flatten().map(|(order, watch)| (*order, watch)).collect();

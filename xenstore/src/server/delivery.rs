@@ -21,6 +21,16 @@ use crate::wire::{Header, Message};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Ticket(u64);
 
+impl Ticket {
+    pub(crate) const fn new(raw: u64) -> Self {
+        Self(raw)
+    }
+
+    pub(crate) const fn raw(self) -> u64 {
+        self.0
+    }
+}
+
 /// The outstanding requests: whose, and how many messages of each wait.
 #[derive(Default)]
 pub(crate) struct Tickets {
@@ -69,6 +79,11 @@ impl Server {
             self.touched.extend(stopped.clone());
             self.resumed.extend(stopped);
         }
+    }
+
+    /// Whose request has this ticket.
+    pub(crate) fn holder(&self, ticket: Ticket) -> Option<DomId> {
+        self.tickets.open.get(&ticket).map(|(domid, _)| *domid)
     }
 
     /// Queues a reply.

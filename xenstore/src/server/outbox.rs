@@ -37,15 +37,14 @@ impl Outbox {
     pub(crate) fn event(&mut self, payload: Arc<[u8]>, once: bool, ticket: Option<Ticket>) {
         let header = Header::unsolicited(MessageType::WatchEvent);
         let message = Message { header, payload: payload.to_vec() };
-        let event = once.then_some(payload);
-        if let Some(event) = &event {
-            self.events.insert(event.clone());
-        }
-        self.push(&message.encode(), event, ticket);
+        self.push(&message.encode(), once.then_some(payload), ticket);
     }
 
     /// Queues bytes of one message, or of the rest of one.
     pub(crate) fn push(&mut self, bytes: &[u8], event: Option<Arc<[u8]>>, ticket: Option<Ticket>) {
+        if let Some(event) = &event {
+            self.events.insert(event.clone());
+        }
         self.bytes.extend(bytes);
         self.messages.push_back(Waiting { len: bytes.len(), event, ticket });
     }
@@ -85,6 +84,18 @@ impl Outbox {
         }
         whole
     }
+
+    /// The messages with the bytes of each that are not out yet.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = (&Waiting, Vec<u8>)> {
+        let mut at = 0;
+        let mut out = self.out;
+        self.messages.iter().map(move |message| {
+            let rest = message.len - core::mem::take(&mut out);
+            let bytes = self.bytes.range(at..at + rest).copied().collect();
+            at += rest;
+            (message, bytes)
+        })
+    }
 }
 
 #[cfg(test)]
@@ -103,5 +114,18 @@ mod tests {
         assert_eq!(outbox.sent(100).len(), 1);
         assert!(!outbox.has_event(b"/a\0t\0"));
         assert!(outbox.bytes().is_empty());
+    }
+
+    #[test]
+    fn rests_are_what_is_not_out() {
+        let mut outbox = Outbox::default();
+        outbox.push(b"abc", None, Some(Ticket::new(1)));
+        outbox.push(b"def", None, None);
+        outbox.sent(1);
+        let rests: Vec<Vec<u8>> = outbox.waiting().map(|(_, bytes)| bytes).collect();
+        assert_eq!(rests, [&b"bc"[..], b"def"]);
+        let whole = outbox.sent(3);
+        assert_eq!(whole.len(), 1);
+        assert_eq!(whole[0].ticket, Some(Ticket::new(1)));
     }
 }

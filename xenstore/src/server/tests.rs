@@ -2,6 +2,7 @@
 
 mod domains;
 mod hostile;
+mod model;
 mod nodes;
 mod permissions;
 mod quotas;

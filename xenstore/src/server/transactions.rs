@@ -49,9 +49,21 @@ impl Server {
         if !is_privileged(domid) {
             self.ages.insert((transaction.began, id, number));
         }
-        connection.transactions.insert(number, transaction);
-        self.store.ledger.of(domid).transactions += 1;
+        self.keep_transaction(id, number, transaction);
         Ok(payload::join(&[alloc::format!("{number}").as_bytes()]))
+    }
+
+    /// Puts a transaction into its connection, and into its domain's account.
+    pub(crate) fn keep_transaction(
+        &mut self,
+        id: ConnectionId,
+        number: u32,
+        transaction: Transaction,
+    ) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.transactions.insert(number, transaction);
+            self.store.ledger.of(connection.domid).transactions += 1;
+        }
     }
 
     pub(super) fn end_transaction(&mut self, request: &Request<'_>) -> Result<Vec<u8>, Errno> {
