@@ -57,6 +57,8 @@ mod channel;
 mod end;
 pub mod frame;
 #[cfg(feature = "std")]
+pub mod host;
+#[cfg(feature = "std")]
 pub mod machine;
 mod output;
 pub mod session;
