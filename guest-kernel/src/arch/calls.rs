@@ -321,6 +321,13 @@ pub fn evtchn_bind_virq(virq: u32) -> Result<Port> {
     Ok(argument.port)
 }
 
+/// `EVTCHNOP_bind_pirq`.
+pub fn evtchn_bind_pirq(pirq: u32) -> Result<Port> {
+    let mut argument = event_channel::EvtchnBindPirq { pirq, flags: 0, port: Port::new(0) };
+    event_channel_op(event_channel::EVTCHNOP_BIND_PIRQ, &mut argument)?;
+    Ok(argument.port)
+}
+
 /// `EVTCHNOP_bind_ipi` for a vCPU.
 pub fn evtchn_bind_ipi(vcpu: VcpuId) -> Result<Port> {
     let mut argument = event_channel::EvtchnBindIpi { vcpu, port: Port::new(0) };
@@ -385,9 +392,12 @@ pub fn evtchn_close(port: Port) -> Result {
     event_channel_op(event_channel::EVTCHNOP_CLOSE, &mut argument).map(|_| ())
 }
 
+/// `physdev_op` with a structure that the hypervisor reads or writes.
+pub fn physdev_op<T>(command: u32, argument: &mut T) -> Result {
+    plain!(hypercall::PHYSDEV_OP, command, address(core::ptr::from_mut(argument))).map(|_| ())
+}
+
 /// `PHYSDEVOP_set_iopl`.
 pub fn set_iopl(iopl: u32) -> Result {
-    let argument = physdev::PhysdevSetIopl { iopl };
-    let command = physdev::PHYSDEVOP_SET_IOPL;
-    plain!(hypercall::PHYSDEV_OP, command, address(&raw const argument)).map(|_| ())
+    physdev_op(physdev::PHYSDEVOP_SET_IOPL, &mut physdev::PhysdevSetIopl { iopl })
 }

@@ -30,6 +30,8 @@
 //! | [`hypercall`] | the one call site, counters |
 //! | [`calls`] | the hypercalls as typed functions |
 //! | [`domctl`], [`sysctl`] | what domain 0 does to others, and asks of the machine |
+//! | [`physdev`] | interrupts of devices |
+//! | [`io`] | I/O ports |
 //! | [`shared`] | the shared info page: pending and mask bits, clocks |
 //! | [`events`] | masking upcalls, running port handlers |
 //! | [`trap`] | frames, and who handles them |
@@ -42,6 +44,8 @@ pub mod domctl;
 pub mod entry;
 pub mod events;
 pub mod hypercall;
+pub mod io;
+pub mod physdev;
 pub mod probe;
 pub mod shared;
 pub mod stubs;

@@ -3,20 +3,12 @@
 //! Ring 1 needs IOPL 1 for the ports (`calls::set_iopl`).
 #![allow(unsafe_code)] // UNSAFETY: naked functions in assembly.
 
-use crate::call::{address_of, hypercall};
 use crate::code;
 use crate::pages::{KRW, Page, entry, map};
 use crate::verdict::{Outcome, must};
-use guest_kernel::arch::abi::PhysdevMapPirq;
-use guest_kernel::arch::calls::{self, outcome};
-use pv_abi::errno::Errno;
-use pv_abi::event_channel::{EVTCHNOP_BIND_PIRQ, EvtchnBindPirq};
-use pv_abi::hypercall as nr;
-use pv_abi::physdev::{
-    MAP_PIRQ_TYPE_GSI, MAP_PIRQ_TYPE_MSI, PHYSDEVOP_EOI, PHYSDEVOP_MAP_PIRQ, PHYSDEVOP_SETUP_GSI,
-    PHYSDEVOP_UNMAP_PIRQ, PhysdevEoi, PhysdevSetupGsi, PhysdevUnmapPirq,
-};
-use pv_abi::types::{DomId, Port};
+use guest_kernel::arch::{calls, physdev};
+
+pub use guest_kernel::arch::physdev::{bind_pirq, end, map_wire, unmap_pirq};
 
 code! {
     in32(port: u32) -> u32: "mov edx, [esp + 4]", "in eax, dx", "ret";
@@ -143,65 +135,7 @@ impl Registers {
     }
 }
 
-fn physdev<T>(command: u32, argument: &mut T) -> calls::Result {
-    outcome(hypercall(nr::PHYSDEV_OP, &[command, address_of(argument)])).map(|_| ())
-}
-
-/// Maps a wire, a level that is active high, to a pirq of the same number.
-pub fn map_wire(irq: u32) -> calls::Result<u32> {
-    let mut setup = PhysdevSetupGsi { gsi: irq as i32, triggering: 1, polarity: 0, _pad: [0; 2] };
-    match physdev(PHYSDEVOP_SETUP_GSI, &mut setup) {
-        // Somebody has said so.
-        Ok(()) | Err(Errno::EEXIST) => {}
-        Err(errno) => return Err(errno),
-    }
-    map_pirq(MAP_PIRQ_TYPE_GSI, irq as i32, irq as i32, 0, 0, 0)
-}
-
 /// Maps a message of a function: MSI, or with the table's address an entry of MSI-X.
 pub fn map_message(function: Function, entry: u32, table: u64) -> calls::Result<u32> {
-    map_pirq(MAP_PIRQ_TYPE_MSI, -1, -1, function.devfn, entry, table)
-}
-
-fn map_pirq(
-    kind: i32,
-    index: i32,
-    pirq: i32,
-    devfn: u32,
-    entry: u32,
-    table: u64,
-) -> calls::Result<u32> {
-    let mut argument = PhysdevMapPirq {
-        domid: DomId::SELF,
-        _pad0: [0; 2],
-        r#type: kind,
-        index,
-        pirq,
-        bus: 0,
-        devfn: devfn as i32,
-        entry_nr: entry as i32,
-        _pad1: [],
-        table_base: table.into(),
-    };
-    physdev(PHYSDEVOP_MAP_PIRQ, &mut argument)?;
-    Ok(argument.pirq as u32)
-}
-
-/// `PHYSDEVOP_unmap_pirq`.
-pub fn unmap_pirq(pirq: u32) -> calls::Result {
-    let mut argument = PhysdevUnmapPirq { domid: DomId::SELF, _pad: [0; 2], pirq: pirq as i32 };
-    physdev(PHYSDEVOP_UNMAP_PIRQ, &mut argument)
-}
-
-/// `EVTCHNOP_bind_pirq`.
-pub fn bind_pirq(pirq: u32) -> calls::Result<Port> {
-    let mut argument = EvtchnBindPirq { pirq, flags: 0, port: Port::new(0) };
-    let arguments = [EVTCHNOP_BIND_PIRQ, address_of(&mut argument)];
-    outcome(hypercall(nr::EVENT_CHANNEL_OP, &arguments))?;
-    Ok(argument.port)
-}
-
-/// `PHYSDEVOP_eoi`.
-pub fn end(pirq: u32) -> calls::Result {
-    physdev(PHYSDEVOP_EOI, &mut PhysdevEoi { irq: pirq })
+    physdev::map_message(function.devfn, entry, table)
 }
