@@ -26,6 +26,8 @@ pub mod fs;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod heap;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod host;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod mm;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod panic;
@@ -49,3 +51,5 @@ pub mod toolstack;
 pub mod traps;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod tty;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod virtio;

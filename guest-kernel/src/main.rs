@@ -7,7 +7,8 @@ use guest_kernel::arch::{calls, events};
 use guest_kernel::services::{Serial, Services};
 use guest_kernel::shell::Script;
 use guest_kernel::task::{context, scheduler};
-use guest_kernel::{domu, entry, fs, mm, ports, println, shell, time, toolstack, traps, tty};
+use guest_kernel::{domu, entry, fs, host, mm, ports, println, shell, time, toolstack, traps, tty};
+use pv_abi::start_info::SIF_INITDOMAIN;
 
 /// Word of the command line with which domain 0 makes no domain at its start.
 const NO_DOMAINS: &str = "nodomains";
@@ -41,6 +42,9 @@ fn main(start_info: &'static StartInfo) -> ! {
         println!("only the first {} MiB are used", mm::direct::LIMIT / 256);
     }
 
+    if start_info.flags & SIF_INITDOMAIN != 0 {
+        host::init();
+    }
     let mut kernel = Services::new(start_info);
     let line = start_info.cmd_line.split(|byte| *byte == 0).next().unwrap_or_default();
     let line = core::str::from_utf8(line).unwrap_or_default();

@@ -1,12 +1,25 @@
-//! Kernel addresses that are mapped as needed: the heap's.
+//! Kernel addresses that are mapped as needed: the heap's, and devices' registers.
+#![allow(unsafe_code)] // UNSAFETY: maps device memory.
 
 use super::frames::{self, Use};
 use super::{PAGE, table};
+use crate::arch::calls;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, Ordering};
+use pv_abi::mmu::UVMF_INVLPG;
 
 /// First address of the heap.
 pub const HEAP: u32 = 0xb000_0000;
 /// Address after the heap's window.
 pub const HEAP_END: u32 = super::foreign::FOREIGN;
+/// First address of devices' registers.
+pub const DEVICES: u32 = super::foreign::END;
+/// Address after them.
+const DEVICES_END: u32 = super::stacks::STACKS;
+/// Where the next device's registers are mapped.
+static NEXT_DEVICE: AtomicU32 = AtomicU32::new(DEVICES);
+/// Entry bits: not cached.
+const UNCACHED: u64 = 0x18;
 
 /// Gives the heap its window.
 pub(super) fn init() {
@@ -44,4 +57,25 @@ fn unmap(va: u32, pages: u32) {
             frames::release(pfn);
         }
     }
+}
+
+/// Maps device memory, uncached, for good. None: no such memory, none of ours, or no addresses left.
+pub fn map_device(machine_address: u64, bytes: usize) -> Option<NonNull<u8>> {
+    let offset = (machine_address % u64::from(PAGE)) as u32;
+    let pages = offset.checked_add(u32::try_from(bytes).ok()?)?.div_ceil(PAGE);
+    let first = NEXT_DEVICE.load(Ordering::Relaxed);
+    let end = pages.checked_mul(PAGE).and_then(|bytes| first.checked_add(bytes))?;
+    if end > DEVICES_END {
+        return None;
+    }
+    let flags = table::kernel_data() | UNCACHED;
+    for page in 0..pages {
+        let at = first + page * PAGE;
+        table::kernel_l1(at)?;
+        let frame = machine_address - u64::from(offset) + u64::from(page * PAGE);
+        // SAFETY: 1. The address is in the devices' window, and nothing was mapped there.
+        unsafe { calls::update_va_mapping(at, frame | flags, UVMF_INVLPG) }.ok()?;
+    }
+    NEXT_DEVICE.store(end, Ordering::Relaxed);
+    NonNull::new(core::ptr::with_exposed_provenance_mut((first + offset) as usize))
 }

@@ -30,12 +30,18 @@ const TASKS: usize = 512;
 
 /// Channel of the console's input.
 pub const CONSOLE: u32 = 1;
+/// Channel of the task that serves the host's console.
+pub const LINK: u32 = 2;
+/// Channel of the store's task.
+pub const STORE: u32 = 3;
 /// Channel of the task that serves other domains' consoles.
 pub const CONSOLED: u32 = 4;
 /// Channel of the task that sees to domains that end.
 pub const LIFECYCLE: u32 = 5;
 /// Channel of those who wait for their turn to change domains.
 pub const TOOLSTACK: u32 = 6;
+/// Channel of a task that waits for a stream to the host: this plus its number.
+pub const LINK_TASKS: u32 = 0x4000_0000;
 /// Channel of the children of a process: this plus its number.
 pub const CHILDREN: u32 = 0x8000_0000;
 

@@ -1,0 +1,261 @@
+//! The way to the host: channels that its programs open to domain 0's services.
+//!
+//! A task of its own moves bytes between the [console](crate::virtio::console) and domain 0's end
+//! of the link (crate `link`, which has the protocol and its bounds). A service says by [`serve`]
+//! under which name it is reached, and [`accept`]s channels; from then on everything that happens
+//! to a channel wakes the scheduler channel that the service named for it, and the service
+//! looks what it was.
+//!
+//! All calls return at once, and may be made with upcalls masked; [`stream`] has the ones that wait.
+
+pub mod stream;
+
+use crate::arch::events::{self, Masked};
+use crate::arch::physdev;
+use crate::sync::Guarded;
+use crate::task::scheduler::{self, LINK};
+use crate::virtio::console::{Console, Error};
+use crate::{ports, println, time};
+use alloc::collections::{BTreeMap, VecDeque};
+use core::sync::atomic::{AtomicU32, Ordering};
+use link::{ChannelId, End, Event, Side};
+
+/// Services at most.
+const SERVICES: usize = 4;
+
+struct Service {
+    name: &'static str,
+    wake: u32,
+    opened: VecDeque<ChannelId>,
+}
+
+/// A channel that a service has.
+struct Open {
+    /// What to wake.
+    wake: u32,
+    peer_closed: bool,
+}
+
+struct Host {
+    console: Console,
+    end: End,
+    services: heapless::Vec<Service, SERVICES>,
+    channels: BTreeMap<ChannelId, Open>,
+}
+
+static HOST: Guarded<Option<Host>> = Guarded::new(None);
+static PIRQ: AtomicU32 = AtomicU32::new(0);
+
+/// Finds the console and starts the task. Without one, nothing ever happens here.
+pub fn init() {
+    let mut console = match Console::new() {
+        Ok(console) => console,
+        Err(Error::None) => return,
+        Err(error) => return println!("no way to the host: {error:?}"),
+    };
+    // The device may interrupt already: not before the port has its function.
+    let _masked = Masked::new();
+    let bound =
+        physdev::map_wire(console.irq()).and_then(|pirq| Ok((pirq, physdev::bind_pirq(pirq)?)));
+    let (pirq, port) = match bound {
+        Ok(bound) => bound,
+        Err(errno) => return println!("no way to the host: its interrupt: {errno:?}"),
+    };
+    PIRQ.store(pirq, Ordering::Relaxed);
+    // QEMU's I/O APIC does not see a level that was there before the wire was set up for levels.
+    console.acknowledge();
+    // Any number that the last start did not have.
+    let epoch = (time::time_of_day().0 << 8 ^ time::now()) as u32;
+    let end = End::new(Side::Domain0, epoch);
+    let (services, channels) = (heapless::Vec::new(), BTreeMap::new());
+    HOST.with(|host| *host = Some(Host { console, end, services, channels }));
+    ports::set(port, interrupt);
+    events::unmask_port(port);
+    if scheduler::start_kernel("link", task, 0).is_none() {
+        println!("no way to the host: no memory for its task");
+    }
+}
+
+/// The console's interrupt, upcalls masked.
+fn interrupt() {
+    HOST.with(|host| {
+        if let Some(host) = host {
+            host.console.acknowledge();
+        }
+    });
+    // Refused only if the interrupt is not bound any more.
+    let _ = physdev::end(PIRQ.load(Ordering::Relaxed));
+    scheduler::wake(LINK);
+}
+
+extern "C" fn task(_: u32) -> ! {
+    loop {
+        let _masked = Masked::new();
+        let moved = HOST.with(|host| host.as_mut().map(Host::pump));
+        match moved {
+            Some(Ok(true)) => {}
+            Some(Ok(false)) | None => scheduler::sleep(LINK, 0),
+            Some(Err(error)) => {
+                println!("the way to the host is lost: {error:?}");
+                HOST.with(|host| {
+                    if let Some(host) = host.take() {
+                        host.wake_all();
+                    }
+                });
+            }
+        }
+    }
+}
+
+impl Host {
+    /// Moves what can be moved; whether anything was received.
+    fn pump(&mut self) -> Result<bool, Error> {
+        let end = &mut self.end;
+        let any = self.console.receive(|bytes| end.input(bytes))?;
+        while let Some(event) = self.end.next_event() {
+            self.see(event);
+        }
+        if self.transmit()? || any {
+            // Credit or room has come, perhaps: whoever waits for it looks again.
+            self.wake_all();
+        }
+        Ok(any)
+    }
+
+    /// Sends what waits; whether anything did.
+    fn transmit(&mut self) -> Result<bool, Error> {
+        let mut any = false;
+        loop {
+            let taken = self.console.transmit(self.end.output())?;
+            if taken == 0 {
+                return Ok(any);
+            }
+            self.end.sent(taken);
+            any = true;
+        }
+    }
+
+    fn see(&mut self, event: Event) {
+        match event {
+            Event::Up => {}
+            Event::Down => {
+                self.wake_all();
+                self.channels.clear();
+                self.services.iter_mut().for_each(|service| service.opened.clear());
+            }
+            Event::Opened(id, name) => {
+                let service = self.services.iter_mut().find(|service| service.name == name);
+                let Some(service) = service else { return self.end.close(id) };
+                service.opened.push_back(id);
+                let wake = service.wake;
+                self.channels.insert(id, Open { wake, peer_closed: false });
+                scheduler::wake(wake);
+            }
+            Event::Readable(id) => self.wake(id),
+            Event::Closed(id) => {
+                if let Some(channel) = self.channels.get_mut(&id) {
+                    channel.peer_closed = true;
+                }
+                self.wake(id);
+            }
+        }
+    }
+
+    fn wake(&self, id: ChannelId) {
+        if let Some(channel) = self.channels.get(&id) {
+            scheduler::wake(channel.wake);
+        }
+    }
+
+    fn wake_all(&self) {
+        let mut last = 0;
+        for channel in self.channels.values() {
+            // Many channels of one service follow each other.
+            if channel.wake != last {
+                scheduler::wake(channel.wake);
+                last = channel.wake;
+            }
+        }
+    }
+}
+
+/// Offers a service: channels to `name` can be [accepted](accept), and `wake` is woken for them.
+/// False: there is no way to the host.
+pub fn serve(name: &'static str, wake: u32) -> bool {
+    HOST.with(|host| {
+        let Some(host) = host else { return false };
+        host.services.push(Service { name, wake, opened: VecDeque::new() }).is_ok()
+    })
+}
+
+/// The next channel that was opened to a service.
+pub fn accept(name: &str) -> Option<ChannelId> {
+    HOST.with(|host| {
+        let mut services = host.as_mut()?.services.iter_mut();
+        services.find(|service| service.name == name)?.opened.pop_front()
+    })
+}
+
+/// From now on what happens to this channel wakes `wake`.
+pub fn set_wake(id: ChannelId, wake: u32) {
+    HOST.with(|host| {
+        if let Some(channel) = host.as_mut().and_then(|host| host.channels.get_mut(&id)) {
+            channel.wake = wake;
+        }
+    });
+}
+
+/// Lends received bytes of a channel to `f`, which says how many of them it has dealt with. Zero when
+/// there are none.
+pub fn receive(id: ChannelId, f: impl FnOnce(&[u8]) -> usize) -> usize {
+    let taken = HOST.with(|host| {
+        let Some(host) = host else { return 0 };
+        let bytes = host.end.received(id);
+        let taken = if bytes.is_empty() { 0 } else { f(bytes).min(bytes.len()) };
+        host.end.consume(id, taken);
+        taken
+    });
+    if taken > 0 {
+        // There may be credit to give back.
+        send_on();
+    }
+    taken
+}
+
+/// Whether bytes of a channel wait to be received.
+pub fn has_received(id: ChannelId) -> bool {
+    HOST.with(|host| host.as_ref().is_some_and(|host| !host.end.received(id).is_empty()))
+}
+
+/// Sends bytes in a channel: as many as it takes now. None: the channel is closed.
+pub fn send(id: ChannelId, bytes: &[u8]) -> Option<usize> {
+    let sent = HOST.with(|host| host.as_mut()?.end.send(id, bytes).ok());
+    send_on();
+    sent
+}
+
+/// Whether the other side has closed the channel, or it is gone.
+pub fn is_closed(id: ChannelId) -> bool {
+    HOST.with(|host| {
+        host.as_ref().and_then(|host| host.channels.get(&id)).is_none_or(|open| open.peer_closed)
+    })
+}
+
+/// Closes a channel; what was sent still arrives.
+pub fn close(id: ChannelId) {
+    HOST.with(|host| {
+        if let Some(host) = host {
+            host.end.close(id);
+            host.channels.remove(&id);
+        }
+    });
+    send_on();
+}
+
+/// Gives the console what waits. That it fails is the task's to see.
+fn send_on() {
+    let done = HOST.with(|host| host.as_mut().map(Host::transmit));
+    if let Some(Err(_)) = done {
+        scheduler::wake(LINK);
+    }
+}
