@@ -42,6 +42,8 @@ pub struct Machine {
     pub gdb: bool,
     /// Keep the machine's memory in this file (QEMU only).
     pub memory_file: Option<std::path::PathBuf>,
+    /// Give it a virtio console that connects to this Unix socket (QEMU only).
+    pub console: Option<std::path::PathBuf>,
 }
 
 /// Whether to go on watching.

@@ -62,6 +62,7 @@ pub fn run(args: &Args) -> Result<()> {
         icount: None,
         gdb: false,
         memory_file: None,
+        console: None,
     };
     let output = args.output.clone().unwrap_or_else(|| ws.target().join("ferrule.iso"));
     write(&output, &machine, args.menu)?;
@@ -160,6 +161,7 @@ mod tests {
             icount: None,
             gdb: false,
             memory_file: None,
+            console: None,
         };
         let menu = menu(&machine, 0);
         assert!(menu.contains("    multiboot /boot/ferrule 'console=com1' 'debug-exit'\n"));

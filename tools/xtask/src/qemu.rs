@@ -115,6 +115,13 @@ fn arguments(machine: &Machine, version: (u32, u32)) -> Result<Vec<String>> {
         arguments.extend(["-object".into(), backend]);
         arguments.extend(["-machine".into(), "memory-backend=ram".into()]);
     }
+    if let Some(socket) = &machine.console {
+        let socket = socket.display().to_string().replace(',', ",,");
+        arguments.extend(["-chardev".into(), format!("socket,id=console,path={socket}")]);
+        // The driver in domain 0 knows modern devices.
+        arguments.extend(["-device".into(), "virtio-serial-pci,disable-legacy=on".into()]);
+        arguments.extend(["-device".into(), "virtconsole,chardev=console".into()]);
+    }
     for device in &machine.devices {
         arguments.extend(["-device".into(), device.clone()]);
     }
@@ -167,6 +174,7 @@ mod tests {
             icount: None,
             gdb: false,
             memory_file: None,
+            console: None,
         }
     }
 
@@ -191,6 +199,13 @@ mod tests {
         assert_eq!(after(&arguments, "-initrd"), "kernel root=a,,b quiet,initrd");
         assert_eq!(after(&arguments, "-append"), "console=com1 debug-exit");
         assert_eq!(after(&arguments, "-accel"), "tcg,thread=multi");
+    }
+
+    #[test]
+    fn the_console_is_a_socket_of_any_name() {
+        let machine = Machine { console: Some("/run/a,b".into()), ..machine() };
+        let arguments = arguments(&machine, (7, 2)).unwrap();
+        assert!(arguments.contains(&"socket,id=console,path=/run/a,,b".to_string()));
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! Three ways: at a terminal (or with keys piped in), with `--exec LINES` for a
 //! transcript and the guest's exit state, and with `--kernel FILE` for any other
 //! PV kernel, whose console comes out as it is.
+//!
+//! In the first way, other programs of the host reach domain 0 while it runs: by the sockets in
+//! the machine's directory (see `link`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,12 +14,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args as ClapArgs, ValueEnum};
+use link::host::Link;
+use link::machine::Machines;
 
 use crate::emulator::{Emulator, Machine};
 use crate::outcome::EXIT_CODES;
 use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
-use crate::{bochs, build, iso, qemu, session, terminal, transcript};
+use crate::{bochs, build, iso, qemu, scratch, session, terminal, transcript};
 
 /// The least memory of domain 0 beside other domains, MiB.
 pub const DOMAIN_0_MIB: u32 = 96;
@@ -64,6 +69,14 @@ pub struct Args {
     /// End it after this many seconds, exit code 124 [default: none; 120 with --exec]
     #[arg(long, value_name = "S")]
     pub timeout: Option<u64>,
+    /// The name by which other programs find the machine [default: ferrule, or ferrule-2, …]
+    ///
+    /// Domain 0 can be reached at a terminal by default, and with --exec if a name is given.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["kernel", "icount"])]
+    pub machine: Option<String>,
+    /// Do without a way from the host to domain 0
+    #[arg(long, conflicts_with = "machine")]
+    pub no_link: bool,
     /// Count instructions: one is one nanosecond of virtual time, exactly repeatable (one CPU)
     #[arg(long)]
     pub icount: bool,
@@ -140,6 +153,18 @@ pub fn boot(args: &Args, ws: &Workspace, machine: &Machine) -> Result<ExitCode> 
             qemu::GDB_PORT
         );
     }
+    // Outlives the emulator, and removes the machine's directory.
+    let link = match wants_link(args).then(|| link(args)) {
+        None => None,
+        Some(Ok(link)) => Some(link),
+        Some(Err(error)) if args.machine.is_none() => {
+            eprintln!("run: no other program can reach domain 0: {error:#}");
+            None
+        }
+        Some(Err(error)) => return Err(error),
+    };
+    let console = link.as_ref().map(|link| link.console().clone());
+    let machine = &Machine { console, ..machine.clone() };
     let limit = args.timeout.or(args.exec.as_ref().map(|_| EXEC_TIMEOUT_S));
     let limit = limit.map(Duration::from_secs);
     let emulator = args.emulator.start(machine)?;
@@ -148,6 +173,21 @@ pub fn boot(args: &Args, ws: &Workspace, machine: &Machine) -> Result<ExitCode> 
         Some(_) => session::exec(emulator, limit, args.verbose, &linked),
         None => session::console(emulator, limit, &linked),
     }
+}
+
+/// Whether other programs are to reach domain 0: if it is ours, and runs as long as a person wants,
+/// or under a name that was given.
+fn wants_link(args: &Args) -> bool {
+    let person = args.exec.is_none() && !args.icount && !args.no_link;
+    args.kernel.is_none() && args.emulator == Kind::Qemu && (args.machine.is_some() || person)
+}
+
+/// Makes the machine's directory and serves the sockets in it.
+fn link(args: &Args) -> Result<Link> {
+    let running = Machines::of_user()?.create(args.machine.as_deref())?;
+    let directory = running.found().directory.clone();
+    scratch::remove_at_end(&directory);
+    Link::start(running).with_context(|| format!("cannot make sockets in {}", directory.display()))
 }
 
 /// The machine that the arguments describe, after every check that needs no build.
@@ -199,6 +239,7 @@ pub fn machine(args: &Args, ws: &Workspace) -> Result<Machine> {
         icount: args.icount.then_some(0),
         gdb: args.gdb,
         memory_file: None,
+        console: None,
     };
     if args.emulator == Kind::Bochs {
         bochs::check(&machine)?;

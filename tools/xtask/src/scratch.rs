@@ -52,6 +52,13 @@ impl Drop for Scratch {
     }
 }
 
+/// Has [`remove_all`] take away a folder that somebody else made and otherwise removes.
+pub fn remove_at_end(path: &Path) {
+    if let Ok(mut live) = LIVE.lock() {
+        live.push(path.into());
+    }
+}
+
 /// Removes every folder that is left; the program ends next.
 pub fn remove_all() {
     if let Ok(live) = LIVE.lock() {

@@ -121,6 +121,7 @@ fn boot(ws: &Workspace, memory_mib: u32) -> Result<()> {
         icount: None,
         gdb: false,
         memory_file: None,
+        console: None,
     };
     let began = Instant::now();
     let real = watch(&machine)?;

@@ -87,6 +87,7 @@ pub fn run(args: &Args) -> Result<()> {
         icount: Some(0),
         gdb: false,
         memory_file: None,
+        console: None,
     };
     let limit = Duration::from_secs(args.timeout);
     let mut report =

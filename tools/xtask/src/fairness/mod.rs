@@ -100,6 +100,7 @@ fn machine(args: &Args, hypervisor: &Path, kernel: &Path) -> Machine {
         icount: Some(ICOUNT_SHIFT),
         gdb: false,
         memory_file: None,
+        console: None,
     }
 }
 

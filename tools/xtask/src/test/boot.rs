@@ -104,6 +104,7 @@ pub fn micro_guest<'a>(
             icount: None,
             gdb: false,
             memory_file: None,
+            console: None,
         };
         let ended = judge(kind.start(&machine), patience(entry.timeout, kind), &entry.expect);
         ended.with_names_from(&builds.ws.micro_guest_elf(&guest))
@@ -195,6 +196,7 @@ fn machine(ws: &Workspace, commands: &str, kind: Kind) -> Machine {
         icount: None,
         gdb: false,
         memory_file: None,
+        console: None,
     }
 }
 
