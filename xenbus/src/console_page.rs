@@ -81,6 +81,12 @@ impl<M: SharedMemory> GuestEnd<M> {
     pub fn waiting(&self) -> Result<usize, Corrupt> {
         self.input.waiting(&self.memory)
     }
+
+    /// Gives the memory back.
+    #[must_use]
+    pub fn into_memory(self) -> M {
+        self.memory
+    }
 }
 
 /// The console daemon's end.
@@ -132,6 +138,12 @@ impl<M: SharedMemory> BackEnd<M> {
     /// The guest broke the ring.
     pub fn waiting(&self) -> Result<usize, Corrupt> {
         self.output.waiting(&self.memory)
+    }
+
+    /// Gives the memory back.
+    #[must_use]
+    pub fn into_memory(self) -> M {
+        self.memory
     }
 }
 

@@ -11,8 +11,15 @@ extern crate std;
 extern crate alloc;
 
 pub mod access;
+pub mod back;
+pub mod bus;
+pub mod console;
 pub mod console_page;
+pub mod device;
+pub mod front;
+pub mod handshake;
 pub mod memory;
 pub mod ring;
+pub mod state;
 pub mod store_page;
 pub mod stream;

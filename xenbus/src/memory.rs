@@ -20,7 +20,7 @@ mod words;
 pub use mapped::Mapped;
 pub use words::Words;
 
-use alloc::sync::Arc;
+use core::ops::Deref;
 
 /// Bytes in a page.
 pub const PAGE_SIZE: usize = 4096;
@@ -60,30 +60,28 @@ pub struct Corrupt {
     pub theirs: u32,
 }
 
-/// Delegates to what is pointed to.
-macro_rules! delegate {
-    ($($pointer:ty),*) => {$(
-        impl<M: SharedMemory + ?Sized> SharedMemory for $pointer {
-            fn size(&self) -> usize {
-                (**self).size()
-            }
-            fn load(&self, offset: usize) -> u32 {
-                (**self).load(offset)
-            }
-            fn store(&self, offset: usize, value: u32) {
-                (**self).store(offset, value);
-            }
-            fn barrier(&self) {
-                (**self).barrier();
-            }
-            fn copy_out(&self, offset: usize, into: &mut [u8]) {
-                (**self).copy_out(offset, into);
-            }
-            fn copy_in(&self, offset: usize, from: &[u8]) {
-                (**self).copy_in(offset, from);
-            }
-        }
-    )*};
+/// What points to shared memory is as good: a reference, an `Arc`, a mapping that knows how it is to be
+/// undone.
+impl<P: Deref> SharedMemory for P
+where
+    P::Target: SharedMemory,
+{
+    fn size(&self) -> usize {
+        (**self).size()
+    }
+    fn load(&self, offset: usize) -> u32 {
+        (**self).load(offset)
+    }
+    fn store(&self, offset: usize, value: u32) {
+        (**self).store(offset, value);
+    }
+    fn barrier(&self) {
+        (**self).barrier();
+    }
+    fn copy_out(&self, offset: usize, into: &mut [u8]) {
+        (**self).copy_out(offset, into);
+    }
+    fn copy_in(&self, offset: usize, from: &[u8]) {
+        (**self).copy_in(offset, from);
+    }
 }
-
-delegate! { &M, Arc<M> }

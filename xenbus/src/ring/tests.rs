@@ -196,7 +196,7 @@ fn hostile_op() -> impl Strategy<Value = Op> {
 
 proptest! {
     #[test]
-    fn requests_and_responses_are_queues(start: u32, ops in prop::collection::vec(op(), 0..400)) {
+    fn requests_and_responses_are_queues(start: u32, ops in prop::collection::vec(op(), 0..150)) {
         let (_, mut front, mut back) = halves_at(start);
         let (mut next, mut written, mut requests) = (0, VecDeque::new(), VecDeque::new());
         let (mut unanswered, mut answers, mut responses) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
@@ -240,7 +240,7 @@ proptest! {
 
     /// Random writes to the whole page between all steps: errors, no panic, and no half believes in more messages than slots.
     #[test]
-    fn scribbling_harms_nobody(ops in prop::collection::vec(hostile_op(), 0..400)) {
+    fn scribbling_harms_nobody(ops in prop::collection::vec(hostile_op(), 0..100)) {
         let (memory, mut front, mut back) = halves(1);
         for op in ops {
             match op {
