@@ -10,7 +10,7 @@ use super::arguments::{Arguments, Flag};
 use super::shutdown::{Until, wait};
 use super::{Failure, Outcome, Session, console, describe};
 use crate::config::{self, DomainConfig, Source};
-use crate::terminal::{Blob, FileError, Files, Stream};
+use crate::terminal::{Blob, FileError, Files, Stream, Terminal};
 use crate::toolstack::Creation;
 
 pub const FLAGS: &[Flag] = &[
@@ -24,7 +24,7 @@ pub const FLAGS: &[Flag] = &[
 ];
 
 /// A domain file may have this many bytes.
-pub const FILE_MAX: u64 = 1 << 20;
+const FILE_MAX: u64 = 1 << 20;
 /// The file that is empty: everything is said on the command line.
 const NO_FILE: &str = "/dev/null";
 /// What settings on the command line are called in messages.
@@ -34,17 +34,15 @@ const ERROR_FAIL: u8 = 3;
 const ERROR_INVAL: u8 = 6;
 
 /// What `create` was asked to read.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Invocation<'a> {
-    /// The domain file.
-    pub file: &'a str,
-    /// Settings that override it.
-    pub overrides: Vec<&'a str>,
+struct Invocation<'a> {
+    file: &'a str,
+    /// Settings that override the file's.
+    overrides: Vec<&'a str>,
 }
 
 impl<'a> Invocation<'a> {
     /// Tells the file from the settings.
-    pub fn of(arguments: &Arguments<'a>) -> Result<Self, String> {
+    fn of(arguments: &Arguments<'a>) -> Result<Self, String> {
         let (overrides, mut files): (Vec<&str>, Vec<&str>) =
             arguments.operands.iter().partition(|word| word.contains('='));
         files.extend(arguments.value('f'));
@@ -56,7 +54,7 @@ impl<'a> Invocation<'a> {
     }
 
     /// Reads the file and what overrides it: the domain, and what is to be told about it.
-    pub fn read(&self, files: &mut dyn Files) -> Result<(Option<DomainConfig>, String), FileError> {
+    fn read(&self, files: &mut dyn Files) -> Result<(Option<DomainConfig>, String), FileError> {
         let text = match self.file {
             NO_FILE => String::new(),
             file => text(&*files.open(file)?)?,
@@ -85,23 +83,50 @@ fn text(file: &dyn Blob) -> Result<String, FileError> {
     })
 }
 
-pub fn create(session: &mut Session<'_>, arguments: &Arguments<'_>) -> Outcome {
+/// Whether `create` is to print the domain only.
+pub fn is_dry_run(arguments: &Arguments<'_>) -> bool {
+    arguments.has('n')
+}
+
+/// Reads the domain that `create` is to make, and tells what is to be told about its file. The host
+/// does it, too, to know which files the domain needs, and to refuse a wrong one at once. The error
+/// is the exit status; the name of the file comes along, if there is one.
+pub fn domain_to_create<'a>(
+    terminal: &mut dyn Terminal,
+    files: &mut dyn Files,
+    arguments: &Arguments<'a>,
+) -> Result<(DomainConfig, Option<&'a str>), u8> {
+    read(terminal, files, arguments).map_err(|failure| super::end(terminal, Err(failure)))
+}
+
+fn read<'a>(
+    terminal: &mut dyn Terminal,
+    files: &mut dyn Files,
+    arguments: &Arguments<'a>,
+) -> Result<(DomainConfig, Option<&'a str>), Failure> {
     let invocation =
         Invocation::of(arguments).map_err(|why| Failure::new(why).status(ERROR_INVAL))?;
     let (quiet, file) = (arguments.has('q'), invocation.file);
     if !quiet {
-        session.err(format_args!("Parsing config from {file}\n"));
+        super::print(terminal, Stream::Err, format_args!("Parsing config from {file}\n"));
     }
-    let read = invocation.read(session.files).map_err(|error| {
+    let read = invocation.read(files).map_err(|error| {
         Failure::new(format_args!("Failed to read config file: {file}: {error}")).status(ERROR_FAIL)
     });
     let (config, told) = read?;
     if config.is_none() || !quiet {
-        session.terminal.write(Stream::Err, told.as_bytes());
+        terminal.write(Stream::Err, told.as_bytes());
     }
     let config = config.ok_or_else(|| Failure::silent(super::FAILED))?;
-    if arguments.has('n') {
-        session.out(format_args!("{}", describe::domain_json(&config)));
+    if is_dry_run(arguments) {
+        terminal.write(Stream::Out, describe::domain_json(&config).as_bytes());
+    }
+    Ok((config, Some(file).filter(|file| *file != NO_FILE)))
+}
+
+pub fn create(session: &mut Session<'_>, arguments: &Arguments<'_>) -> Outcome {
+    let (config, _) = read(session.terminal, session.files, arguments)?;
+    if is_dry_run(arguments) {
         return Ok(());
     }
     let kernel = open(session, "kernel", &config.kernel)?;

@@ -96,7 +96,7 @@ pub fn sysrq(session: &mut Session<'_>, arguments: &Arguments<'_>) -> Outcome {
     let (Some(letter), None) = (letters.next(), letters.next()) else {
         session.err(format_args!("Invalid sysrq.\n\n"));
         if let Ok(verb) = super::find("sysrq") {
-            help::verb(session, verb);
+            help::verb(session.terminal, verb);
         }
         return Err(Failure::silent(super::FAILED));
     };

@@ -33,8 +33,7 @@ use crate::toolstack::{DomId, Error, Toolstack};
 
 use arguments::{Arguments, Flag, HELP};
 pub use complete::candidates;
-pub use create::Invocation;
-pub use describe::domain_json;
+pub use create::{domain_to_create, is_dry_run};
 pub use table::VERBS;
 
 /// It was done.
@@ -63,6 +62,15 @@ pub struct Verb {
     run: fn(&mut Session<'_>, &Arguments<'_>) -> Outcome,
 }
 
+/// What typed words ask for.
+pub enum Asked<'a> {
+    /// A verb of the machine's.
+    Verb(&'static Verb, Arguments<'a>),
+    /// Nothing of the machine: help was wanted, or the words are wrong, and that has been told. The
+    /// exit status.
+    Nothing(u8),
+}
+
 /// What the operands of a verb are, for completion.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Operands {
@@ -74,7 +82,7 @@ pub enum Operands {
     Domains,
     /// The first is a file of the person's own.
     File,
-    /// The first is a verb.
+    /// The first is a verb: it is `help`, which needs no machine.
     Verb,
     /// A domain, then one of these words.
     DomainAnd(&'static [&'static str]),
@@ -126,12 +134,32 @@ pub struct Session<'a> {
 
 /// Does what was typed behind `xl`; the exit status is returned.
 pub fn run(session: &mut Session<'_>, words: &[&str]) -> u8 {
-    let outcome = dispatch(session, words);
+    let status = match understand(session.terminal, words) {
+        Asked::Nothing(status) => status,
+        Asked::Verb(verb, arguments) => {
+            let outcome = (verb.run)(session, &arguments);
+            end(session.terminal, outcome)
+        }
+    };
     session.terminal.set_input_mode(InputMode::Line);
+    status
+}
+
+/// Finds out what typed words ask for, and answers at once what needs no machine.
+pub fn understand<'a>(terminal: &mut dyn Terminal, words: &[&'a str]) -> Asked<'a> {
+    match parse(terminal, words) {
+        Ok(Some((verb, arguments))) => Asked::Verb(verb, arguments),
+        Ok(None) => Asked::Nothing(OK),
+        Err(failure) => Asked::Nothing(end(terminal, Err(failure))),
+    }
+}
+
+/// Tells why it ended, if it ended badly; the exit status is returned.
+fn end(terminal: &mut dyn Terminal, outcome: Outcome) -> u8 {
     match outcome {
         Ok(()) => OK,
         Err(failure) => {
-            session.terminal.write(Stream::Err, failure.message.as_bytes());
+            terminal.write(Stream::Err, failure.message.as_bytes());
             failure.status
         }
     }
@@ -151,35 +179,52 @@ pub fn skip_global_options<'a, 'b>(words: &'b [&'a str]) -> Result<&'b [&'a str]
     Ok(rest)
 }
 
-fn dispatch(session: &mut Session<'_>, words: &[&str]) -> Outcome {
+/// The verb and what it is given; `None` if it was answered here.
+fn parse<'a>(
+    terminal: &mut dyn Terminal,
+    words: &[&'a str],
+) -> Result<Option<(&'static Verb, Arguments<'a>)>, Failure> {
     let words = skip_global_options(words).map_err(Failure::new)?;
     let Some((name, words)) = words.split_first() else {
-        help::all(session);
+        help::all(terminal);
         return Err(Failure::silent(FAILED));
     };
     if matches!(*name, "-h" | "--help") {
-        help::all(session);
-        return Ok(());
+        help::all(terminal);
+        return Ok(None);
     }
     let verb = find(name).map_err(Failure::new)?;
     let arguments = Arguments::parse(words, verb.flags).map_err(Failure::new)?;
     if arguments.has(HELP.short) {
-        help::verb(session, verb);
-        return Ok(());
+        help::verb(terminal, verb);
+        return Ok(None);
     }
     let given = arguments.operands.len();
     if given < verb.needs {
         let (name, needs) = (verb.name, verb.needs);
         let plural = if needs > 1 { "s" } else { "" };
-        session.err(format_args!("'xl {name}' requires at least {needs} argument{plural}.\n\n"));
-        help::verb(session, verb);
+        print(
+            terminal,
+            Stream::Err,
+            format_args!("'xl {name}' requires at least {needs} argument{plural}.\n\n"),
+        );
+        help::verb(terminal, verb);
         return Err(Failure::silent(FAILED));
     }
     if given > verb.takes {
-        help::verb(session, verb);
+        help::verb(terminal, verb);
         return Err(Failure::silent(2));
     }
-    (verb.run)(session, &arguments)
+    if verb.operands == Operands::Verb {
+        help::help(terminal, &arguments)?;
+        return Ok(None);
+    }
+    Ok(Some((verb, arguments)))
+}
+
+/// One piece of text is one write: a line does not cross the link word by word.
+fn print(terminal: &mut dyn Terminal, stream: Stream, text: fmt::Arguments<'_>) {
+    terminal.write(stream, format!("{text}").as_bytes());
 }
 
 /// The verb that `name` names, or is the start of as of no other; the error says what was meant.
@@ -206,17 +251,12 @@ pub fn find(name: &str) -> Result<&'static Verb, String> {
 impl Session<'_> {
     /// Prints to standard output.
     fn out(&mut self, text: fmt::Arguments<'_>) {
-        self.print(Stream::Out, text);
+        print(self.terminal, Stream::Out, text);
     }
 
     /// Prints to standard error.
     fn err(&mut self, text: fmt::Arguments<'_>) {
-        self.print(Stream::Err, text);
-    }
-
-    /// One piece of text is one write: a line does not cross the link word by word.
-    fn print(&mut self, stream: Stream, text: fmt::Arguments<'_>) {
-        self.terminal.write(stream, format!("{text}").as_bytes());
+        print(self.terminal, Stream::Err, text);
     }
 
     /// The domain of this name or number.

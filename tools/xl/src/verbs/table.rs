@@ -2,7 +2,7 @@
 
 use super::arguments::{Arguments, Flag};
 use super::{Operands, Outcome, Session, Verb};
-use super::{complete, console, create, domains, help, host, info, list, resources, scheduler};
+use super::{complete, console, create, domains, host, info, list, resources, scheduler};
 use super::{shutdown, top, vcpus};
 
 /// What any number of operands is written as.
@@ -252,7 +252,7 @@ pub static VERBS: &[Verb] = &[
         "This list, or more about one command",
         (0, 1),
         Operands::Verb,
-        help::help,
+        |_, _| Ok(()),
     )
     .with(&[Flag::plain('l', "long", "All commands; they are listed in any case.")]),
     verb(
