@@ -80,6 +80,8 @@ pub struct FakeMachine {
     pub acts: Vec<String>,
     /// The error of the next act.
     pub refuse: Option<Error>,
+    /// Consoles cannot be had.
+    pub no_consoles: bool,
     pub now_ns: u64,
     /// What the console says, piece by piece; when it is through, the domain is gone.
     pub console: VecDeque<Vec<u8>>,
@@ -127,6 +129,7 @@ impl FakeMachine {
             configs: BTreeMap::new(),
             acts: Vec::new(),
             refuse: None,
+            no_consoles: false,
             now_ns: 100_000_000_000_000,
             console: VecDeque::new(),
             typed: Vec::new(),
@@ -307,6 +310,9 @@ impl Toolstack for FakeMachine {
     }
 
     fn open_console(&mut self, domain: DomId) -> Result<()> {
+        if self.no_consoles {
+            return Err(Error::Unsupported("consoles"));
+        }
         self.act(format!("open {domain}"))
     }
 

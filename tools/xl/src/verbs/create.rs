@@ -139,8 +139,11 @@ pub fn create(session: &mut Session<'_>, arguments: &Arguments<'_>) -> Outcome {
     let domain = created.map_err(|error| {
         Failure::because(format_args!("cannot create domain {name}"), &error).status(ERROR_FAIL)
     })?;
-    if arguments.has('c') {
-        console::open(session, domain)?;
+    let mut attached = arguments.has('c');
+    if attached && let Err(failure) = console::open(session, domain) {
+        // As with xl, no reason to stop a domain that is there.
+        super::end(session.terminal, Err(failure));
+        attached = false;
     }
     if !arguments.has('p') {
         session
@@ -148,7 +151,7 @@ pub fn create(session: &mut Session<'_>, arguments: &Arguments<'_>) -> Outcome {
             .unpause(domain)
             .map_err(|error| Failure::because("unpause failed", &error).status(ERROR_FAIL))?;
     }
-    if arguments.has('c') {
+    if attached {
         console::attach(session, domain)?;
     }
     if arguments.has('F') {

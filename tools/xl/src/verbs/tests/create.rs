@@ -151,6 +151,11 @@ fn the_console_is_taken_up_before_the_domain_runs() {
     assert_eq!(scene.out("create -qc shop.cfg"), "hello\n");
     let expected = ["create shop kernel 7 ramdisk 3", "open d2", "unpause d2", "close d2"];
     assert_eq!(scene.machine.acts, expected);
+    scene.machine.no_consoles = true;
+    assert_eq!(scene.run("create -qc shop.cfg"), OK);
+    let error = "Unable to attach console: this machine has no consoles\n";
+    assert_eq!(scene.terminal.err, error);
+    assert_eq!(scene.machine.acts[1..], ["unpause d2"]);
 }
 
 #[test]
