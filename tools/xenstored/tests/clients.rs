@@ -56,10 +56,12 @@ fn a_flood_slows_down_its_sender_alone() {
 #[test]
 fn who_does_not_read_is_not_waited_for() {
     let daemon = Daemon::start();
+    let mut other = daemon.client();
+    let value = [b'x'; 4000];
+    other.ask(MessageType::Write, &[&b"/long\0"[..], &value].concat());
     let mut deaf = daemon.client();
     deaf.stream.set_nonblocking(true).unwrap();
-    let requests = request(MessageType::Read, b"/\0").repeat(1000);
-    let mut other = daemon.client();
+    let requests = request(MessageType::Read, b"/long\0").repeat(100);
     let mut sent = 0;
     // Until the server takes no more of it, also after it had time for somebody else.
     loop {
@@ -67,7 +69,7 @@ fn who_does_not_read_is_not_waited_for() {
             Ok(count) => sent += count,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 let before = sent;
-                for _ in 0..100 {
+                for _ in 0..20 {
                     assert!(other.is_served());
                     sent += deaf.stream.write(&requests).unwrap_or(0);
                 }
@@ -80,6 +82,22 @@ fn who_does_not_read_is_not_waited_for() {
         }
     }
     assert!(other.is_served());
+    assert!(daemon.client().is_served());
+}
+
+#[test]
+fn who_does_not_take_its_events_is_cut_off_in_the_end() {
+    let daemon = Daemon::start();
+    let mut deaf = daemon.client();
+    let token = [b't'; 3000];
+    deaf.send(&request(MessageType::Watch, &[&b"/a\0"[..], &token, b"\0"].concat()));
+    let mut writer = daemon.client();
+    // More than the server keeps for one client and the socket holds: 24 MB. Each of another node,
+    // since an event that waits already does not wait twice.
+    for node in 0..8000 {
+        writer.ask(MessageType::Write, format!("/a/{node}\0x").as_bytes());
+    }
+    while deaf.receive().is_some() {}
     assert!(daemon.client().is_served());
 }
 

@@ -2,10 +2,11 @@
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -86,17 +87,6 @@ impl Daemon {
     pub fn client(&self) -> Client {
         Client::connect(&self.socket)
     }
-
-    /// One of Debian's tools, `ls` for xenstore-ls, with this daemon for its server.
-    ///
-    /// Package xenstore-utils has them in /usr/bin, unwrapped (in contrast to those of xen-utils-common,
-    /// such as xenstore-control, which start only where Xen runs). libxenstore looks at
-    /// XENSTORED_PATH first: nothing else is needed.
-    pub fn tool(&self, verb: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(format!("/usr/bin/xenstore-{verb}"));
-        command.args(arguments).env("XENSTORED_PATH", &self.socket).stdin(Stdio::null());
-        command
-    }
 }
 
 impl Drop for Daemon {
@@ -118,8 +108,11 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn connect(socket: &std::path::Path) -> Self {
-        Self { stream: UnixStream::connect(socket).unwrap(), framer: Framer::default() }
+    pub fn connect(socket: &Path) -> Self {
+        let stream = UnixStream::connect(socket).unwrap();
+        // A test that waits for what does not come fails.
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        Self { stream, framer: Framer::default() }
     }
 
     pub fn send(&mut self, bytes: &[u8]) {
@@ -133,12 +126,13 @@ impl Client {
                 return Some(message);
             }
             let mut bytes = [0; 4096];
-            // A connection that is closed while requests wait in it is reset.
-            let count = self.stream.read(&mut bytes).unwrap_or(0);
-            if count == 0 {
-                return None;
+            match self.stream.read(&mut bytes) {
+                Ok(0) => return None,
+                Ok(count) => self.framer.push(&bytes[..count]),
+                // Closed while requests were waiting in it.
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("the server neither answers nor closes: {error}"),
             }
-            self.framer.push(&bytes[..count]);
         }
     }
 
@@ -153,4 +147,31 @@ impl Client {
         self.send(&request(MessageType::Read, b"/\0"));
         self.receive().is_some()
     }
+}
+
+/// One of Debian's tools, `ls` for xenstore-ls, with the server of this socket.
+///
+/// Package xenstore-utils has them in /usr/bin, unwrapped (in contrast to those of xen-utils-common,
+/// such as xenstore-control, which start only where Xen runs). libxenstore looks at XENSTORED_PATH
+/// first, then at $XENSTORED_RUNDIR/socket, /var/run/xenstored/socket and /dev/xen/xenbus: naming the
+/// socket is all they need.
+pub fn tool(socket: &Path, verb: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(format!("/usr/bin/xenstore-{verb}"));
+    command.args(arguments).env("XENSTORED_PATH", socket).stdin(Stdio::null());
+    command
+}
+
+/// What such a tool prints; it must succeed.
+pub fn told(socket: &Path, verb: &str, arguments: &[&str]) -> String {
+    let output = tool(socket, verb, arguments).output().unwrap();
+    let complaint = complaint(&output);
+    assert_eq!((output.status.code(), complaint.as_str()), (Some(0), ""), "{verb} {arguments:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What such a tool complains; it must fail with exit code 1.
+pub fn refused(socket: &Path, verb: &str, arguments: &[&str]) -> String {
+    let output = tool(socket, verb, arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{verb} {arguments:?}");
+    complaint(&output)
 }
