@@ -8,7 +8,6 @@ use guest_kernel::services::{Serial, Services};
 use guest_kernel::shell::Script;
 use guest_kernel::task::{context, scheduler};
 use guest_kernel::{domu, entry, fs, host, mm, ports, println, shell, time, toolstack, traps, tty};
-use pv_abi::start_info::SIF_INITDOMAIN;
 
 /// Word of the command line with which domain 0 makes no domain at its start.
 const NO_DOMAINS: &str = "nodomains";
@@ -42,7 +41,9 @@ fn main(start_info: &'static StartInfo) -> ! {
         println!("only the first {} MiB are used", mm::direct::LIMIT / 256);
     }
 
-    if start_info.flags & SIF_INITDOMAIN != 0 {
+    if is_domu {
+        domu::control::start(start_info);
+    } else {
         host::init();
     }
     let mut kernel = Services::new(start_info);

@@ -168,7 +168,7 @@ impl Kernel for Services {
         children::bury();
         let counts = frames::counts();
         MemoryInfo {
-            total: counts.total(),
+            total: counts.total() - counts.of(Use::Ballooned),
             free: counts.of(Use::Free),
             kernel: counts.of(Use::Kernel),
             boot: counts.of(Use::Boot),

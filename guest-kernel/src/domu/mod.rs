@@ -4,6 +4,8 @@
 //! channels that its start info page names: its console, and XenStore.
 
 pub mod console;
+pub mod control;
+pub mod store;
 
 use crate::arch::abi::StartInfo;
 use pv_abi::start_info::SIF_INITDOMAIN;

@@ -159,6 +159,15 @@ pub(super) fn protect_image() {
     super::space::flush();
 }
 
+/// Adds to a batch: the frame has no mapping any more.
+pub fn clear_entry(batch: &mut table::Batch, pfn: Pfn) {
+    let frame = pfn.raw() as u32;
+    match l1_of(frame) {
+        Some(l1) => batch.set(l1, frame, 0),
+        None => panic!("{pfn} is not mapped"),
+    }
+}
+
 /// Adds to a batch: the frame's own mapping gets these flags.
 pub fn set_entry(batch: &mut table::Batch, pfn: Pfn, flags: u64) {
     let frame = pfn.raw() as u32;

@@ -24,6 +24,8 @@ pub enum Use {
     Boot,
     /// The kernel's heap.
     Heap,
+    /// Nothing any more: the domain has given it back.
+    Ballooned,
     /// A page of processes.
     User,
     /// A page table of level 1.
@@ -35,7 +37,7 @@ pub enum Use {
 }
 
 /// Number of uses.
-const USES: usize = 8;
+const USES: usize = 9;
 
 #[derive(Clone, Copy)]
 struct Info {

@@ -32,6 +32,7 @@
 //! MiB; the rest is mapped 2 MiB at a time when the allocator reaches it ([`direct`]), so a start
 //! costs no more for a big domain than for a small one.
 
+pub mod balloon;
 pub mod direct;
 pub mod fault;
 pub mod foreign;

@@ -30,8 +30,20 @@ pub fn mfn(pfn: Pfn) -> Mfn {
     let index = pfn.raw() as usize;
     assert!(index < PAGES.load(Ordering::Relaxed) as usize, "{pfn} is beyond the domain");
     let list: *const u32 = core::ptr::with_exposed_provenance(P2M.load(Ordering::Relaxed) as usize);
-    // SAFETY: 1. The builder's list has `nr_pages` entries; it is kept mapped and not written.
+    // SAFETY: 1. The builder's list has `nr_pages` entries; it is kept mapped.
     Mfn::new(u64::from(unsafe { *list.add(index) }))
+}
+
+/// Notes which machine frame is behind a frame of ours from now on, if any.
+pub(super) fn set(pfn: Pfn, machine: Option<Mfn>) {
+    let index = pfn.raw() as usize;
+    assert!(index < PAGES.load(Ordering::Relaxed) as usize, "{pfn} is beyond the domain");
+    let list: *mut u32 =
+        core::ptr::with_exposed_provenance_mut(P2M.load(Ordering::Relaxed) as usize);
+    let entry = machine.map_or(u32::MAX, |mfn| mfn.raw() as u32);
+    // SAFETY: 1. The builder's list has `nr_pages` entries and is mapped writable. 2. Nothing but this
+    // module reaches it, and never by reference.
+    unsafe { list.add(index).write_volatile(entry) }
 }
 
 /// The frame of ours in a machine frame, if it is one.

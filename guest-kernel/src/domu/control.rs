@@ -1,0 +1,126 @@
+//! What domain 0 asks of this domain: shut down, restart, more or less memory.
+//!
+//! A task of its own watches the nodes in which domain 0 asks, and says in others what this kernel
+//! can do. A request is taken by writing an empty value over it, which is how the asker knows.
+
+use super::store::Ring;
+use crate::arch::abi::StartInfo;
+use crate::arch::calls;
+use crate::mm::{PAGE, balloon};
+use crate::sync::Guarded;
+use crate::task::{children, scheduler};
+use crate::{console, println};
+use pv_abi::sched;
+use xenbus::memory::Corrupt;
+use xenstore::client::{Client, Error, Store};
+
+/// Where a shutdown is asked for.
+const SHUTDOWN: &str = "control/shutdown";
+/// Where a key of "magic SysRq" is.
+const SYSRQ: &str = "control/sysrq";
+/// How much memory this domain is to have, KiB.
+const TARGET: &str = "memory/target";
+/// What this kernel listens to.
+const FEATURES: [&str; 3] =
+    ["control/feature-poweroff", "control/feature-reboot", "control/feature-balloon"];
+
+/// The ring, until the task takes it.
+static RING: Guarded<Option<Ring>> = Guarded::new(None);
+
+/// Starts the task. Nothing happens where the domain has no XenStore.
+pub fn start(start_info: &StartInfo) {
+    let Some(ring) = Ring::attach(start_info) else { return };
+    RING.with(|slot| *slot = Some(ring));
+    if scheduler::start_kernel("control", task, 0).is_none() {
+        println!("no memory for the task that does what domain 0 asks for");
+    }
+}
+
+extern "C" fn task(_: u32) -> ! {
+    if let Some(ring) = RING.with(Option::take)
+        && let Err(error) = serve(&mut Client::new(ring))
+    {
+        println!("domain 0 is not heard any more: {error:?}");
+    }
+    children::end(0)
+}
+
+type Result<T = ()> = core::result::Result<T, Error<Corrupt>>;
+
+fn serve(store: &mut Client<Ring>) -> Result {
+    for feature in FEATURES {
+        store.write(feature, b"1")?;
+    }
+    // In the order in which what was asked for before the start is to be done.
+    for path in [TARGET, SYSRQ, SHUTDOWN] {
+        store.watch(path, path)?;
+    }
+    loop {
+        let event = store.next_event()?;
+        match event.token.as_str() {
+            SHUTDOWN => shut_down(store)?,
+            SYSRQ => press(store)?,
+            TARGET => breathe(store)?,
+            _ => {}
+        }
+    }
+}
+
+/// Takes what stands in a node, and writes nothing over it. None: nothing stands there.
+fn take<'a>(
+    store: &mut Client<Ring>,
+    path: &str,
+    buffer: &'a mut [u8; 16],
+) -> Result<Option<&'a str>> {
+    let Some(value) = store.read(path)?.filter(|value| !value.is_empty()) else { return Ok(None) };
+    store.write(path, b"")?;
+    let kept = buffer.iter_mut().zip(&value).map(|(place, byte)| *place = *byte).count();
+    Ok(core::str::from_utf8(buffer.get(..kept).unwrap_or_default()).ok())
+}
+
+fn shut_down(store: &mut Client<Ring>) -> Result {
+    let reason = match take(store, SHUTDOWN, &mut [0; 16])? {
+        None => return Ok(()),
+        Some("poweroff" | "halt") => sched::SHUTDOWN_POWEROFF,
+        Some("reboot") => sched::SHUTDOWN_REBOOT,
+        Some("crash") => sched::SHUTDOWN_CRASH,
+        Some(word) => {
+            println!("domain 0 asks to shut down in an unknown way: {word}");
+            return Ok(());
+        }
+    };
+    println!("domain 0 asks to shut down");
+    console::flush();
+    calls::shutdown(reason)
+}
+
+fn press(store: &mut Client<Ring>) -> Result {
+    let mut buffer = [0; 16];
+    let reason = match take(store, SYSRQ, &mut buffer)? {
+        None => return Ok(()),
+        Some("b") => sched::SHUTDOWN_REBOOT,
+        Some("c") => sched::SHUTDOWN_CRASH,
+        Some("o") => sched::SHUTDOWN_POWEROFF,
+        Some(key) => {
+            println!("sysrq {key}? One of b (reboot), c (crash), o (poweroff)");
+            return Ok(());
+        }
+    };
+    console::flush();
+    calls::shutdown(reason)
+}
+
+/// Gives memory back or takes some, as far as it goes.
+fn breathe(store: &mut Client<Ring>) -> Result {
+    let target = store.read(TARGET)?;
+    let kib =
+        target.as_deref().and_then(|value| core::str::from_utf8(value).ok()?.parse::<u32>().ok());
+    if let Some(kib) = kib {
+        let before = balloon::has();
+        let after = balloon::move_to(kib / (PAGE / 1024));
+        if after != before {
+            println!("memory: {} KiB, was {} KiB", after * 4, before * 4);
+        }
+    }
+    Ok(())
+}
