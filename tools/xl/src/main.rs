@@ -42,7 +42,7 @@ fn main() -> ExitCode {
             let carried = match plan(&mut terminal, &words) {
                 Plan::Done(status) => return ExitCode::from(status),
                 Plan::Carry(freight) => carry::carry(freight, machine.as_deref()),
-                Plan::Complete => completion::complete(&words, machine.as_deref()),
+                Plan::Complete => completion::complete(&words),
             };
             match carried {
                 Ok(status) => ExitCode::from(status),

@@ -145,6 +145,9 @@ fn what_needs_no_machine_needs_none() {
     assert_eq!(out(&["--version"]), concat!("xl (Ferrule) ", env!("CARGO_PKG_VERSION"), "\n"));
     assert!(out(&["--completion", "bash"]).contains("complete -o default -F _xl xl\n"));
     assert_eq!(out(&["complete", "--", "unp"]), "unpause\n");
+    assert_eq!(out(&["complete", "--", "--m"]), "--machine\n");
+    assert_eq!(out(&["complete", "--", "--machine", "x", "unp"]), "unpause\n");
+    assert_eq!(out(&["complete", "--", "--machine", ""]), "");
     let output = place.xl(&["lsit"]).output().unwrap();
     let error = "command not implemented: lsit; did you mean list?\n";
     assert_eq!(ended(&output), (Some(1), "", error));
@@ -179,6 +182,21 @@ fn output_and_status_come_back() {
 }
 
 #[test]
+fn completion_asks_domain_0_for_names() {
+    let place = Place::new();
+    let (_running, domain_0) = place.domain_0(|domain_0| {
+        let request = domain_0.request();
+        domain_0.server.write(Stream::Out, b"web\n");
+        domain_0.end(0);
+        request.words
+    });
+    let words = ["complete", "--", "--machine", "m", "pause", "w"];
+    let output = place.xl(&words).output().unwrap();
+    assert_eq!(ended(&output), (Some(0), "web\n", ""));
+    assert_eq!(domain_0.join().unwrap(), ["complete", "--", "pause", "w"]);
+}
+
+#[test]
 fn files_are_carried() {
     let place = Place::new();
     let kernel: Vec<u8> = (0..5_000_000u32).map(|index| (index % 251) as u8).collect();
@@ -191,10 +209,10 @@ fn files_are_carried() {
         domain_0.end(0);
         (request, std::mem::take(&mut domain_0.files))
     });
-    let output = place.xl(&["create", "a.cfg", "memory=64"]).output().unwrap();
+    let output = place.xl(&["-v", "create", "--", "a.cfg", "memory=64"]).output().unwrap();
     assert_eq!(ended(&output), (Some(0), "", "Parsing config from a.cfg\n"));
     let (request, files) = domain_0.join().unwrap();
-    assert_eq!(request.words, ["create", "a.cfg", "memory=64", "--quiet"]);
+    assert_eq!(request.words, ["-v", "create", "--quiet", "--", "a.cfg", "memory=64"]);
     assert_eq!(
         request.files,
         [("a.cfg".into(), config.len() as u64), ("./k".into(), 5_000_000), ("r".into(), 3)]
@@ -254,6 +272,8 @@ fn a_machine_can_be_named() {
         path.display()
     );
     assert_eq!(ended(&output), (Some(1), "", &*error));
+    let output = place.xl(&["complete", "--", "--machine", "o"]).output().unwrap();
+    assert_eq!(ended(&output), (Some(0), "other\n", ""));
     let output = place.xl(&["--machine=m", "list"]).output().unwrap();
     assert_eq!(ended(&output), (Some(0), "", ""));
     domain_0.join().unwrap();

@@ -3,6 +3,9 @@
 /// What `--version` prints.
 pub const VERSION: &str = concat!("xl (Ferrule) ", env!("CARGO_PKG_VERSION"), "\n");
 
+/// The options.
+pub const NAMES: [&str; 3] = ["--completion", "--machine", "--version"];
+
 /// What was typed, taken apart.
 #[derive(PartialEq, Eq, Debug)]
 pub struct Options {
@@ -54,7 +57,7 @@ impl Options {
 
 fn is_ours(word: &str) -> bool {
     let name = word.split_once('=').map_or(word, |(name, _)| name);
-    matches!(name, "--machine" | "--version" | "--completion")
+    NAMES.contains(&name)
 }
 
 #[cfg(test)]

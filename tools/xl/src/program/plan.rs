@@ -67,8 +67,9 @@ pub fn plan(terminal: &mut dyn Terminal, words: &[&str]) -> Plan {
             }
         }
     }
-    // What there is to say about the file has been said here.
-    freight.words.push("--quiet".into());
+    // What there is to say about the file has been said here. The option goes behind the verb.
+    let verb = verbs::skip_global_options(words).map_or(0, |rest| words.len() - rest.len());
+    freight.words.insert(verb + 1, "--quiet".into());
     Plan::Carry(freight)
 }
 
