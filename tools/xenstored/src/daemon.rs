@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -23,6 +24,7 @@ use xenstore::server::{Action, Server};
 use crate::endpoint::Endpoint;
 use crate::options::Options;
 use crate::peer::Peer;
+use crate::state;
 use crate::wakeup::{Wakeups, woken};
 
 /// Bytes that one turn carries each way, at most.
@@ -32,8 +34,9 @@ const TURN: usize = 16 << 10;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
 const STOP: Token = Token(0);
+const SAVE: Token = Token(1);
 /// Tokens of listening sockets, then those of clients.
-const FIRST_ENDPOINT: usize = 1;
+const FIRST_ENDPOINT: usize = 2;
 
 /// A daemon whose sockets are open.
 pub struct Daemon {
@@ -46,17 +49,25 @@ pub struct Daemon {
     peers: BTreeMap<u32, Peer>,
     /// Clients that have something to do, each once.
     work: Work,
+    state: Option<PathBuf>,
     log_level: LevelFilter,
     buffer: Box<[u8; TURN]>,
 }
 
 impl Daemon {
-    /// Opens the sockets: from then on clients can connect.
+    /// Reads the state and opens the sockets: from then on clients can connect.
     ///
     /// # Errors
     /// A sentence for whoever started it.
     pub fn start(options: &Options) -> Result<Self> {
-        let server = Server::new(Quotas::default());
+        let mut server = Server::new(Quotas::default());
+        if let Some(path) = &options.state
+            && let Some(bytes) = state::load(path)?
+        {
+            server = restored(&bytes)
+                .with_context(|| format!("the state in {} cannot be used", path.display()))?;
+            log::info!("took the state from {}: {} nodes", path.display(), server.nodes());
+        }
         let poll = Poll::new().context("cannot wait for clients")?;
         let mut endpoints = vec![(Endpoint::bind(&options.socket(), options.mode)?, DomId::new(0))];
         for socket in &options.domain_socket {
@@ -69,6 +80,10 @@ impl Daemon {
                 .context("cannot wait for clients")?;
             log::info!("listening at {} for {domid}", endpoint.path().display());
         }
+        // Now, so that a file that cannot be written is not found out at the end, with the store lost.
+        if let Some(path) = &options.state {
+            state::save(path, &server.dump())?;
+        }
         Ok(Self {
             poll,
             pending: vec![false; endpoints.len()],
@@ -76,17 +91,20 @@ impl Daemon {
             server,
             peers: BTreeMap::new(),
             work: Work::default(),
+            state: options.state.clone(),
             log_level: options.log_level.into(),
             buffer: Box::new([0; TURN]),
         })
     }
 
-    /// Serves until it is told to stop.
+    /// Serves until it is told to stop, and then saves the state.
     ///
     /// # Errors
-    /// The system broke the poll.
+    /// The system broke the poll, or the state could not be saved.
     pub fn run(mut self, mut wakeups: Wakeups) -> Result<()> {
-        self.poll.registry().register(&mut wakeups.stop, STOP, Interest::READABLE)?;
+        for (stream, token) in [(&mut wakeups.stop, STOP), (&mut wakeups.save, SAVE)] {
+            self.poll.registry().register(stream, token, Interest::READABLE)?;
+        }
         let mut events = Events::with_capacity(256);
         loop {
             match self.poll.poll(&mut events, self.patience()) {
@@ -97,9 +115,10 @@ impl Daemon {
                 match event.token() {
                     STOP if woken(&mut wakeups.stop) => {
                         log::info!("ending");
-                        return Ok(());
+                        return self.save();
                     }
-                    STOP => {}
+                    SAVE if woken(&mut wakeups.save) => self.save_or_complain(),
+                    STOP | SAVE => {}
                     _ => self.note(event),
                 }
             }
@@ -185,8 +204,13 @@ impl Daemon {
             while let Some(touched) = self.server.take_touched() {
                 self.work.add(touched.raw());
             }
+            let mut live_update = false;
             while let Some(action) = self.server.take_action() {
+                live_update |= action == Action::LiveUpdate;
                 self.act(action);
+            }
+            if live_update {
+                self.live_update();
             }
         }
     }
@@ -231,6 +255,35 @@ impl Daemon {
         }
     }
 
+    /// Puts a server restored from the old one's dump into its place. Clients notice nothing.
+    fn live_update(&mut self) {
+        if self.state.is_some() {
+            self.save_or_complain();
+        }
+        match Server::restore(&self.server.dump()) {
+            Ok(server) => {
+                self.server = server;
+                log::info!("the server was replaced: {} nodes", self.server.nodes());
+            }
+            Err(error) => log::error!("the server could not be replaced, and goes on: {error}"),
+        }
+    }
+
+    fn save(&self) -> Result<()> {
+        let Some(path) = &self.state else { return Ok(()) };
+        state::save(path, &self.server.dump())?;
+        log::info!("saved the state in {}", path.display());
+        Ok(())
+    }
+
+    fn save_or_complain(&self) {
+        if self.state.is_none() {
+            log::warn!("there is no file to save the state in: start it with --state FILE");
+        } else if let Err(error) = self.save() {
+            log::error!("{error:#}");
+        }
+    }
+
     fn act(&mut self, action: Action) {
         match action {
             Action::Introduce { domid, .. } => {
@@ -240,11 +293,18 @@ impl Daemon {
             Action::Print(line) => log::info!("{line}"),
             Action::Log(true) => log::set_max_level(LevelFilter::Trace),
             Action::Log(false) => log::set_max_level(self.log_level),
-            Action::LiveUpdate => {
-                log::warn!("this server has no state that it could be restored from")
-            }
+            // Once no other action waits: see `turns`.
+            Action::LiveUpdate => {}
         }
     }
+}
+
+/// The server that was saved, without its clients: their sockets ended with the old daemon.
+fn restored(dump: &[u8]) -> Result<Server> {
+    let mut server = Server::restore(dump)?;
+    let clients: Vec<_> = server.connections().map(|(id, _)| id).collect();
+    clients.into_iter().for_each(|id| server.disconnect(id));
+    Ok(server)
 }
 
 /// Clients that wait for their turn, each once, in the order in which they came.

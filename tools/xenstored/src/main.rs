@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use xenstored::daemon::Daemon;
 use xenstored::options::Options;
 use xenstored::wakeup::Wakeups;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
 fn serve(options: &Options) -> Result<()> {
     // Before there is anything to clean up, so that no signal is missed.
     let wakeups = Wakeups::from_signals()?;
+    allow_many_clients();
     let daemon = Daemon::start(options)?;
     let pid_file = options.pid_file.as_deref().map(state::PidFile::write).transpose()?;
     // Whoever started us waits for this line; that it may not be read is no reason to end.
@@ -33,4 +35,14 @@ fn serve(options: &Options) -> Result<()> {
     let served = daemon.run(wakeups).context("the daemon had to end");
     drop(pid_file);
     served
+}
+
+/// Takes as many file descriptors as this process may have: each client is one. Shells give it far
+/// fewer to begin with, for the sake of programs that use `select`.
+fn allow_many_clients() {
+    let limit = getrlimit(Resource::Nofile);
+    let most = rustix::process::Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, most) {
+        log::debug!("no more clients than the shell allows: {error}");
+    }
 }

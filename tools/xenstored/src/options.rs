@@ -17,7 +17,7 @@ const RUN_DIRECTORY: &str = "/run/xenstored";
     name = "xenstored",
     version,
     after_help = "It stays in the foreground, and says `ready` on standard output once clients can connect.\n\
-                  SIGTERM and SIGINT end it.\n\
+                  SIGTERM and SIGINT end it; SIGHUP writes the state file now.\n\
                   \n\
                   Try it:  xenstored --socket /tmp/store &\n         \
                   XENSTORED_PATH=/tmp/store xenstore-ls -f"
@@ -36,6 +36,11 @@ pub struct Options {
     /// its permissions and its quotas. May be given several times
     #[arg(long, value_name = "DOMID=PATH", value_parser = parse_domain_socket)]
     pub domain_socket: Vec<DomainSocket>,
+
+    /// Start from the state in FILE if there is one, and save it there at the end, at SIGHUP and at
+    /// `control live-update`
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
 
     /// Write the process's number there while it runs
     #[arg(long, value_name = "FILE")]
@@ -83,7 +88,7 @@ pub enum Level {
     Error,
     /// What went wrong and was survived
     Warn,
-    /// Start, end, domains
+    /// Start, end, state files, domains
     Info,
     /// Clients coming and going
     Debug,

@@ -7,19 +7,23 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::net::UnixStream;
 
 use anyhow::{Context, Result};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
 /// The reading ends.
 pub struct Wakeups {
     /// A byte, or the end of the stream: end the daemon.
     pub(crate) stop: mio::net::UnixStream,
+    /// A byte: write the state file.
+    pub(crate) save: mio::net::UnixStream,
 }
 
-/// The writing ends. When they are dropped the daemon ends.
+/// The writing ends. A byte to either; when they are dropped the daemon ends.
 pub struct Handles {
     /// Ends the daemon.
     pub stop: UnixStream,
+    /// Writes the state file.
+    pub save: UnixStream,
 }
 
 impl Wakeups {
@@ -29,11 +33,15 @@ impl Wakeups {
     /// The system has no more sockets to give.
     pub fn new() -> io::Result<(Self, Handles)> {
         let (stop, stop_handle) = UnixStream::pair()?;
-        stop.set_nonblocking(true)?;
-        Ok((Self { stop: mio::net::UnixStream::from_std(stop) }, Handles { stop: stop_handle }))
+        let (save, save_handle) = UnixStream::pair()?;
+        for stream in [&stop, &save] {
+            stream.set_nonblocking(true)?;
+        }
+        let [stop, save] = [stop, save].map(mio::net::UnixStream::from_std);
+        Ok((Self { stop, save }, Handles { stop: stop_handle, save: save_handle }))
     }
 
-    /// SIGTERM and SIGINT end the daemon.
+    /// SIGTERM and SIGINT end the daemon, SIGHUP writes the state file.
     ///
     /// # Errors
     /// The signals cannot be taken.
@@ -42,6 +50,7 @@ impl Wakeups {
             let (wakeups, handles) = Self::new()?;
             pipe::register(SIGTERM, handles.stop.try_clone()?)?;
             pipe::register(SIGINT, handles.stop)?;
+            pipe::register(SIGHUP, handles.save)?;
             Ok(wakeups)
         };
         register().context("cannot take signals")

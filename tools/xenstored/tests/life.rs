@@ -15,7 +15,7 @@ fn help_says_how_to_try_it() {
     let output = xenstored(&["--help"]).output().unwrap();
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
-    for word in ["--socket", "XENSTORED_PATH", "Try it"] {
+    for word in ["--socket", "XENSTORED_PATH", "--state", "SIGHUP", "Try it"] {
         assert!(text.contains(word), "{text}");
     }
 }

@@ -1,11 +1,11 @@
-//! A daemon of its own for each test, and a client that speaks the bare protocol.
+//! A daemon of its own for each test, a client that speaks the bare protocol, and Debian's tools.
 
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -17,7 +17,7 @@ pub fn directory() -> TempDir {
     tempfile::Builder::new().prefix("xs").tempdir().unwrap()
 }
 
-/// The program with these arguments; messages go to the test's output.
+/// The program with these arguments.
 pub fn xenstored(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xenstored"));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
@@ -33,6 +33,7 @@ pub fn complaint(output: &Output) -> String {
 pub struct Daemon {
     child: Child,
     stdout: BufReader<ChildStdout>,
+    stderr: BufReader<ChildStderr>,
     pub socket: PathBuf,
     pub directory: TempDir,
 }
@@ -53,10 +54,16 @@ impl Daemon {
     /// A command that becomes such a daemon.
     pub fn await_ready(mut command: Command, directory: TempDir) -> Self {
         let socket = directory.path().join("socket");
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut daemon = Self { child, stdout, socket, directory };
-        assert_eq!(daemon.next_line(), "ready\n");
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut daemon = Self { child, stdout, stderr, socket, directory };
+        if daemon.next_line() != "ready\n" {
+            let mut complaint = String::new();
+            daemon.stderr.read_to_string(&mut complaint).unwrap();
+            panic!("it did not start: {complaint}");
+        }
         daemon
     }
 
@@ -65,6 +72,15 @@ impl Daemon {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
         line
+    }
+
+    /// Waits for a message that contains this.
+    pub fn await_message(&mut self, part: &str) {
+        let mut line = String::new();
+        while !line.contains(part) {
+            line.clear();
+            assert_ne!(self.stderr.read_line(&mut line).unwrap(), 0, "it ended without `{part}`");
+        }
     }
 
     pub fn pid(&self) -> u32 {
