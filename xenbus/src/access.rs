@@ -20,7 +20,8 @@ pub trait Events {
     /// ENOSPC and others of `EVTCHNOP_alloc_unbound`.
     fn alloc_unbound(&mut self, remote: DomId) -> Result<Port, Errno>;
 
-    /// A new port of ours, bound to `port` of `remote`, which that domain made for us.
+    /// A new port of ours, bound to `port` of `remote`, which that domain made for us. An event waits at it from the
+    /// start: some may have been sent before.
     ///
     /// # Errors
     /// EINVAL where it did not, and others of `EVTCHNOP_bind_interdomain`.
@@ -78,52 +79,33 @@ pub trait Grants {
     fn unmap(&mut self, memory: Self::Foreign);
 }
 
-/// A transaction, or none, as messages name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transaction(pub u32);
-
-impl Transaction {
-    /// Outside of transactions.
-    pub const NONE: Transaction = Transaction(0);
-}
-
-/// How a transaction ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// What it wrote becomes true.
-    Commit,
-    /// Nothing happened.
-    Abort,
-}
-
-/// XenStore, as a client sees it: each call is one request and waits for its reply.
+/// The nodes of XenStore, inside of a transaction or outside.
 ///
-/// Paths may be relative to the domain's own. Errors are those that the store names.
-pub trait Store {
-    /// The value of a node.
+/// Paths may be relative to the domain's own. Errors are those that the store names; EIO where it cannot be
+/// reached.
+pub trait Nodes {
+    /// The value of a node, if there is one.
     ///
     /// # Errors
-    /// ENOENT: there is none.
-    fn read(&mut self, within: Transaction, path: &str) -> Result<Vec<u8>, Errno>;
+    /// EACCES and others of the store.
+    fn read(&mut self, path: &str) -> Result<Option<Vec<u8>>, Errno>;
 
     /// Writes a node, and makes it and those above where there are none.
     ///
     /// # Errors
     /// EACCES and others of the store.
-    fn write(&mut self, within: Transaction, path: &str, value: &[u8]) -> Result<(), Errno>;
+    fn write(&mut self, path: &str, value: &[u8]) -> Result<(), Errno>;
 
-    /// Removes a node and all below.
+    /// The names of a node's children, if there is the node.
     ///
     /// # Errors
-    /// ENOENT: there is none.
-    fn remove(&mut self, within: Transaction, path: &str) -> Result<(), Errno>;
+    /// EACCES and others of the store.
+    fn directory(&mut self, path: &str) -> Result<Option<Vec<String>>, Errno>;
+}
 
-    /// The names of a node's children.
-    ///
-    /// # Errors
-    /// ENOENT: there is no such node.
-    fn directory(&mut self, within: Transaction, path: &str) -> Result<Vec<String>, Errno>;
-
+/// XenStore, as a client sees it: each call is a request and waits for its reply. The client of the crate `xenstore`
+/// is one (`store_client`).
+pub trait Store: Nodes {
     /// Has an event with `token` come for each change at or below `path`, and one at once.
     ///
     /// # Errors
@@ -136,44 +118,13 @@ pub trait Store {
     /// ENOENT: there is none.
     fn unwatch(&mut self, path: &str, token: &str) -> Result<(), Errno>;
 
-    /// Begins a transaction.
+    /// Does `work` in a transaction: all that it writes becomes true at once, or nothing if it fails. It is done
+    /// again where others were in the way.
     ///
     /// # Errors
-    /// ENOSPC: there are too many.
-    fn begin(&mut self) -> Result<Transaction, Errno>;
-
-    /// Ends a transaction.
-    ///
-    /// # Errors
-    /// EAGAIN: others changed meanwhile what it read or wrote; nothing happened, and it may be tried again.
-    fn end(&mut self, transaction: Transaction, how: End) -> Result<(), Errno>;
-}
-
-/// How often a transaction is tried: others that write the same nodes all the time do not hold us up for good.
-const ATTEMPTS: usize = 16;
-
-/// Runs `f` in a transaction, again where others were in the way.
-///
-/// # Errors
-/// What `f` says, and then nothing is written; EAGAIN if others are in the way all the time.
-pub fn transaction<S: Store + ?Sized, T>(
-    store: &mut S,
-    mut f: impl FnMut(&mut S, Transaction) -> Result<T, Errno>,
-) -> Result<T, Errno> {
-    for _ in 0..ATTEMPTS {
-        let transaction = store.begin()?;
-        match f(store, transaction) {
-            Ok(value) => match store.end(transaction, End::Commit) {
-                Ok(()) => return Ok(value),
-                Err(Errno::EAGAIN) => {}
-                Err(errno) => return Err(errno),
-            },
-            Err(errno) => {
-                // The transaction is gone either way; why `f` failed is what matters.
-                let _ = store.end(transaction, End::Abort);
-                return Err(errno);
-            }
-        }
-    }
-    Err(Errno::EAGAIN)
+    /// What `work` says; EAGAIN if others are in the way all the time.
+    fn transact(
+        &mut self,
+        work: &mut dyn FnMut(&mut dyn Nodes) -> Result<(), Errno>,
+    ) -> Result<(), Errno>;
 }

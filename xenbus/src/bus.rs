@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 
 use pv_abi::errno::Errno;
 
-use crate::access::{Store, Transaction};
+use crate::access::Store;
 
 /// The paths of the front ends of one type that this domain has (`device/<type>/<id>`).
 ///
@@ -36,10 +36,7 @@ pub fn back_ends(store: &mut dyn Store, kind: &str) -> Result<Vec<String>, Errno
 }
 
 fn children(store: &mut dyn Store, path: &str) -> Result<Vec<String>, Errno> {
-    match store.directory(Transaction::NONE, path) {
-        Err(Errno::ENOENT) => Ok(Vec::new()),
-        result => result,
-    }
+    Ok(store.directory(path)?.unwrap_or_default())
 }
 
 /// The devices that are known.

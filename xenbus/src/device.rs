@@ -19,7 +19,7 @@ use core::str::FromStr;
 use pv_abi::errno::Errno;
 use pv_abi::types::DomId;
 
-use crate::access::{Store, Transaction, transaction};
+use crate::access::Store;
 use crate::state::State;
 
 /// A domain's own directory.
@@ -94,11 +94,7 @@ impl<'a> Node<'a> {
     /// # Errors
     /// The store's.
     pub fn read(&mut self, key: &str) -> Result<Option<Vec<u8>>, Errno> {
-        match self.store.read(Transaction::NONE, &format!("{}/{key}", self.path)) {
-            Ok(value) => Ok(Some(value)),
-            Err(Errno::ENOENT) => Ok(None),
-            Err(errno) => Err(errno),
-        }
+        self.store.read(&format!("{}/{key}", self.path))
     }
 
     /// A number in it, in decimal.
@@ -106,10 +102,11 @@ impl<'a> Node<'a> {
     /// # Errors
     /// The store's; ENOENT and EINVAL: there is none.
     pub fn number<T: FromStr>(&mut self, key: &str) -> Result<T, Fault> {
-        let fault = |errno| Fault { errno, what: format!("reading {}/{key}", self.path) };
-        let value = self.store.read(Transaction::NONE, &format!("{}/{key}", self.path));
-        let text = String::from_utf8(value.map_err(fault)?).map_err(|_| fault(Errno::EINVAL))?;
-        text.trim().parse().map_err(|_| fault(Errno::EINVAL))
+        let number = self.read(key).and_then(|value| {
+            let text = String::from_utf8(value.ok_or(Errno::ENOENT)?).map_err(|_| Errno::EINVAL)?;
+            text.trim().parse().map_err(|_| Errno::EINVAL)
+        });
+        number.map_err(|errno| Fault { errno, what: format!("reading {}/{key}", self.path) })
     }
 
     /// Whether a feature is offered: its key says 1.
@@ -120,12 +117,17 @@ impl<'a> Node<'a> {
         Ok(self.read(feature)?.is_some_and(|value| value.trim_ascii() == b"1"))
     }
 
-    /// The state in it.
+    /// The state in it; unknown where there is none, or none that we may see: of a directory that was removed a peer
+    /// only learns that it may not look at what is above.
     ///
     /// # Errors
     /// The store's.
     pub fn state(&mut self) -> Result<State, Errno> {
-        Ok(self.read("state")?.map_or(State::Unknown, |value| State::parse(&value)))
+        match self.read("state") {
+            Ok(Some(value)) => Ok(State::parse(&value)),
+            Ok(None) | Err(Errno::EACCES) => Ok(State::Unknown),
+            Err(errno) => Err(errno),
+        }
     }
 }
 
@@ -148,28 +150,24 @@ pub(crate) fn switch(
     to: State,
 ) -> Result<Life, Errno> {
     let state = format!("{path}/state");
-    let result = transaction(store, |store, within| {
-        store.read(within, &state)?;
-        for (key, value) in &keys.0 {
-            store.write(within, &format!("{path}/{key}"), value.as_bytes())?;
+    let mut life = Life::Present;
+    store.transact(&mut |nodes| {
+        if nodes.read(&state)?.is_none() {
+            life = Life::Gone;
+            return Ok(());
         }
-        store.write(within, &state, to.to_string().as_bytes())
-    });
-    match result {
-        Ok(()) => Ok(Life::Present),
-        Err(Errno::ENOENT) => Ok(Life::Gone),
-        Err(errno) => Err(errno),
-    }
+        for (key, value) in &keys.0 {
+            nodes.write(&format!("{path}/{key}"), value.as_bytes())?;
+        }
+        nodes.write(&state, to.to_string().as_bytes())
+    })?;
+    Ok(life)
 }
 
 /// Writes why a half gives up where people look for it: `error/<path>/error`, in the domain's own directory.
 pub(crate) fn report(store: &mut dyn Store, path: &str, fault: &Fault) {
     // Nobody is there to be told that this failed; that the device closes is seen anyway.
-    let _ = store.write(
-        Transaction::NONE,
-        &format!("error/{path}/error"),
-        fault.to_string().as_bytes(),
-    );
+    let _ = store.write(&format!("error/{path}/error"), fault.to_string().as_bytes());
 }
 
 /// Reads the link to the peer: its directory and its domain.

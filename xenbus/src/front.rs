@@ -30,8 +30,8 @@ pub trait FrontDriver<D: Events + Grants> {
     fn publish(&mut self, domain: &mut D, back: DomId, peer: &mut Node<'_>) -> Result<Keys, Fault>;
 
     /// The peer is connected: reads what it offers, and begins or goes on to use the device. Comes again
-    /// whenever the peer says so again; it may offer something else, or be a new one that took the rings over, so what
-    /// waits in them is pointed out to it with an event.
+    /// whenever the peer says so again: it may offer something else, or be a new one that took the rings over (which
+    /// finds an event at its port, and looks).
     ///
     /// # Errors
     /// The device cannot be used; it is closed.

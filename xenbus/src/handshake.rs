@@ -30,7 +30,7 @@
 //! **Coming back.** A front end that starts anew writes `Initialising`, which no running back end takes for anything
 //! else: it lets go of the old rings and waits for new ones. A back end that was restarted finds rings of
 //! its predecessor's: either it takes them over ([`Restart::Attach`]: through `InitWait` to `Connected`, and the front
-//! end only notices that it is asked to kick), or it has them made anew ([`Restart::Anew`]: through
+//! end need not notice), or it has them made anew ([`Restart::Anew`]: through
 //! `Closing`; the front end closes, sees `InitWait` and begins again).
 //!
 //! **Peers that break the rules.** A peer's state that does not fit is waited out, whatever it is. A half only

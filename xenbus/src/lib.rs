@@ -21,5 +21,6 @@ pub mod handshake;
 pub mod memory;
 pub mod ring;
 pub mod state;
+mod store_client;
 pub mod store_page;
 pub mod stream;

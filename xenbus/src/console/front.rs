@@ -103,14 +103,9 @@ impl<D: Events + Grants> FrontDriver<D> for FrontEnd<D::Own> {
         Ok(Keys::default().with("ring-ref", grant).with("port", port.raw()))
     }
 
-    fn connect(&mut self, domain: &mut D, _peer: &mut Node<'_>) -> Result<(), Fault> {
-        // A back end that took the ring over does not know what waits in it.
-        match &self.0 {
-            Some((terminal, _)) => domain
-                .send(terminal.port)
-                .map_err(Fault::while_doing("sending an event to the back end")),
-            None => Ok(()),
-        }
+    fn connect(&mut self, _domain: &mut D, _peer: &mut Node<'_>) -> Result<(), Fault> {
+        // Nothing is offered, and the ring is in use since it was made.
+        Ok(())
     }
 
     fn disconnect(&mut self, domain: &mut D) -> Vec<Shared<D::Own>> {

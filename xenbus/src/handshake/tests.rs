@@ -16,6 +16,8 @@ struct World {
     back_want: back::Want,
     /// The back end has mapped rings.
     mapped: bool,
+    /// They are not those that the front end has now.
+    stale: bool,
 }
 
 impl World {
@@ -27,7 +29,15 @@ impl World {
             back: State::Initialising,
             back_want: back::Want::Up,
             mapped: false,
+            stale: false,
         }
+    }
+
+    /// The front end's kernel starts another.
+    fn front_begins_again(self) -> World {
+        let front_want = front::Want::Up;
+        let stale = self.mapped;
+        World { front: State::Initialising, front_want, published: false, stale, ..self }
     }
 
     fn front_steps(mut self) -> Option<World> {
@@ -36,6 +46,7 @@ impl World {
             Some(front::Work::Publish) => {
                 assert!(!self.published, "rings are published twice: {self:?}");
                 self.published = true;
+                self.stale = self.mapped;
             }
             Some(front::Work::Connect) => {
                 assert!(self.published, "nothing is published: {self:?}");
@@ -54,7 +65,7 @@ impl World {
                 assert!(!self.mapped, "rings are mapped twice: {self:?}");
                 self.mapped = true;
             }
-            Some(back::Work::Disconnect) => self.mapped = false,
+            Some(back::Work::Disconnect) => (self.mapped, self.stale) = (false, false),
             Some(back::Work::Prepare) if self.back_want == back::Want::Anew => {
                 self.back_want = back::Want::Up;
             }
@@ -69,9 +80,8 @@ impl World {
     }
 
     fn works(&self) -> bool {
-        (self.front, self.back) == (State::Connected, State::Connected)
-            && self.published
-            && self.mapped
+        let connected = (self.front, self.back) == (State::Connected, State::Connected);
+        connected && self.published && self.mapped && !self.stale
     }
 }
 
@@ -133,7 +143,7 @@ fn either_half_may_close_at_any_time_and_both_let_go() {
 #[test]
 fn a_back_end_that_dies_and_attaches_again_is_served_by_the_same_rings() {
     for world in on_the_way() {
-        let restarted = World { back: State::Initialising, mapped: false, ..world };
+        let restarted = World { back: State::Initialising, mapped: false, stale: false, ..world };
         explore(restarted, World::works);
     }
 }
@@ -157,7 +167,7 @@ fn a_back_end_that_dies_may_have_rings_made_anew() {
 #[test]
 fn a_front_end_that_begins_again_gets_new_rings() {
     for world in on_the_way() {
-        explore(World { front: State::Initialising, published: false, ..world }, World::works);
+        explore(world.front_begins_again(), World::works);
     }
 }
 
@@ -167,10 +177,9 @@ fn a_device_that_was_closed_comes_back_from_either_side() {
     for world in on_the_way() {
         // The front end closes, and is opened again wherever that has led.
         let down = World { front_want: front::Want::Down, ..world };
-        for mut w in explore(down, closed) {
+        for w in explore(down, closed) {
             if w.front == State::Closed {
-                (w.front, w.front_want) = (State::Initialising, front::Want::Up);
-                explore(w, World::works);
+                explore(w.front_begins_again(), World::works);
             }
         }
         // The same for the back end; a front end that saw it leave follows by itself.

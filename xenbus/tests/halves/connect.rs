@@ -153,6 +153,7 @@ fn a_guest_that_begins_again_gets_a_new_ring() {
     let (world, mut front, mut back) = connected();
     print(&world, &mut front, b"old");
     drop(front);
+    world.kill(GUEST);
     let mut front = open_front(&world);
     settle(&world, &mut front, &mut back);
     assert_eq!((front.state(), back.state()), (State::Connected, State::Connected));
@@ -287,7 +288,7 @@ fn a_device_without_links_is_refused() {
 
 #[test]
 fn devices_come_and_go() {
-    let world = World::default();
+    let world = World::new();
     let mut host = world.domain(HOST);
     let mut guest = world.domain(GUEST);
     let mut roster = Roster::default();

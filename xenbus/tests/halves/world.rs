@@ -1,49 +1,78 @@
-//! What two domains share, in one process: a store with watches and transactions, event channels,
-//! grants. It counts what is in use, so that tests see what was let go.
+//! What two domains share, in one process: XenStore's server, event channels, grants. It counts what is in use,
+//! so that tests see what was let go.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
 use std::rc::Rc;
 
 use pv_abi::errno::Errno;
 use pv_abi::types::{DomId, GrantRef, Port};
-use xenbus::access::{End, Events, Grants, Shared, Store, Transaction};
+use xenbus::access::{Events, Grants, Nodes, Shared, Store};
 use xenbus::back::Back;
 use xenbus::console::{Console, FrontEnd};
 use xenbus::device::{back_path, front_path, home};
 use xenbus::front::Front;
 use xenbus::memory::Words;
+use xenstore::client::{self, Client, Transport};
+use xenstore::perms::{Access, Permission};
+use xenstore::quota::Quotas;
+use xenstore::server::{ConnectionId, Server};
 
 /// The domain of front ends.
 pub const GUEST: DomId = DomId::new(1);
 /// The domain of back ends.
 pub const HOST: DomId = DomId::new(0);
 
-type Tree = BTreeMap<String, Vec<u8>>;
-
-#[derive(Default)]
 struct Shelf {
-    tree: Tree,
-    transactions: HashMap<u32, Open>,
-    next: u32,
-    watches: Vec<(DomId, String, String)>,
-    /// Tokens of events that wait for a domain.
+    server: Rc<RefCell<Server>>,
+    /// The toolstack's connection to the store.
+    toolstack: Client<Wire>,
+    /// The domains' connections.
+    clients: HashMap<DomId, Rc<RefCell<Client<Wire>>>>,
+    /// Tokens of events that came for a domain.
     fired: BTreeSet<(DomId, String)>,
-    /// How many transactions are still to be refused.
+    /// How many transactions are still to meet others in their way.
     conflicts: u32,
-    /// Whether all is refused.
+    /// Whether the store refuses all.
     broken: bool,
+    watches: usize,
+    next: u32,
     ports: HashMap<(DomId, u32), Channel>,
     pending: BTreeSet<(DomId, u32)>,
     grants: HashMap<(DomId, u32), Grant>,
 }
 
-/// A transaction: the tree when it began, and as it sees it; what it wrote.
-struct Open {
-    old: Tree,
-    new: Tree,
-    written: Vec<String>,
+/// A connection to the store, in this process.
+struct Wire {
+    server: Rc<RefCell<Server>>,
+    id: ConnectionId,
+}
+
+impl Wire {
+    fn client(server: &Rc<RefCell<Server>>, domain: DomId) -> Client<Wire> {
+        let id = server.borrow_mut().connect(domain);
+        Client::new(Wire { server: Rc::clone(server), id })
+    }
+}
+
+impl Transport for Wire {
+    /// Nothing came: a client would wait for ever.
+    type Error = ();
+
+    fn send(&mut self, bytes: &[u8]) -> Result<(), ()> {
+        self.server.borrow_mut().input(self.id, bytes);
+        Ok(())
+    }
+
+    fn receive(&mut self, bytes: &mut [u8]) -> Result<usize, ()> {
+        let mut server = self.server.borrow_mut();
+        let output = server.output(self.id);
+        let count = output.len().min(bytes.len());
+        bytes[..count].copy_from_slice(&output[..count]);
+        server.sent(self.id, count);
+        if count > 0 { Ok(count) } else { Err(()) }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -75,55 +104,100 @@ impl Deref for Mapping {
 }
 
 /// The machine; a clone is the same one.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct World(Rc<RefCell<Shelf>>);
 
 impl World {
-    /// A machine with a console's directories, as a toolstack makes them.
+    pub fn new() -> World {
+        let server = Rc::new(RefCell::new(Server::new(Quotas::default())));
+        let mut toolstack = Wire::client(&server, HOST);
+        let guests = [Permission::new(Access::None, GUEST)];
+        client::Store::mkdir(&mut toolstack, &home(GUEST)).expect("privileged");
+        client::Store::set_perms(&mut toolstack, &home(GUEST), &guests).expect("privileged");
+        World(Rc::new(RefCell::new(Shelf {
+            server,
+            toolstack,
+            clients: HashMap::new(),
+            fired: BTreeSet::new(),
+            conflicts: 0,
+            broken: false,
+            watches: 0,
+            next: 0,
+            ports: HashMap::new(),
+            pending: BTreeSet::new(),
+            grants: HashMap::new(),
+        })))
+    }
+
+    /// A machine with a console's directories.
     pub fn with_console() -> World {
-        let world = World::default();
+        let world = World::new();
         world.make_device();
         world
     }
 
+    /// Makes a console's directories as a toolstack does: each half owns its own, and may read the other's.
     pub fn make_device(&self) {
         let (front, back) = (front(), back());
+        for (path, owner, reader) in [(&front, GUEST, HOST), (&back, HOST, GUEST)] {
+            let toolstack = &mut self.0.borrow_mut().toolstack;
+            let perms =
+                [Permission::new(Access::None, owner), Permission::new(Access::Read, reader)];
+            client::Store::mkdir(toolstack, path).expect("privileged");
+            client::Store::set_perms(toolstack, path, &perms).expect("privileged");
+        }
         for (path, value) in [
-            (format!("{front}/backend"), back.clone()),
-            (format!("{front}/backend-id"), "0".into()),
-            (format!("{front}/state"), "1".into()),
-            (format!("{back}/frontend"), front.clone()),
-            (format!("{back}/frontend-id"), "1".into()),
-            (format!("{back}/online"), "1".into()),
-            (format!("{back}/state"), "1".into()),
+            (format!("{front}/backend"), back.as_str()),
+            (format!("{front}/backend-id"), "0"),
+            (format!("{front}/state"), "1"),
+            (format!("{back}/frontend"), front.as_str()),
+            (format!("{back}/frontend-id"), "1"),
+            (format!("{back}/online"), "1"),
+            (format!("{back}/state"), "1"),
         ] {
-            self.set(&path, &value);
+            self.set(&path, value);
         }
     }
 
-    /// A domain's view of it.
+    /// A domain, with its connection to the store.
     pub fn domain(&self, id: DomId) -> Domain {
-        Domain { id, world: self.clone() }
+        let mut shelf = self.0.borrow_mut();
+        let server = Rc::clone(&shelf.server);
+        let client = shelf
+            .clients
+            .entry(id)
+            .or_insert_with(|| Rc::new(RefCell::new(Wire::client(&server, id))));
+        let client = Rc::clone(client);
+        Domain { id, client, world: self.clone() }
     }
 
-    /// Writes a node from nowhere.
+    /// Writes a node as the toolstack.
     pub fn set(&self, path: &str, value: &str) {
-        let mut shelf = self.0.borrow_mut();
-        shelf.tree.insert(path.into(), value.into());
-        shelf.fire(path);
+        let toolstack = &mut self.0.borrow_mut().toolstack;
+        client::Store::write(toolstack, path, value.as_bytes()).expect("privileged");
     }
 
-    /// Removes a directory from nowhere.
+    /// Removes a directory as the toolstack.
     pub fn remove(&self, path: &str) {
-        let mut shelf = self.0.borrow_mut();
-        let below = format!("{path}/");
-        shelf.tree.retain(|node, _| node != path && !node.starts_with(&below));
-        shelf.fire(path);
+        // Its parent may be gone already.
+        let _ = client::Store::rm(&mut self.0.borrow_mut().toolstack, path);
     }
 
     pub fn get(&self, path: &str) -> Option<String> {
-        let shelf = self.0.borrow();
-        shelf.tree.get(path).map(|value| String::from_utf8_lossy(value).into_owned())
+        let value = client::Store::read(&mut self.0.borrow_mut().toolstack, path);
+        value.expect("privileged").map(|value| String::from_utf8_lossy(&value).into_owned())
+    }
+
+    /// Writes what a transaction has read, if others shall be in its way.
+    fn meddle(&self) {
+        if self.0.borrow().conflicts > 0 {
+            self.0.borrow_mut().conflicts -= 1;
+            for path in [front() + "/state", back() + "/state"] {
+                if let Some(value) = self.get(&path) {
+                    self.set(&path, &value);
+                }
+            }
+        }
     }
 
     /// Has the next transactions fail for the sake of others.
@@ -136,8 +210,12 @@ impl World {
         self.0.borrow_mut().broken = broken;
     }
 
-    /// Whether events of a watch with this token wait for a domain; they no longer do.
+    /// Whether events of a watch with this token came for a domain; they no longer do.
     pub fn take_fired(&self, id: DomId, token: &str) -> bool {
+        let domain = self.domain(id);
+        while let Ok(event) = domain.client.borrow_mut().next_event() {
+            self.0.borrow_mut().fired.insert((id, event.token));
+        }
         self.0.borrow_mut().fired.remove(&(id, token.into()))
     }
 
@@ -156,7 +234,10 @@ impl World {
         let mut shelf = self.0.borrow_mut();
         shelf.grants.retain(|key, _| key.0 != id);
         shelf.grants.values_mut().filter(|grant| grant.to == id).for_each(|grant| grant.mapped = 0);
-        shelf.watches.retain(|watch| watch.0 != id);
+        if let Some(client) = shelf.clients.remove(&id) {
+            let connection = client.borrow().transport().id;
+            shelf.server.borrow_mut().disconnect(connection);
+        }
     }
 
     /// Ports, grants and mappings of grants that are in use.
@@ -167,7 +248,7 @@ impl World {
     }
 
     pub fn watches(&self) -> usize {
-        self.0.borrow().watches.len()
+        self.0.borrow().watches
     }
 
     /// The memory behind a grant of the guest's.
@@ -176,38 +257,12 @@ impl World {
     }
 }
 
-impl Shelf {
-    fn fire(&mut self, path: &str) {
-        for (id, watched, token) in &self.watches {
-            let within = |a: &str, b: &str| a == b || a.starts_with(&format!("{b}/"));
-            if within(path, watched) || within(watched, path) {
-                self.fired.insert((*id, token.clone()));
-            }
-        }
-    }
-
-    fn tree(&mut self, within: Transaction) -> Result<&mut Tree, Errno> {
-        match within {
-            _ if self.broken => Err(Errno::EIO),
-            Transaction::NONE => Ok(&mut self.tree),
-            Transaction(id) => {
-                self.transactions.get_mut(&id).map(|open| &mut open.new).ok_or(Errno::ENOENT)
-            }
-        }
-    }
-}
-
 /// A domain's hypercalls and its connection to the store.
 #[derive(Clone)]
 pub struct Domain {
     id: DomId,
+    client: Rc<RefCell<Client<Wire>>>,
     world: World,
-}
-
-impl Domain {
-    fn absolute(&self, path: &str) -> String {
-        if path.starts_with('/') { path.into() } else { format!("{}/{path}", home(self.id)) }
-    }
 }
 
 impl Events for Domain {
@@ -303,83 +358,51 @@ impl Grants for Domain {
     }
 }
 
+impl Domain {
+    fn refuse(&self) -> Result<(), Errno> {
+        if self.world.0.borrow().broken { Err(Errno::EIO) } else { Ok(()) }
+    }
+}
+
+impl Nodes for Domain {
+    fn read(&mut self, path: &str) -> Result<Option<Vec<u8>>, Errno> {
+        self.refuse()?;
+        Nodes::read(&mut *self.client.borrow_mut(), path)
+    }
+
+    fn write(&mut self, path: &str, value: &[u8]) -> Result<(), Errno> {
+        self.refuse()?;
+        Nodes::write(&mut *self.client.borrow_mut(), path, value)
+    }
+
+    fn directory(&mut self, path: &str) -> Result<Option<Vec<String>>, Errno> {
+        self.refuse()?;
+        Nodes::directory(&mut *self.client.borrow_mut(), path)
+    }
+}
+
 impl Store for Domain {
-    fn read(&mut self, within: Transaction, path: &str) -> Result<Vec<u8>, Errno> {
-        let mut shelf = self.world.0.borrow_mut();
-        shelf.tree(within)?.get(&self.absolute(path)).cloned().ok_or(Errno::ENOENT)
-    }
-
-    fn write(&mut self, within: Transaction, path: &str, value: &[u8]) -> Result<(), Errno> {
-        let mut shelf = self.world.0.borrow_mut();
-        let path = self.absolute(path);
-        shelf.tree(within)?.insert(path.clone(), value.into());
-        match shelf.transactions.get_mut(&within.0) {
-            Some(open) => open.written.push(path),
-            None => shelf.fire(&path),
-        }
-        Ok(())
-    }
-
-    fn remove(&mut self, within: Transaction, path: &str) -> Result<(), Errno> {
-        let mut shelf = self.world.0.borrow_mut();
-        let path = self.absolute(path);
-        shelf.tree(within)?.remove(&path).ok_or(Errno::ENOENT)?;
-        shelf.fire(&path);
-        Ok(())
-    }
-
-    fn directory(&mut self, within: Transaction, path: &str) -> Result<Vec<String>, Errno> {
-        let mut shelf = self.world.0.borrow_mut();
-        let below = format!("{}/", self.absolute(path));
-        let tree = shelf.tree(within)?;
-        let names: BTreeSet<String> = tree
-            .keys()
-            .filter_map(|node| node.strip_prefix(&below))
-            .map(|rest| rest.split('/').next().unwrap_or(rest).to_string())
-            .collect();
-        if names.is_empty() { Err(Errno::ENOENT) } else { Ok(names.into_iter().collect()) }
-    }
-
     fn watch(&mut self, path: &str, token: &str) -> Result<(), Errno> {
-        let mut shelf = self.world.0.borrow_mut();
-        shelf.watches.push((self.id, self.absolute(path), token.into()));
-        shelf.fired.insert((self.id, token.into()));
-        Ok(())
+        self.world.0.borrow_mut().watches += 1;
+        Store::watch(&mut *self.client.borrow_mut(), path, token)
     }
 
     fn unwatch(&mut self, path: &str, token: &str) -> Result<(), Errno> {
-        let mut shelf = self.world.0.borrow_mut();
-        let watch = (self.id, self.absolute(path), token.to_string());
-        let before = shelf.watches.len();
-        shelf.watches.retain(|other| *other != watch);
-        if shelf.watches.len() < before { Ok(()) } else { Err(Errno::ENOENT) }
+        self.world.0.borrow_mut().watches -= 1;
+        Store::unwatch(&mut *self.client.borrow_mut(), path, token)
     }
 
-    fn begin(&mut self) -> Result<Transaction, Errno> {
-        let mut shelf = self.world.0.borrow_mut();
-        shelf.next += 1;
-        let (id, tree) = (shelf.next, shelf.tree.clone());
-        let open = Open { old: tree.clone(), new: tree, written: Vec::new() };
-        shelf.transactions.insert(id, open);
-        Ok(Transaction(id))
-    }
-
-    fn end(&mut self, transaction: Transaction, how: End) -> Result<(), Errno> {
-        let mut shelf = self.world.0.borrow_mut();
-        let open = shelf.transactions.remove(&transaction.0).ok_or(Errno::ENOENT)?;
-        if how == End::Abort {
-            return Ok(());
-        }
-        if shelf.conflicts > 0 {
-            shelf.conflicts -= 1;
-            return Err(Errno::EAGAIN);
-        }
-        assert!(open.old == shelf.tree, "nobody else runs meanwhile");
-        shelf.tree = open.new;
-        for path in open.written {
-            shelf.fire(&path);
-        }
-        Ok(())
+    fn transact(
+        &mut self,
+        work: &mut dyn FnMut(&mut dyn Nodes) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        self.refuse()?;
+        let world = self.world.clone();
+        Store::transact(&mut *self.client.borrow_mut(), &mut |nodes| {
+            work(nodes)?;
+            world.meddle();
+            Ok(())
+        })
     }
 }
 
