@@ -1,8 +1,10 @@
 //! vCPUs beside the first.
 //!
 //! A second vCPU runs one function of the test's, in Ring 1, on the builder's page tables, on a
-//! stack of its own, with upcalls masked: it polls, unless it was given a callback and unmasks. It shares statics with the others, and must
-//! leave alone what belongs to vCPU 0 (console, checks, counters of hypercalls).
+//! stack of its own, with upcalls masked: it polls, unless it was given a callback and unmasks. It
+//! shares statics with the others, and must leave alone what belongs to vCPU 0 (console, checks,
+//! counters of hypercalls, probes). A trap ends the domain, unless it was to [begin
+//! anew](start_over) then.
 #![allow(unsafe_code)] // UNSAFETY: hypercalls; reads of the shared info page; stacks.
 
 use core::cell::UnsafeCell;
@@ -15,9 +17,10 @@ use guest_kernel::arch::abi::{
 use guest_kernel::arch::hypercall::rdtsc;
 use guest_kernel::arch::{calls, entry};
 use pv_abi::hypercall::{EVENT_CHANNEL_OP, SCHED_OP, VCPU_OP};
-use pv_abi::traps::VGCF_IN_KERNEL;
+use pv_abi::traps::{TI_IF, VGCF_IN_KERNEL};
 use pv_abi::types::{Port, VcpuId};
 use pv_abi::vcpu::{VCPUOP_INITIALISE, VCPUOP_UP};
+use pv_abi::x86_32::TrapInfo;
 use pv_abi::{event_channel, sched};
 use zerocopy::FromZeros;
 
@@ -28,7 +31,8 @@ use crate::verdict::Outcome;
 pub const MAX: usize = 8;
 const STACK: usize = 16384;
 
-#[repr(C, align(16))]
+// Aligned to their size: so `again` finds where the one that it is on begins.
+#[repr(C, align(16384))]
 struct Stacks(UnsafeCell<[[u8; STACK]; MAX]>);
 // SAFETY: 1. Each stack is its vCPU's alone, and reached by its stack pointer only.
 unsafe impl Sync for Stacks {}
@@ -54,9 +58,11 @@ pub fn context(id: u32, main: extern "C" fn() -> !) -> VcpuGuestContext {
 
 /// Initialises vCPU `id` to run `main`, and brings it up.
 pub fn start(id: u32, main: extern "C" fn() -> !) -> Outcome {
-    let mut context = context(id, main);
-    let initialised =
-        hypercall(VCPU_OP, [VCPUOP_INITIALISE, id, crate::call::address_of(&mut context)]);
+    bring_up(id, &mut context(id, main))
+}
+
+fn bring_up(id: u32, context: &mut VcpuGuestContext) -> Outcome {
+    let initialised = hypercall(VCPU_OP, [VCPUOP_INITIALISE, id, crate::call::address_of(context)]);
     crate::check_eq!(initialised, 0, "initialise vCPU {id}");
     crate::check_eq!(hypercall(VCPU_OP, [VCPUOP_UP, id, 0]), 0, "bring up vCPU {id}");
     Ok(())
@@ -77,6 +83,45 @@ pub fn start_with_upcall(
     let id = VcpuId::new(vcpu);
     calls::vcpu_op_with(VCPUOP_INITIALISE, id, &mut c)?;
     calls::vcpu_op(VCPUOP_UP, id).map(|_| ())
+}
+
+/// Where vCPUs of [`start_over`] begin anew.
+static ANEW: AtomicU32 = AtomicU32::new(0);
+
+core::arch::global_asm!(
+    ".globl vcpu_again",
+    "vcpu_again:",
+    "mov eax, {data}",
+    "mov ds, eax",
+    "mov es, eax",
+    // From the top of this stack, but for the place of a return address.
+    "or esp, {last}",
+    "and esp, -4",
+    "cld",
+    "jmp dword ptr [{anew}]",
+    data = const FLAT_KERNEL_DS,
+    last = const STACK - 1,
+    anew = sym ANEW,
+);
+
+unsafe extern "C" {
+    fn vcpu_again();
+}
+
+/// Initialises vCPU `id` to run `main`, and brings it up. Whenever it traps, or gets an upcall,
+/// `main` begins anew, with upcalls masked and an empty stack: what it is to know then is in
+/// statics. One `main` serves all vCPUs that are started so.
+pub fn start_over(id: u32, main: extern "C" fn() -> !) -> Outcome {
+    ANEW.store(main as *const () as usize as u32, Ordering::Relaxed);
+    let again = vcpu_again as *const () as usize as u32;
+    let mut c = context(id, main);
+    for (vector, trap) in (0..).zip(&mut c.trap_ctxt) {
+        *trap = TrapInfo { vector, flags: TI_IF, cs: FLAT_KERNEL_CS, address: again };
+    }
+    (c.event_callback_cs, c.event_callback_eip) = (FLAT_KERNEL_CS.into(), again);
+    (c.failsafe_callback_cs, c.failsafe_callback_eip) = (FLAT_KERNEL_CS.into(), again);
+    upcall_mask(id).store(1, Ordering::SeqCst);
+    bring_up(id, &mut c)
 }
 
 /// Hypercall `number`, from any vCPU.

@@ -2,9 +2,12 @@
 //!
 //! Both drive three domains through the real dispatch on a simulated machine, by the same
 //! operations (`tests/src/ops`): `soak` out of a generator, `fuzz` out of what libFuzzer learns
-//! of coverage. The micro-guest `hostile` does the like on the processor.
+//! of coverage. The micro-guest `hostile` does the like on the processor: `soak --guest` ([`guest`]).
+
+mod guest;
 
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args as ClapArgs;
@@ -15,13 +18,25 @@ use crate::workspace::Workspace;
 /// What `soak` takes.
 #[derive(ClapArgs)]
 pub struct Args {
-    /// How many operations at least
-    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
-    ops: u64,
-    /// The first episode's seed; each next one's is one more
+    /// How many operations at least, 1000000 by default; with --guest, rounds of a boot, 50000
+    /// by default
+    #[arg(long, value_name = "N")]
+    ops: Option<u32>,
+    /// The first episode's, or boot's, seed; each next one's is one more
     #[arg(long, value_name = "S", default_value_t = 1)]
-    seed: u64,
+    seed: u32,
+    /// In QEMU on two CPUs, by the micro-guest `hostile`
+    #[arg(long)]
+    guest: bool,
+    /// How long boots are begun
+    #[arg(long, value_name = "S", requires = "guest", default_value_t = 300)]
+    seconds: u64,
 }
+
+/// Operations on the simulated machine, unless it is said how many.
+const OPS: u32 = 1_000_000;
+/// Rounds of a boot, unless it is said how many.
+const ROUNDS: u32 = 50_000;
 
 /// What `fuzz` takes.
 #[derive(ClapArgs)]
@@ -34,7 +49,11 @@ pub struct FuzzArgs {
 /// Runs until the operations are done or one breaks something.
 pub fn run(args: &Args) -> Result<()> {
     let (ws, toolchain) = (Workspace::here(), Toolchain::find()?);
-    let status = command(&ws, &toolchain, args.ops, args.seed).status();
+    if args.guest {
+        let seconds = Duration::from_secs(args.seconds);
+        return guest::run(&ws, &toolchain, args.seed, args.ops.unwrap_or(ROUNDS), seconds);
+    }
+    let status = command(&ws, &toolchain, args.ops.unwrap_or(OPS), args.seed).status();
     ensure!(status.context("cannot start cargo")?.success(), "the soak run failed");
     Ok(())
 }
@@ -49,7 +68,7 @@ pub fn check(ws: &Workspace, toolchain: &Toolchain) -> Result<String> {
     Ok(said.lines().last().unwrap_or_default().trim_start_matches("soak: ").to_string())
 }
 
-fn command(ws: &Workspace, toolchain: &Toolchain, ops: u64, seed: u64) -> Command {
+fn command(ws: &Workspace, toolchain: &Toolchain, ops: u32, seed: u32) -> Command {
     let mut command = toolchain.cargo();
     command.current_dir(ws.root()).args(["run", "--quiet", "--package", "pv-tests"]);
     command.args(["--profile", "soak", "--bin", "soak", "--target-dir"]).arg(ws.target());
