@@ -3,47 +3,54 @@
 //! What lock-free protocols need of such a word, so that the same code runs on memory and in
 //! the models of `pv-loom`, whose words are not memory.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// A 32-bit word shared with a guest.
+/// A word shared with a guest, of 32 bits if nothing else is said.
 ///
 /// Each change is a locked instruction and with it a full barrier: all CPUs see all changes
 /// in one order, and no later load is made before one.
-pub trait Cell {
+pub trait Cell<T = u32> {
     /// Reads it.
-    fn load(&self) -> u32;
+    fn load(&self) -> T;
     /// Writes it, with no barrier after.
-    fn store(&self, value: u32);
+    fn store(&self, value: T);
     /// Sets bits; returns what it was.
-    fn fetch_or(&self, bits: u32) -> u32;
+    fn fetch_or(&self, bits: T) -> T;
     /// Keeps only `bits`; returns what it was.
-    fn fetch_and(&self, bits: u32) -> u32;
+    fn fetch_and(&self, bits: T) -> T;
     /// Writes `new` if it is `old`; else returns what it is.
-    fn compare_exchange(&self, old: u32, new: u32) -> Result<(), u32>;
+    fn compare_exchange(&self, old: T, new: T) -> Result<(), T>;
 }
 
-impl Cell for AtomicU32 {
-    #[inline(always)]
-    fn load(&self) -> u32 {
-        self.load(Ordering::SeqCst)
-    }
-    #[inline(always)]
-    fn store(&self, value: u32) {
-        self.store(value, Ordering::Release);
-    }
-    #[inline(always)]
-    fn fetch_or(&self, bits: u32) -> u32 {
-        self.fetch_or(bits, Ordering::SeqCst)
-    }
-    #[inline(always)]
-    fn fetch_and(&self, bits: u32) -> u32 {
-        self.fetch_and(bits, Ordering::SeqCst)
-    }
-    #[inline(always)]
-    fn compare_exchange(&self, old: u32, new: u32) -> Result<(), u32> {
-        self.compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst).map(|_| ())
-    }
+macro_rules! cell {
+    ($atomic:ty, $word:ty) => {
+        impl Cell<$word> for $atomic {
+            #[inline(always)]
+            fn load(&self) -> $word {
+                self.load(Ordering::SeqCst)
+            }
+            #[inline(always)]
+            fn store(&self, value: $word) {
+                self.store(value, Ordering::Release);
+            }
+            #[inline(always)]
+            fn fetch_or(&self, bits: $word) -> $word {
+                self.fetch_or(bits, Ordering::SeqCst)
+            }
+            #[inline(always)]
+            fn fetch_and(&self, bits: $word) -> $word {
+                self.fetch_and(bits, Ordering::SeqCst)
+            }
+            #[inline(always)]
+            fn compare_exchange(&self, old: $word, new: $word) -> Result<(), $word> {
+                self.compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst).map(|_| ())
+            }
+        }
+    };
 }
+
+cell!(AtomicU32, u32);
+cell!(AtomicU64, u64);
 
 /// A bit of a shared word.
 pub struct Bit<'a, C> {

@@ -13,8 +13,8 @@ use pv_abi::types::{DomId, GrantRef, Mfn};
 use pv_abi::{x86_32, x86_64};
 
 use super::active::{Pins, Target};
+use super::claim::Wanted;
 use super::pin::{At, Held};
-use super::shared::Wanted;
 use super::{Refused, domain, domain_or_self};
 use crate::domain::Domain;
 use crate::error::Stop;

@@ -5,9 +5,9 @@ use pv_abi::grant_table::GnttabMapGrantRef;
 use pv_abi::types::{GrantHandle, Mfn};
 
 use super::active::{Pins, Target};
+use super::claim::Wanted;
 use super::maptrack::{self, Mapping};
 use super::pin::Held;
-use super::shared::Wanted;
 use super::{Refused, domain};
 use crate::domain::Domain;
 use crate::error::Stop;

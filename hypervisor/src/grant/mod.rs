@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`table`] | a domain's table: its frames, and the lock under which it changes |
 //! | [`shared`] | an entry as the granter writes it, read once |
+//! | [`claim`] | telling the granter that an entry is in use, while it may be changing it |
 //! | [`active`] | what is remembered of a grant while it is in use: its pins |
 //! | [`maptrack`] | what a domain has mapped of others', by handle |
 //! | [`pin`] | beginning and ending a use |
@@ -56,6 +57,7 @@
 
 pub mod active;
 pub mod cache;
+pub mod claim;
 pub mod copy;
 pub mod frames;
 pub mod map;

@@ -13,7 +13,7 @@ use pv_abi::types::{GrantRef, Mfn};
 
 use super::Refused;
 use super::active::{Active, Pins, Slot, Target};
-use super::shared::{HalfWord, Wanted};
+use super::claim::{HalfWord, Wanted};
 use super::table::Table;
 use crate::domain::Domain;
 use crate::error::Stop;

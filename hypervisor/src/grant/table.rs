@@ -11,8 +11,9 @@ use pv_abi::errno::Errno;
 use pv_abi::types::{GrantRef, Mfn};
 
 use super::active::{self, Slot};
+use super::claim::HalfWord;
 use super::frames::FrameList;
-use super::shared::{Body, HalfWord, Shared};
+use super::shared::{Body, Shared};
 use crate::domain::Domain;
 use crate::lock::Guard;
 use crate::mm::frame::Owner;

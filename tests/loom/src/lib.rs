@@ -9,7 +9,7 @@
 pub mod shared;
 
 use hypervisor::cell::Cell;
-use loom::sync::atomic::{AtomicU32, Ordering, fence};
+use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 /// A shared word under loom.
 ///
@@ -18,12 +18,11 @@ use loom::sync::atomic::{AtomicU32, Ordering, fence};
 #[derive(Debug)]
 pub struct Word(AtomicU32);
 
-impl Word {
-    /// A word.
-    pub fn new(value: u32) -> Word {
-        Word(AtomicU32::new(value))
-    }
+/// A shared word of 64 bits.
+#[derive(Debug)]
+pub struct DoubleWord(AtomicU64);
 
+impl Word {
     /// Takes all of it: what a guest does with `xchg`.
     pub fn take(&self) -> u32 {
         self.fetch_and(0)
@@ -37,25 +36,39 @@ fn locked<T>(f: impl FnOnce() -> T) -> T {
     result
 }
 
-impl Cell for Word {
-    fn load(&self) -> u32 {
-        self.0.load(Ordering::Acquire)
-    }
-    fn store(&self, value: u32) {
-        self.0.store(value, Ordering::Release);
-    }
-    fn fetch_or(&self, bits: u32) -> u32 {
-        locked(|| self.0.fetch_or(bits, Ordering::AcqRel))
-    }
-    fn fetch_and(&self, bits: u32) -> u32 {
-        locked(|| self.0.fetch_and(bits, Ordering::AcqRel))
-    }
-    fn compare_exchange(&self, old: u32, new: u32) -> Result<(), u32> {
-        let result =
-            locked(|| self.0.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire));
-        result.map(|_| ())
-    }
+macro_rules! cell {
+    ($name:ty, $atomic:ident, $word:ty) => {
+        impl $name {
+            /// A word.
+            pub fn new(value: $word) -> Self {
+                Self($atomic::new(value))
+            }
+        }
+
+        impl Cell<$word> for $name {
+            fn load(&self) -> $word {
+                self.0.load(Ordering::Acquire)
+            }
+            fn store(&self, value: $word) {
+                self.0.store(value, Ordering::Release);
+            }
+            fn fetch_or(&self, bits: $word) -> $word {
+                locked(|| self.0.fetch_or(bits, Ordering::AcqRel))
+            }
+            fn fetch_and(&self, bits: $word) -> $word {
+                locked(|| self.0.fetch_and(bits, Ordering::AcqRel))
+            }
+            fn compare_exchange(&self, old: $word, new: $word) -> Result<(), $word> {
+                let change =
+                    || self.0.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire);
+                locked(change).map(|_| ())
+            }
+        }
+    };
 }
+
+cell!(Word, AtomicU32, u32);
+cell!(DoubleWord, AtomicU64, u64);
 
 /// Runs a model with at most `preemptions` switches away from a thread that could go on:
 /// the bugs of such protocols show with two or three.

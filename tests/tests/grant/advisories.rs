@@ -443,7 +443,7 @@ fn xsa_500_a_pinned_part_stays_what_it_was() {
     table.set_v2(&mut w.one, 9, sub_page(2, page.mfn, 0, 0, 64));
     // In use by a copy of another vCPU's that is under way.
     let granter = w.one.domain();
-    let want = |write| hypervisor::grant::shared::Wanted {
+    let want = |write| hypervisor::grant::claim::Wanted {
         grantee: DomId::new(2),
         pins: Pins::host(write),
         write,
@@ -477,7 +477,7 @@ fn xsa_501_versions_do_not_change_under_a_copy() {
     assert_eq!(w.one.update_va(table.status[0].va, 0, pv_abi::mmu::UVMF_INVLPG), 0);
     // A reserved entry, which may be in use when the version changes.
     table.set_v2(&mut w.one, 3, sub_page(2, page.mfn, 0, 0, 64));
-    let want = hypervisor::grant::shared::Wanted {
+    let want = hypervisor::grant::claim::Wanted {
         grantee: DomId::new(2),
         pins: Pins::host(false),
         write: false,
