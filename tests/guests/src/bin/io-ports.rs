@@ -91,8 +91,11 @@ fn run(_: &'static StartInfo) -> Outcome {
     expect::fault("ins without IOPL", GP, 0, || read_string(0x80, to.va, 1));
 
     let user = User::new()?;
-    let frame = user.run_with(user_read, |registers| registers.edx = 0x20);
-    expect::frame("in from Ring 3", &frame, GP, 0);
+    for iopl in 0..3 {
+        must(calls::set_iopl(iopl), "set_iopl")?;
+        let frame = user.run_with(user_read, |registers| registers.edx = 0x20);
+        expect::frame("in from Ring 3", &frame, GP, 0);
+    }
     must(calls::set_iopl(3), "set_iopl")?;
     let frame = user.run_with(user_read, |registers| registers.edx = 0x20);
     check_eq!((frame.vector, frame.eax & 0xff), (0x80, 0xff), "in from Ring 3 with IOPL 3");

@@ -12,6 +12,7 @@ guest!(run);
 const VCPUS: usize = 4;
 static ROUNDS: [AtomicU32; VCPUS] = [const { AtomicU32::new(0) }; VCPUS];
 static WRONG: AtomicU32 = AtomicU32::new(0);
+static FOUND: AtomicU32 = AtomicU32::new(0);
 
 code! {
     fill(value: u32):
@@ -41,7 +42,9 @@ fn hold(id: u32, goes_on: impl Fn() -> bool) {
         }
         for found in [x87(), xmm3(), xmm7()] {
             if found != value {
-                WRONG.store(found, Ordering::SeqCst);
+                // Also a register that is empty is not what was there.
+                WRONG.fetch_add(1, Ordering::SeqCst);
+                FOUND.store(found, Ordering::SeqCst);
             }
         }
         ROUNDS[id as usize].fetch_add(1, Ordering::SeqCst);
@@ -72,7 +75,7 @@ fn run(_: &'static StartInfo) -> Outcome {
     hold(0, || clock::now() < end);
     let rounds = [0, 1, 2, 3].map(|id: usize| ROUNDS[id].load(Ordering::SeqCst));
     check!(rounds.iter().all(|rounds| *rounds > 10), "too few rounds: {rounds:?}");
-    let wrong = WRONG.load(Ordering::SeqCst);
-    check!(wrong == 0, "found {wrong:#x} after {rounds:?} rounds");
+    let (wrong, found) = (WRONG.load(Ordering::SeqCst), FOUND.load(Ordering::SeqCst));
+    check!(wrong == 0, "{wrong} were others', as {found:#x}, in {rounds:?} rounds");
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! NMIs enter their handler though upcalls are masked, wake a vCPU that sleeps, and come one at a time.
 //!
 //! `xen/include/public/nmi.h`, `vcpu.h` (VCPUOP_send_nmi). Expected: without a handler an NMI is lost;
-//! with one each `send_nmi` is one entry, left by the iret hypercall; sent to a vCPU that polls it ends
-//! the poll.
+//! with one each `send_nmi` is one entry, left by the iret hypercall; one that comes while the handler
+//! runs waits for its end; sent to a vCPU that polls it ends the poll.
 #![no_std]
 #![no_main]
 #![allow(unsafe_code)] // UNSAFETY: an NMI handler in assembly.
@@ -23,15 +23,37 @@ guest!(run);
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 static POLLS: AtomicU32 = AtomicU32::new(0);
+/// How many more the handler is to send to its own vCPU, vCPU 0.
+static MORE: AtomicU32 = AtomicU32::new(0);
+/// Handlers that run on vCPU 0, and the most at a time.
+static DEPTH: AtomicU32 = AtomicU32::new(0);
+static DEEPEST: AtomicU32 = AtomicU32::new(0);
 
-/// Counts, and leaves by slot 23 of the hypercall page.
+/// Counts, sends what is to be sent, and leaves by slot 23 of the hypercall page.
 #[unsafe(naked)]
 extern "C" fn handler() {
     core::arch::naked_asm!(
+        "pushad",
         "lock inc dword ptr [{count}]",
+        "call {send_more}",
+        "popad",
         "jmp hypercall_page + 23 * 32",
         count = sym COUNT,
+        send_more = sym send_more,
     )
+}
+
+extern "C" fn send_more() {
+    if MORE.load(Ordering::SeqCst) == 0 {
+        return;
+    }
+    let depth = DEPTH.fetch_add(1, Ordering::SeqCst) + 1;
+    DEEPEST.fetch_max(depth, Ordering::SeqCst);
+    if MORE.fetch_sub(1, Ordering::SeqCst) > 1 {
+        send(0);
+        send(0);
+    }
+    DEPTH.fetch_sub(1, Ordering::SeqCst);
 }
 
 fn count() -> u32 {
@@ -62,6 +84,11 @@ fn run(_: &'static StartInfo) -> Outcome {
         check_eq!(count(), sent, "entries after {sent} NMIs");
     }
     check!(events::is_masked(), "upcalls are not masked any more");
+    // The first sends two, which are one: so many may wait.
+    MORE.store(2, Ordering::SeqCst);
+    check_eq!(send(0), 0, "send to itself");
+    check_eq!(count(), 12, "entries after one that came while the handler ran");
+    check_eq!(DEEPEST.load(Ordering::SeqCst), 1, "handlers at a time");
     let with_an_argument = vcpus::hypercall(VCPU_OP, [VCPUOP_SEND_NMI, 0, 1]);
     check_eq!(with_an_argument, ret(Errno::EINVAL), "send with an argument");
 
@@ -71,10 +98,10 @@ fn run(_: &'static StartInfo) -> Outcome {
     let initialise = [VCPUOP_INITIALISE, 1, address_of(&mut context)];
     check_eq!(vcpus::hypercall(VCPU_OP, initialise), 0, "initialise");
     check_eq!(vcpus::vcpu_op(VCPUOP_UP, VcpuId::new(1)), 0, "up");
-    for sent in 11..=20 {
+    for sent in 13..=22 {
         check_eq!(send(1), 0, "send to the other");
         let end = clock::now() + 5_000_000_000;
-        while (count() != sent || POLLS.load(Ordering::SeqCst) < sent - 11) && clock::now() < end {
+        while (count() != sent || POLLS.load(Ordering::SeqCst) < sent - 13) && clock::now() < end {
             vcpus::yield_now();
         }
         check_eq!(count(), sent, "entries after {sent} NMIs");

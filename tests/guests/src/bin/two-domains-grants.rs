@@ -27,6 +27,8 @@ const SEEN: usize = 1;
 /// Granted for writing, and for reading.
 const WRITABLE: u32 = 16;
 const READABLE: u32 = 17;
+/// Granted to a third one.
+const OTHERS: u32 = 18;
 const MARK: u32 = 0x5eed_0001;
 
 fn run(_: &'static StartInfo) -> Outcome {
@@ -43,7 +45,9 @@ fn run(_: &'static StartInfo) -> Outcome {
     unmapped(handle, at.va);
     expect::pf("a load after unmapping", at.va, 0, || read32(at.va));
     check!(map(id, READABLE, GNTMAP_HOST_MAP, at.va).status < 0, "mapped for writing");
-    check!(map(id, READABLE + 1, GNTMAP_HOST_MAP, at.va).status < 0, "mapped ungranted");
+    check!(map(id, OTHERS + 1, GNTMAP_HOST_MAP, at.va).status < 0, "mapped ungranted");
+    check!(map(id, OTHERS, GNTMAP_HOST_MAP, at.va).status < 0, "mapped what a third one may");
+    check!(copy_from(id, OTHERS, 0, copy, 8) < 0, "copied what a third one may");
     check_eq!(copy_from(id, READABLE, 0, copy, 4096), GNTST_OKAY, "copy's status");
     check_eq!(read32(copy.va), MARK + 1, "what was copied");
 
@@ -78,6 +82,7 @@ fn main_of_the_other(_: &'static StartInfo) -> ! {
         write32(readable.va, MARK + 1);
         table.grant(WRITABLE, DomId::new(0), writable, 0);
         table.grant(READABLE, DomId::new(0), readable, GTF_READONLY);
+        table.grant(OTHERS, DomId::new(7), writable, 0);
         letter(READY).store(1, Relaxed);
     }
     loop {
