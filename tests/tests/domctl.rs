@@ -8,6 +8,7 @@ use hypervisor::irq::pirq;
 use hypervisor::mm::frame::{Owner, Type};
 use hypervisor::platform::{FrameAccess, Mmu};
 use hypervisor::sched::{self, State};
+use hypervisor::time::wallclock;
 use hypervisor::width::Width;
 use pv_abi::domctl::*;
 use pv_abi::event_channel::{
@@ -389,6 +390,32 @@ fn settings() {
     {
         assert_eq!(g.command(cmd, SELF), EOPNOTSUPP);
     }
+}
+
+#[test]
+fn a_wall_clock_is_ahead_or_behind() {
+    let mut g = Guest::toolstack(1);
+    g.machine().devices().wallclock_base_ns = 1_000_000_000_000 + 7;
+    let made = g.build_domain(16);
+    let told = |g: &Guest, id| {
+        let words = g.machine().half_words(g.sys.domain(id).unwrap().shared_info);
+        let word = |at: usize| u64::from(words[at / 4].load(Ordering::SeqCst));
+        // pv32: seconds and nanoseconds behind the version, the high half at the end.
+        (word(2308) | word(2340) << 32, word(2312))
+    };
+    for (time_offset_seconds, seconds) in
+        [(3600, 4600), (-600, 400), (1 << 32, (1 << 32) + 1000), (0, 1000), (-1001, u64::MAX)]
+    {
+        let offset = Settimeoffset { time_offset_seconds };
+        assert_eq!(g.domctl(XEN_DOMCTL_SETTIMEOFFSET, made.id, &offset).0, 0);
+        assert_eq!(told(&g, made.id), (seconds, 7));
+    }
+    // It stays when the clock of the machine is set; domain 0's own is another.
+    let offset = Settimeoffset { time_offset_seconds: 60 };
+    assert_eq!(g.domctl(XEN_DOMCTL_SETTIMEOFFSET, made.id, &offset).0, 0);
+    wallclock::set(&g.sys, 5000, 0, 0);
+    assert_eq!((told(&g, made.id).0, told(&g, SELF).0), (5060, 5000));
+    assert_eq!(g.domctl(XEN_DOMCTL_SETTIMEOFFSET, NOBODY, &offset).0, ESRCH);
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub mod table;
 pub mod vcpu;
 pub mod windows;
 
-use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use pv_abi::types::{DomId, Mfn, VcpuId};
 use spin::Once;
@@ -82,6 +82,8 @@ pub struct Domain {
     pub limits: Limits,
     /// The memory map that a toolstack gave it.
     pub memory_map: Lock<Option<FrameBox<E820>>>,
+    /// Seconds that its wall clock is ahead of the machine's.
+    pub time_offset_s: AtomicI64,
     /// The handle by which toolstacks know it.
     pub handle: Lock<[u8; 16]>,
     /// Its share of the CPUs.
@@ -130,6 +132,7 @@ impl Domain {
             shared_info,
             limits: Limits::default(),
             memory_map: Lock::new(Rank::Leaf, None),
+            time_offset_s: AtomicI64::new(0),
             handle: Lock::new(Rank::Leaf, [0; 16]),
             events: Events::new(width),
             grants: Grants::new(),

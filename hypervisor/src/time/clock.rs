@@ -88,7 +88,8 @@ pub fn publish<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: &Vcpu) {
     }
 }
 
-/// Writes the wall clock into a domain's `shared_info`: when it is built, and when it is set.
+/// Writes the wall clock into a domain's `shared_info`: when it is built, and when it or its
+/// offset is set.
 pub fn publish_wallclock<P: Platform>(sys: &System<P>, domain: &Domain) {
     let (start, high) = match domain.width() {
         Width::Pv32 => {
@@ -104,6 +105,7 @@ pub fn publish_wallclock<P: Platform>(sys: &System<P>, domain: &Domain) {
     // Until everything is written: another CPU may publish, too.
     let reading = wallclock::read(sys);
     let (seconds, ns) = (reading.base_ns / NS_PER_SECOND, reading.base_ns % NS_PER_SECOND);
+    let seconds = seconds.wrapping_add_signed(domain.time_offset_s.load(Ordering::Relaxed));
     let frame = sys.platform.half_words(domain.shared_info);
     // The high half lies elsewhere on 32-bit; it changes every 136 years.
     if let Some(word) = frame.get(high / 4) {

@@ -119,6 +119,7 @@ fn command<P: Platform>(
         }
         abi::XEN_DOMCTL_MAX_MEM => settings::max_mem(domain, &argument(op)?),
         abi::XEN_DOMCTL_SETDOMAINHANDLE => settings::setdomainhandle(domain, &argument(op)?),
+        abi::XEN_DOMCTL_SETTIMEOFFSET => settings::settimeoffset(ctx, domain, &argument(op)?),
         abi::XEN_DOMCTL_HYPERCALL_INIT => settings::hypercall_init(ctx, domain, &argument(op)?),
         abi::XEN_DOMCTL_SET_VIRQ_HANDLER => settings::set_virq_handler(ctx, domain, &argument(op)?),
         abi::XEN_DOMCTL_IOPORT_PERMISSION => {

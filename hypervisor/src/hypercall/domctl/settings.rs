@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering;
 
 use pv_abi::domctl::{
     HypercallInit, IomemPermission, IoportPermission, IrqPermission, MaxMem, SetVirqHandler,
-    Setdomainhandle,
+    Setdomainhandle, Settimeoffset,
 };
 use pv_abi::errno::Errno;
 use pv_abi::types::Mfn;
@@ -15,6 +15,7 @@ use crate::error::Stop;
 use crate::guest::Ctx;
 use crate::mm::frame::Type;
 use crate::platform::Platform;
+use crate::time::clock;
 
 /// `XEN_DOMCTL_max_mem`: the most memory that the domain can have. It keeps what it has, if
 /// that is more.
@@ -27,6 +28,20 @@ pub(super) fn max_mem(domain: &Domain, argument: &MaxMem) -> Result<(), Stop> {
 /// `XEN_DOMCTL_setdomainhandle`.
 pub(super) fn setdomainhandle(domain: &Domain, argument: &Setdomainhandle) -> Result<(), Stop> {
     *domain.handle.lock() = argument.handle;
+    Ok(())
+}
+
+/// `XEN_DOMCTL_settimeoffset`: how far the domain's wall clock is ahead, any number of seconds.
+pub(super) fn settimeoffset<P: Platform>(
+    ctx: &Ctx<'_, P>,
+    domain: &Domain,
+    argument: &Settimeoffset,
+) -> Result<(), Stop> {
+    domain.time_offset_s.store(argument.time_offset_seconds, Ordering::Relaxed);
+    // The shared page of one that is dying is about to be the heap's.
+    if !domain.end.is_dying() {
+        clock::publish_wallclock(ctx.sys, domain);
+    }
     Ok(())
 }
 
