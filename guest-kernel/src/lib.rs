@@ -38,6 +38,8 @@ pub mod sensitive;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod services;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod store;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod sync;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod syscall;

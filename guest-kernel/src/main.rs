@@ -7,7 +7,9 @@ use guest_kernel::arch::{calls, events};
 use guest_kernel::services::{Serial, Services};
 use guest_kernel::shell::Script;
 use guest_kernel::task::{context, scheduler};
-use guest_kernel::{domu, entry, fs, host, mm, ports, println, shell, time, toolstack, traps, tty};
+use guest_kernel::{
+    domu, entry, fs, host, mm, ports, println, shell, store, time, toolstack, traps, tty,
+};
 
 /// Word of the command line with which domain 0 makes no domain at its start.
 const NO_DOMAINS: &str = "nodomains";
@@ -43,8 +45,10 @@ fn main(start_info: &'static StartInfo) -> ! {
 
     if is_domu {
         domu::control::start(start_info);
-    } else {
-        host::init();
+    } else if host::init() {
+        store::start();
+        host::verbs::start();
+        host::open();
     }
     let mut kernel = Services::new(start_info);
     let line = start_info.cmd_line.split(|byte| *byte == 0).next().unwrap_or_default();

@@ -6,17 +6,21 @@ use crate::arch::{abi, calls, entry, hypercall};
 use crate::initrd::Member;
 use crate::mm::frames::{self, Use};
 use crate::mm::{fault, space};
+use crate::shell::commands::FAILED;
 use crate::shell::kernel::{
     Errno, ExitStatus, FileInfo, FileKind, HypercallStat, MemoryInfo, Pid, ProcessInfo,
     ProcessState, Shutdown, Uptime,
 };
+use crate::shell::xenstore::{self, Patience};
 use crate::shell::{Kernel, Terminal};
+use crate::store::local::Connection;
 use crate::syscall::errno::{EISDIR, ENOENT, ENOTDIR, EPERM};
 use crate::task::children::{self, Reaped};
 use crate::task::scheduler::{self, CHILDREN};
 use crate::task::{State, process, signal};
 use crate::toolstack::command;
-use crate::{console, fs, time, tty};
+use crate::{console, domu, fs, time, tty};
+use ::xenstore::client::Client;
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::Ordering;
@@ -63,6 +67,26 @@ fn exit_status(status: u32) -> ExitStatus {
     match status & 0x7f {
         0 => ExitStatus::Exited((status >> 8) as u8),
         signal => ExitStatus::Killed(signal as u8),
+    }
+}
+
+/// A person at the console, who may have enough of waiting.
+struct Person;
+
+impl Patience<Connection> for Person {
+    fn wait(&mut self, connection: &Connection) -> bool {
+        let _masked = Masked::new();
+        loop {
+            if connection.has_received() {
+                return true;
+            }
+            while tty::has_input() {
+                if tty::read_byte() == tty::CTRL_C {
+                    return false;
+                }
+            }
+            scheduler::sleep(scheduler::CONSOLE, 0);
+        }
     }
 }
 
@@ -250,6 +274,15 @@ impl Kernel for Services {
 
     fn churn(&mut self, rounds: u32, alive: u32, terminal: &mut dyn Terminal) -> u8 {
         if self.has_toolstack(terminal) { command::churn(rounds, alive, terminal) } else { 1 }
+    }
+
+    fn xenstore(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8 {
+        if domu::is_domu(self.start_info) {
+            let _ = terminal.write_str("xenstore: the store is domain 0's\n");
+            return FAILED;
+        }
+        let mut client = Client::new(Connection::waking(scheduler::CONSOLE));
+        xenstore::run(&mut client, &mut Person, words, terminal)
     }
 
     fn shutdown(&mut self, how: Shutdown) {

@@ -22,7 +22,8 @@ const LINE: usize = 512;
 /// How often input is looked for without an event, nanoseconds.
 const POLL_NS: u64 = 20_000_000;
 
-const CTRL_C: u8 = 3;
+/// What Ctrl-C types.
+pub const CTRL_C: u8 = 3;
 const CTRL_D: u8 = 4;
 const CTRL_U: u8 = 21;
 

@@ -3,12 +3,13 @@
 //! A task of its own moves bytes between the [console](crate::virtio::console) and domain 0's end
 //! of the link (crate `link`, which has the protocol and its bounds). A service says by [`serve`]
 //! under which name it is reached, and [`accept`]s channels; from then on everything that happens
-//! to a channel wakes the scheduler channel that the service named for it, and the service
-//! looks what it was.
+//! to a channel calls the [`Waker`] that the service named for it, and the service looks what it
+//! was.
 //!
 //! All calls return at once, and may be made with upcalls masked; [`stream`] has the ones that wait.
 
 pub mod stream;
+pub mod verbs;
 
 use crate::arch::events::{self, Masked};
 use crate::arch::physdev;
@@ -23,16 +24,40 @@ use link::{ChannelId, End, Event, Side};
 /// Services at most.
 const SERVICES: usize = 4;
 
+/// What is called when something happens to a channel, with its argument.
+#[derive(Clone, Copy)]
+pub struct Waker {
+    /// The function; it must not come back here.
+    pub call: fn(u32),
+    /// Its argument.
+    pub argument: u32,
+}
+
+impl Waker {
+    /// Wakes a channel of the scheduler.
+    pub fn channel(channel: u32) -> Self {
+        Self { call: scheduler::wake, argument: channel }
+    }
+
+    fn wake(self) {
+        (self.call)(self.argument);
+    }
+
+    /// Whether waking one has woken the other.
+    fn is(self, other: Self) -> bool {
+        core::ptr::fn_addr_eq(self.call, other.call) && self.argument == other.argument
+    }
+}
+
 struct Service {
     name: &'static str,
-    wake: u32,
+    waker: Waker,
     opened: VecDeque<ChannelId>,
 }
 
 /// A channel that a service has.
 struct Open {
-    /// What to wake.
-    wake: u32,
+    waker: Waker,
     peer_closed: bool,
 }
 
@@ -46,12 +71,16 @@ struct Host {
 static HOST: Guarded<Option<Host>> = Guarded::new(None);
 static PIRQ: AtomicU32 = AtomicU32::new(0);
 
-/// Finds the console and starts the task. Without one, nothing ever happens here.
-pub fn init() {
+/// Finds the console; whether there is one. Without, nothing ever happens here. Next, services say
+/// that they [`serve`], and [`open`] lets the host's programs in.
+pub fn init() -> bool {
     let mut console = match Console::new() {
         Ok(console) => console,
-        Err(Error::None) => return,
-        Err(error) => return println!("no way to the host: {error:?}"),
+        Err(Error::None) => return false,
+        Err(error) => {
+            println!("no way to the host: {error:?}");
+            return false;
+        }
     };
     // The device may interrupt already: not before the port has its function.
     let _masked = Masked::new();
@@ -59,7 +88,10 @@ pub fn init() {
         physdev::map_wire(console.irq()).and_then(|pirq| Ok((pirq, physdev::bind_pirq(pirq)?)));
     let (pirq, port) = match bound {
         Ok(bound) => bound,
-        Err(errno) => return println!("no way to the host: its interrupt: {errno:?}"),
+        Err(errno) => {
+            println!("no way to the host: its interrupt: {errno:?}");
+            return false;
+        }
     };
     PIRQ.store(pirq, Ordering::Relaxed);
     // QEMU's I/O APIC does not see a level that was there before the wire was set up for levels.
@@ -71,6 +103,11 @@ pub fn init() {
     HOST.with(|host| *host = Some(Host { console, end, services, channels }));
     ports::set(port, interrupt);
     events::unmask_port(port);
+    true
+}
+
+/// Starts the task: whoever opens a channel to a service that nobody has is turned away.
+pub fn open() {
     if scheduler::start_kernel("link", task, 0).is_none() {
         println!("no way to the host: no memory for its task");
     }
@@ -147,9 +184,9 @@ impl Host {
                 let service = self.services.iter_mut().find(|service| service.name == name);
                 let Some(service) = service else { return self.end.close(id) };
                 service.opened.push_back(id);
-                let wake = service.wake;
-                self.channels.insert(id, Open { wake, peer_closed: false });
-                scheduler::wake(wake);
+                let waker = service.waker;
+                self.channels.insert(id, Open { waker, peer_closed: false });
+                waker.wake();
             }
             Event::Readable(id) => self.wake(id),
             Event::Closed(id) => {
@@ -163,28 +200,28 @@ impl Host {
 
     fn wake(&self, id: ChannelId) {
         if let Some(channel) = self.channels.get(&id) {
-            scheduler::wake(channel.wake);
+            channel.waker.wake();
         }
     }
 
     fn wake_all(&self) {
-        let mut last = 0;
+        let mut last: Option<Waker> = None;
         for channel in self.channels.values() {
             // Many channels of one service follow each other.
-            if channel.wake != last {
-                scheduler::wake(channel.wake);
-                last = channel.wake;
+            if !last.is_some_and(|last| last.is(channel.waker)) {
+                channel.waker.wake();
+                last = Some(channel.waker);
             }
         }
     }
 }
 
-/// Offers a service: channels to `name` can be [accepted](accept), and `wake` is woken for them.
+/// Offers a service: channels to `name` can be [accepted](accept), and `waker` is called for them.
 /// False: there is no way to the host.
-pub fn serve(name: &'static str, wake: u32) -> bool {
+pub fn serve(name: &'static str, waker: Waker) -> bool {
     HOST.with(|host| {
         let Some(host) = host else { return false };
-        host.services.push(Service { name, wake, opened: VecDeque::new() }).is_ok()
+        host.services.push(Service { name, waker, opened: VecDeque::new() }).is_ok()
     })
 }
 
@@ -196,11 +233,11 @@ pub fn accept(name: &str) -> Option<ChannelId> {
     })
 }
 
-/// From now on what happens to this channel wakes `wake`.
-pub fn set_wake(id: ChannelId, wake: u32) {
+/// From now on `waker` is called for what happens to this channel.
+pub fn set_waker(id: ChannelId, waker: Waker) {
     HOST.with(|host| {
         if let Some(channel) = host.as_mut().and_then(|host| host.channels.get_mut(&id)) {
-            channel.wake = wake;
+            channel.waker = waker;
         }
     });
 }

@@ -1,65 +1,71 @@
-//! A channel as a stream that one task reads and writes, waiting as needed.
+//! A channel as a stream of one task, which waits as needed.
 
+use super::Waker;
 use crate::arch::events::Masked;
 use crate::task::scheduler;
 use link::ChannelId;
+use xl::remote::{Channel, Incoming};
 
-/// The other side has closed the channel, or it is gone.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Closed;
-
-/// A channel of the running task. Dropping it closes it; what was written still arrives.
+/// A channel of the running task. Dropping it closes it; what was sent still arrives.
 pub struct Stream {
     id: ChannelId,
-    wake: u32,
+    channel: u32,
 }
 
 impl Stream {
     /// Takes over an accepted channel for the running task.
     pub fn new(id: ChannelId) -> Self {
-        let wake = scheduler::LINK_TASKS + scheduler::current().pid;
-        super::set_wake(id, wake);
-        Self { id, wake }
+        let channel = scheduler::STREAMS + scheduler::current().pid;
+        super::set_waker(id, Waker::channel(channel));
+        Self { id, channel }
     }
 
-    /// Reads some bytes, at least one.
-    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Closed> {
-        let _masked = Masked::new();
-        loop {
-            let taken = super::receive(self.id, |bytes| {
-                let taken = bytes.len().min(buffer.len());
-                buffer[..taken].copy_from_slice(&bytes[..taken]);
-                taken
-            });
-            match taken {
-                0 if super::is_closed(self.id) => return Err(Closed),
-                0 => scheduler::sleep(self.wake, 0),
-                taken => return Ok(taken),
-            }
-        }
+    /// The scheduler's channel that is woken when something happens to the stream.
+    pub fn channel(&self) -> u32 {
+        self.channel
     }
 
-    /// Writes all bytes.
-    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), Closed> {
-        let _masked = Masked::new();
-        while !bytes.is_empty() {
-            let sent = super::send(self.id, bytes).ok_or(Closed)?;
-            bytes = &bytes[sent..];
-            if sent == 0 {
-                scheduler::sleep(self.wake, 0);
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether there is something to read, or nobody left to write it.
-    pub fn is_readable(&self) -> bool {
+    fn is_readable(&self) -> bool {
         super::has_received(self.id) || super::is_closed(self.id)
     }
+}
 
-    /// What is woken when something happens to the channel.
-    pub fn wake(&self) -> u32 {
-        self.wake
+impl Channel for Stream {
+    fn receive(&mut self, into: &mut [u8]) -> Incoming {
+        // Asked first: what came before the end is not to be missed.
+        let closed = super::is_closed(self.id);
+        let taken = super::receive(self.id, |bytes| {
+            let taken = bytes.len().min(into.len());
+            into[..taken].copy_from_slice(&bytes[..taken]);
+            taken
+        });
+        match taken {
+            0 if closed => Incoming::Closed,
+            0 => Incoming::Nothing,
+            taken => Incoming::Bytes(taken),
+        }
+    }
+
+    fn has_incoming(&mut self) -> bool {
+        self.is_readable()
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> usize {
+        let _masked = Masked::new();
+        loop {
+            match super::send(self.id, bytes) {
+                None => return 0,
+                Some(0) if !bytes.is_empty() => scheduler::sleep(self.channel, 0),
+                Some(sent) => return sent,
+            }
+        }
+    }
+
+    fn wait(&mut self) {
+        let _masked = Masked::new();
+        while !self.is_readable() {
+            scheduler::sleep(self.channel, 0);
+        }
     }
 }
 

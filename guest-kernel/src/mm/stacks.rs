@@ -13,7 +13,7 @@ use heapless::Vec;
 pub const STACKS: u32 = 0xb800_0000;
 const END: u32 = 0xc000_0000;
 /// Bytes of a stack.
-pub const BYTES: u32 = 4 * PAGE;
+pub const BYTES: u32 = 8 * PAGE;
 const SLOT: u32 = BYTES + PAGE;
 /// Freed stacks that are remembered; any more are lost.
 const CACHE: usize = 256;

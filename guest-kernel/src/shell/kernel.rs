@@ -275,6 +275,9 @@ pub trait Kernel {
     /// Carries out what was typed behind `xl`; its exit status.
     fn xl(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8;
 
+    /// Carries out what was typed behind `xenstore`; its exit status.
+    fn xenstore(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8;
+
     /// Makes and ends `rounds` domains beside `alive` others, and tells what that costs; the status is
     /// 1 when anything is left of them.
     fn churn(&mut self, rounds: u32, alive: u32, terminal: &mut dyn Terminal) -> u8;

@@ -20,6 +20,7 @@ pub mod kernel;
 pub mod keys;
 mod names;
 pub mod parse;
+pub mod xenstore;
 
 use heapless::Vec;
 

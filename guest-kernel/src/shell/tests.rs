@@ -152,6 +152,11 @@ impl Kernel for Fake {
         3
     }
 
+    fn xenstore(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8 {
+        let _ = writeln!(terminal, "xenstore {}", words.join(" "));
+        0
+    }
+
     fn churn(&mut self, rounds: u32, alive: u32, terminal: &mut dyn Terminal) -> u8 {
         let _ = writeln!(terminal, "{rounds} beside {alive}");
         0

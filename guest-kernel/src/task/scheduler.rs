@@ -42,8 +42,14 @@ pub const LIFECYCLE: u32 = 5;
 pub const STORE_RING: u32 = 7;
 /// Channel of those who wait for their turn to change domains.
 pub const TOOLSTACK: u32 = 6;
+/// Channel of the task that starts verbs of the host.
+pub const VERBS: u32 = 8;
 /// Channel of a task that waits for a stream to the host: this plus its number.
-pub const LINK_TASKS: u32 = 0x4000_0000;
+pub const STREAMS: u32 = 0x4000_0000;
+/// Channel of a connection to the store: this plus its number.
+pub const STORE_CLIENTS: u32 = 0x6000_0000;
+/// How many numbers there are for them.
+pub const STORE_CLIENTS_COUNT: u32 = 0x2000_0000;
 /// Channel of the children of a process: this plus its number.
 pub const CHILDREN: u32 = 0x8000_0000;
 

@@ -108,6 +108,10 @@ pub fn xl(context: &mut Context<'_>, words: &[&str]) -> u8 {
     context.kernel.xl(words, &mut *context.terminal)
 }
 
+pub fn xenstore(context: &mut Context<'_>, words: &[&str]) -> u8 {
+    context.kernel.xenstore(words, &mut *context.terminal)
+}
+
 pub fn churn(context: &mut Context<'_>, words: &[&str]) -> u8 {
     let mut numbers = words.iter().map(|word| word.parse());
     match (numbers.next(), numbers.next().unwrap_or(Ok(0))) {

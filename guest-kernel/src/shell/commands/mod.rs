@@ -164,6 +164,14 @@ pub static COMMANDS: &[Command] = &[
     Command::new("uptime", "", "time and counters since boot", 0..=0, machine::uptime, ""),
     Command::new("wait", "[PID]", "wait for background programs", 0..=1, process::wait, ""),
     Command::new(
+        "xenstore",
+        "VERB [ARGUMENT...]",
+        "look at XenStore and change it",
+        0..=ANY,
+        machine::xenstore,
+        super::xenstore::VERBS,
+    ),
+    Command::new(
         "xl",
         "VERB [ARGUMENT...]",
         "make, list and end domains",

@@ -1,0 +1,309 @@
+//! `xenstored`: XenStore as a task of domain 0.
+//!
+//! The store itself is the crate `xenstore`, which does no I/O. This task carries bytes between it and
+//! those who talk to it:
+//!
+//! | from | by | as |
+//! |---|---|---|
+//! | programs of the host | channels to the service `xenstore` ([`crate::host`]) | domain 0, one connection each |
+//! | domain 0's own services | [`local`] connections | domain 0, one connection each |
+//! | other domains | the ring in their page ([`rings`]), once the toolstack introduced them | themselves |
+//!
+//! Everything that may give it work calls [`rung`]. One pass looks at every connection; while a pass
+//! moves bytes, another follows. A connection that takes no replies is not read from, by the
+//! server's own bound, and no other one waits for it.
+
+mod initial;
+pub mod local;
+pub mod rings;
+
+use crate::arch::events::Masked;
+use crate::host;
+use crate::mm::frames;
+use crate::println;
+use crate::sync::Guarded;
+use crate::task::scheduler::{self, STORE};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
+use link::ChannelId;
+use link::service::XENSTORE;
+use pv_abi::types::DomId;
+use rings::Ring;
+use xenstore::quota::Quotas;
+use xenstore::server::{Action, ConnectionId, Server};
+
+/// Bytes that are read from a connection at a time.
+const PIECE: usize = 4096;
+/// So many pieces before others have their turn.
+const PIECES: u32 = 16;
+/// Domain 0, to which the host's programs belong as well.
+const DOMAIN_0: DomId = DomId::new(0);
+
+/// What became of a domain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// It has shut down or crashed, and still exists.
+    ShutDown,
+    /// It is no more.
+    Gone,
+}
+
+/// Domains whose fate the server is not told of yet.
+static FATES: Guarded<Vec<(DomId, Fate)>> = Guarded::new(Vec::new());
+/// There may be work.
+static RUNG: AtomicBool = AtomicBool::new(false);
+
+/// The task was started.
+static STARTED: AtomicBool = AtomicBool::new(false);
+
+/// Starts the task, unless it runs: a domain 0 that nobody asks for its store does without. On return
+/// the store has what it begins with.
+pub fn start() {
+    if STARTED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    if scheduler::start_kernel("xenstored", task, 0).is_none() {
+        panic!("no memory for xenstored");
+    }
+    let memory_kib = u64::from(frames::counts().total()) * 4;
+    if let Err(error) = initial::populate(memory_kib) {
+        println!("xenstored: its first nodes: {error}");
+    }
+    // Without a way to the host there is nobody to offer it to.
+    let _ = host::serve(XENSTORE, host::Waker { call: |_| rung(), argument: 0 });
+}
+
+/// Something has come for the task, or there is room again for something of its own.
+pub fn rung() {
+    RUNG.store(true, Ordering::Relaxed);
+    scheduler::wake(STORE);
+}
+
+/// Tells the store what became of a domain: `@releaseDomain` fires, and what one that is gone owned is
+/// removed. Nothing happens if nobody has used the store.
+pub fn tell(domain: DomId, fate: Fate) {
+    if STARTED.load(Ordering::Relaxed) {
+        FATES.with(|fates| fates.push((domain, fate)));
+        rung();
+    }
+}
+
+extern "C" fn task(_: u32) -> ! {
+    let mut daemon = Daemon {
+        server: Server::new(Quotas::default()),
+        peers: BTreeMap::new(),
+        full: BTreeSet::new(),
+        piece: alloc::vec![0; PIECE],
+    };
+    loop {
+        RUNG.store(false, Ordering::Relaxed);
+        while daemon.pass() {}
+        let _masked = Masked::new();
+        if !RUNG.load(Ordering::Relaxed) {
+            scheduler::sleep(STORE, 0);
+        }
+    }
+}
+
+/// Who is at the other end of a connection.
+enum Peer {
+    Host(ChannelId),
+    Local(local::Number),
+    Domain(Ring),
+}
+
+impl Peer {
+    /// Takes some bytes that have come; how many. None: the peer is gone.
+    fn read(&mut self, into: &mut [u8]) -> Option<usize> {
+        match self {
+            Self::Host(channel) => {
+                // Asked first: what came before the end is not to be missed.
+                let closed = host::is_closed(*channel);
+                let taken = host::receive(*channel, |bytes| {
+                    let taken = bytes.len().min(into.len());
+                    into[..taken].copy_from_slice(&bytes[..taken]);
+                    taken
+                });
+                (taken > 0 || !closed).then_some(taken)
+            }
+            Self::Local(number) => local::take_requests(*number, into),
+            Self::Domain(ring) => ring.read(into),
+        }
+    }
+
+    /// Gives the peer bytes; how many there was room for. None: the peer is gone.
+    fn write(&mut self, bytes: &[u8]) -> Option<usize> {
+        match self {
+            Self::Host(channel) => host::send(*channel, bytes),
+            Self::Local(number) => local::give_replies(*number, bytes),
+            Self::Domain(ring) => ring.write(bytes),
+        }
+    }
+}
+
+struct Daemon {
+    server: Server,
+    peers: BTreeMap<ConnectionId, Peer>,
+    /// Connections whose peers had no room for all that waits for them.
+    full: BTreeSet<ConnectionId>,
+    piece: Vec<u8>,
+}
+
+impl Daemon {
+    /// Looks at everything once; whether anything moved.
+    fn pass(&mut self) -> bool {
+        let mut moved = self.take_new();
+        for (domain, fate) in FATES.with(core::mem::take) {
+            match fate {
+                Fate::ShutDown => self.server.domain_shut_down(domain),
+                Fate::Gone => self.server.domain_died(domain),
+            }
+            moved = true;
+        }
+        moved |= self.read_all();
+        // Before replies are written: the connections of a domain that was released are gone.
+        while let Some(action) = self.server.take_action() {
+            self.act(action);
+            moved = true;
+        }
+        let full = core::mem::take(&mut self.full);
+        for id in full {
+            moved |= self.write(id);
+        }
+        while let Some(id) = self.server.take_touched() {
+            moved |= self.write(id);
+        }
+        moved
+    }
+
+    /// Connects those who have come.
+    fn take_new(&mut self) -> bool {
+        let mut any = false;
+        let host = core::iter::from_fn(|| host::accept(XENSTORE)).map(Peer::Host);
+        let local = core::iter::from_fn(local::take_new).map(Peer::Local);
+        for peer in host.chain(local) {
+            let id = self.server.connect(DOMAIN_0);
+            self.peers.insert(id, peer);
+            any = true;
+        }
+        any
+    }
+
+    /// Takes in what has come from those whose requests the server wants.
+    fn read_all(&mut self) -> bool {
+        let mut any = false;
+        let mut gone = Vec::new();
+        for (id, peer) in &mut self.peers {
+            if let Peer::Domain(ring) = peer
+                && ring.wants_reset()
+            {
+                // Its requests begin anew; that of its watches is the server's to know.
+                gone.push(*id);
+                continue;
+            }
+            for _ in 0..PIECES {
+                if !self.server.wants_input(*id) {
+                    break;
+                }
+                match peer.read(&mut self.piece) {
+                    Some(0) => break,
+                    Some(count) => {
+                        any = true;
+                        self.server.input(*id, &self.piece[..count]);
+                    }
+                    None => {
+                        gone.push(*id);
+                        break;
+                    }
+                }
+            }
+        }
+        for id in gone {
+            any = true;
+            self.disconnect(id);
+        }
+        any
+    }
+
+    /// Gives a connection what waits for it; whether it took any.
+    fn write(&mut self, id: ConnectionId) -> bool {
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        let mut any = false;
+        let mut gone = false;
+        while !self.server.output(id).is_empty() {
+            match peer.write(self.server.output(id)) {
+                Some(0) => {
+                    self.full.insert(id);
+                    return any;
+                }
+                Some(count) => {
+                    any = true;
+                    self.server.sent(id, count);
+                }
+                None => {
+                    gone = true;
+                    break;
+                }
+            }
+        }
+        if gone || self.server.is_closed(id) {
+            self.disconnect(id);
+            any = true;
+        }
+        any
+    }
+
+    /// Ends a connection. A domain's ring stays: it is connected anew, with empty rings if the domain
+    /// asked for them, else deaf until it does.
+    fn disconnect(&mut self, id: ConnectionId) {
+        self.server.disconnect(id);
+        self.full.remove(&id);
+        match self.peers.remove(&id) {
+            Some(Peer::Host(channel)) => host::close(channel),
+            Some(Peer::Local(number)) => local::hang_up(number),
+            Some(Peer::Domain(mut ring)) => {
+                if ring.wants_reset() {
+                    ring.reset();
+                } else {
+                    ring.give_up();
+                }
+                let id = self.server.connect(ring.domain());
+                self.peers.insert(id, Peer::Domain(ring));
+            }
+            None => {}
+        }
+    }
+
+    /// Does what the server asks for.
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Introduce { domid, gfn, port } => {
+                self.drop_ring(domid);
+                match Ring::new(domid, gfn, port) {
+                    Ok(ring) => {
+                        let id = self.server.connect(domid);
+                        self.peers.insert(id, Peer::Domain(ring));
+                    }
+                    Err(errno) => println!("xenstored: cannot introduce d{domid}: {errno}"),
+                }
+            }
+            Action::Release(domid) => self.drop_ring(domid),
+            Action::Print(line) => println!("xenstored: {line}"),
+            // Nothing is logged here, and a kernel is not replaced by parts.
+            Action::Log(_) | Action::LiveUpdate => {}
+        }
+    }
+
+    /// Disconnects a domain, if it is connected.
+    fn drop_ring(&mut self, domid: DomId) {
+        let mut peers = self.peers.iter();
+        let found = peers.find(|(_, peer)| matches!(peer, Peer::Domain(r) if r.domain() == domid));
+        if let Some((&id, _)) = found {
+            self.server.disconnect(id);
+            self.full.remove(&id);
+            // The ring is unmapped and its port closed as it is dropped.
+            self.peers.remove(&id);
+        }
+    }
+}
