@@ -176,11 +176,17 @@ fn transcript<'a>(
     .parallel()
 }
 
-fn default_guest(builds: &Builds<'_>) -> Result<(), Ended> {
+/// Builds what the default guest needs; how the test ends if that fails.
+pub fn default_guest(builds: &Builds<'_>) -> Result<(), Ended> {
     for part in [build::Part::Hypervisor, build::Part::Guest] {
         builds.need(part).map_err(|_| Ended::failed("not run: the build failed".into()))?;
     }
     Ok(())
+}
+
+/// The default guest at its own shell, without other domains.
+pub fn at_its_shell(builds: &Builds<'_>) -> Machine {
+    Machine { kernel_args: "nodomains".into(), ..machine(builds.ws, "", Kind::Qemu) }
 }
 
 fn machine(ws: &Workspace, commands: &str, kind: Kind) -> Machine {

@@ -9,6 +9,7 @@
 mod boot;
 mod commands;
 mod host;
+mod link;
 mod manifest;
 mod runner;
 mod transcripts;
@@ -148,6 +149,7 @@ fn all<'a>(
         if kind == Kind::Qemu {
             tests.extend(domains.iter().map(|one| boot::domains(builds, one.clone())));
             tests.extend(commands::all(builds));
+            tests.extend(link::all(builds));
             tests.push(boot::disc(builds, "disc-bios", false));
             tests.push(boot::disc(builds, "disc-uefi", true));
         }

@@ -1,0 +1,192 @@
+//! Tests of the way from the host to domain 0 while it runs: its store, used by others' programs.
+//!
+//! The clients are Debian's (`xenstore-utils`), pointed at the machine's socket by
+//! `XENSTORED_PATH`. What they write is seen at domain 0's shell, and the other way round.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use link::host::Link;
+use link::machine::Machines;
+
+use super::Group;
+use super::boot::{self, Builds};
+use super::runner::{Ended, Test};
+use crate::emulator::{Emulator, Machine, Watch};
+use crate::outcome::{Outcome, Reason};
+use crate::qemu;
+use crate::scratch::Scratch;
+use crate::toolchain::program_in_path;
+
+/// How long a machine may take altogether.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Programs that use the store at the same time.
+const CLIENTS: usize = 40;
+
+/// Every test of this kind.
+pub fn all<'a>(builds: &'a Builds<'a>) -> Vec<Test<'a>> {
+    vec![
+        Test::new(Group::Run, "link-store", move || {
+            if let Err(ended) = boot::default_guest(builds) {
+                return ended;
+            }
+            if program_in_path("xenstore-ls").is_none() {
+                return Ended::skipped("no xenstore-ls (Debian's package xenstore-utils)".into());
+            }
+            store(builds)
+        })
+        .parallel(),
+    ]
+}
+
+fn store(builds: &Builds<'_>) -> Ended {
+    let mut seen = Vec::new();
+    match use_store(builds, &mut seen) {
+        Ok(()) => Ended::passed(),
+        Err(error) => {
+            let log: Vec<_> = String::from_utf8_lossy(&seen).lines().map(str::to_string).collect();
+            Ended::failed(format!("{error:#}")).with_log(&log)
+        }
+    }
+}
+
+fn use_store(builds: &Builds<'_>, seen: &mut Vec<u8>) -> Result<()> {
+    let scratch = Scratch::new()?;
+    let link = Link::start(Machines::below(scratch.path())?.create(None)?)?;
+    let socket = Machines::below(scratch.path())?.only()?.xenstored();
+    let console = Some(link.console().clone());
+    let machine = Machine { console, ..boot::at_its_shell(builds) };
+    let mut shell = Shell::new(qemu::start(&machine)?, seen)?;
+    shell.wait_for("# ")?;
+
+    let tree = utility(&socket, &["xenstore-ls", "-f"])?;
+    for line in ["/tool = ", "/local/domain/0/name = \"Domain-0\"", "/local/domain/0/domid = \"0\""]
+    {
+        ensure!(tree.contains(line), "xenstore-ls has no {line:?} in\n{tree}");
+    }
+    // From the host to domain 0's shell, and back.
+    utility(&socket, &["xenstore-write", "/tool/test", "from the host"])?;
+    shell.say("xenstore read /tool/test", "\nfrom the host\r\n")?;
+    shell.say("xenstore write /tool/test here", "# ")?;
+    ensure!(utility(&socket, &["xenstore-read", "/tool/test"])? == "here\n", "a write of domain 0");
+    // A watch of the host fires for domain 0: once as it is set, once for the write.
+    let mut watch = start(&socket, &["xenstore-watch", "-n", "2", "/tool/watched"])?;
+    let mut told = BufReader::new(watch.1.stdout.take().context("no standard output")?);
+    let mut lines = String::new();
+    told.read_line(&mut lines)?;
+    shell.say("xenstore write /tool/watched 1", "# ")?;
+    told.read_line(&mut lines)?;
+    ensure!(lines == "/tool/watched\n/tool/watched\n", "a watch told {lines:?}");
+    finish(watch)?;
+    // Many at once, and more bytes than fit a ring or a window.
+    let value = "x".repeat(2000);
+    let clients = (0..CLIENTS)
+        .map(|number| {
+            let path = format!("/tool/many/{number}");
+            start(&socket, &["xenstore-write", &path, &value])
+        })
+        .collect::<Result<Vec<_>>>()?;
+    for client in clients {
+        finish(client)?;
+    }
+    let tree = utility(&socket, &["xenstore-ls", "-f", "/tool/many"])?;
+    ensure!(tree.lines().count() == CLIENTS, "not all of the nodes are there:\n{tree}");
+    utility(&socket, &["xenstore-rm", "/tool/many"])?;
+    ensure!(utility(&socket, &["xenstore-read", "/tool/many"]).is_err(), "it is not removed");
+    shell.finish("poweroff")?;
+    drop(link);
+    ensure!(Machines::below(scratch.path())?.running()?.is_empty(), "the directory is still there");
+    Ok(())
+}
+
+/// Runs a program that uses the store; what it printed.
+fn utility(socket: &Path, words: &[&str]) -> Result<String> {
+    finish(start(socket, words)?)
+}
+
+/// What it was asked to do, and the program.
+type Started = (String, Child);
+
+fn start(socket: &Path, words: &[&str]) -> Result<Started> {
+    // A client that hangs ends by itself.
+    let mut command = Command::new("timeout");
+    command.arg(PATIENCE.as_secs().to_string()).args(words).env("XENSTORED_PATH", socket);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().with_context(|| format!("cannot start {}", words[0]))?;
+    Ok((words.join(" "), child))
+}
+
+fn finish((what, child): Started) -> Result<String> {
+    let Output { status, stdout, stderr } = child.wait_with_output()?;
+    if !status.success() {
+        bail!("{what}: {status}: {}", String::from_utf8_lossy(&stderr).trim_end());
+    }
+    Ok(String::from_utf8_lossy(&stdout).into_owned())
+}
+
+/// Domain 0's shell, at its console.
+struct Shell<'a> {
+    emulator: Emulator,
+    keys: Box<dyn Write + Send>,
+    /// Everything that it has said, and how much of that was waited for.
+    seen: &'a mut Vec<u8>,
+    from: usize,
+}
+
+impl<'a> Shell<'a> {
+    fn new(mut emulator: Emulator, seen: &'a mut Vec<u8>) -> Result<Self> {
+        let keys = emulator.take_input().context("the machine has no keys")?;
+        Ok(Self { emulator, keys, seen, from: 0 })
+    }
+
+    /// Waits until it says `text`.
+    fn wait_for(&mut self, text: &str) -> Result<()> {
+        loop {
+            let new = &self.seen[self.from..];
+            if let Some(at) = new.windows(text.len()).position(|part| part == text.as_bytes()) {
+                self.from += at + text.len();
+                return Ok(());
+            }
+            if let Some(outcome) = self.watch(Duration::from_millis(20))? {
+                bail!("{text:?} did not come: {}", outcome.describe());
+            }
+        }
+    }
+
+    /// Takes what it says; how the machine ended, if it did within `pause`.
+    fn watch(&mut self, pause: Duration) -> Result<Option<Outcome>> {
+        let seen = &mut *self.seen;
+        self.emulator.watch_for(pause, Some(PATIENCE), &mut |bytes| {
+            seen.extend_from_slice(bytes);
+            Ok(Watch::On)
+        })
+    }
+
+    fn type_line(&mut self, line: &str) -> Result<()> {
+        self.keys.write_all(line.as_bytes())?;
+        self.keys.write_all(b"\r")?;
+        Ok(self.keys.flush()?)
+    }
+
+    /// Types a line and waits until it says `text` after that.
+    fn say(&mut self, line: &str, text: &str) -> Result<()> {
+        self.type_line(line)?;
+        self.wait_for(line)?;
+        self.wait_for(text)
+    }
+
+    /// Types the last line: the machine ends.
+    fn finish(&mut self, line: &str) -> Result<()> {
+        self.type_line(line)?;
+        loop {
+            match self.watch(PATIENCE)? {
+                None => {}
+                Some(Outcome::Shutdown(Reason::Poweroff)) => return Ok(()),
+                Some(outcome) => bail!("{}", outcome.describe()),
+            }
+        }
+    }
+}
