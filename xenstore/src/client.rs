@@ -156,6 +156,13 @@ impl<T: Transport> Client<T> {
         }
     }
 
+    /// Whether [`next_event`](Self::next_event) would return at once: something has come that nobody
+    /// has seen, perhaps together with a reply.
+    #[must_use]
+    pub fn has_event(&self) -> bool {
+        !self.events.is_empty() || self.framer.has_message()
+    }
+
     /// An event that has arrived already. Does not wait.
     pub fn take_event(&mut self) -> Option<Event> {
         self.events.pop_front()

@@ -41,7 +41,10 @@ fn events_before_a_reply_are_kept() {
     let first = client.take_event().unwrap();
     assert_eq!((first.path.as_str(), first.token.as_str()), ("/a", "t"));
     assert!(client.take_event().is_none());
+    // The other has come together with the reply.
+    assert!(client.has_event());
     assert_eq!(client.next_event(), Ok(first));
+    assert!(!client.has_event());
     assert_eq!(client.next_event(), Err(Error::Closed));
 }
 
