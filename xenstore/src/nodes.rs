@@ -25,15 +25,15 @@ pub(crate) struct Nodes<'a> {
 impl Nodes<'_> {
     /// A node's value.
     pub(crate) fn read(&mut self, path: &Arc<str>) -> Result<Arc<[u8]>, Errno> {
-        self.require(path, Need::Read)?;
-        let node = self.look(path, Fact::Value)?.ok_or(Errno::ENOENT)?;
+        let node = self.require(path, Need::Read)?;
+        self.remember(path, Fact::Value);
         Ok(node.value.clone())
     }
 
     /// The tree in which the children of `path` may be listed now.
     pub(crate) fn list(&mut self, path: &Arc<str>) -> Result<(&Tree, Arc<Node>), Errno> {
-        self.require(path, Need::Read)?;
-        let node = self.look(path, Fact::Listing)?.ok_or(Errno::ENOENT)?;
+        let node = self.require(path, Need::Read)?;
+        self.remember(path, Fact::Listing);
         Ok((self.tree(), node))
     }
 
@@ -79,7 +79,7 @@ impl Nodes<'_> {
             Ok(_) => {}
             Err(Errno::ENOENT) => {
                 let parent = parent(path).ok_or(Errno::EINVAL)?;
-                let parent = self.look(&parent.into(), Fact::Existence)?;
+                let parent = self.look(&parent.into())?;
                 return parent.map(drop).ok_or(Errno::ENOENT);
             }
             Err(error) => return Err(error),
@@ -129,7 +129,7 @@ impl Nodes<'_> {
         let mut missing = false;
         for above in upwards(path) {
             let above = if missing { above.into() } else { path.clone() };
-            let Some(node) = self.look(&above, Fact::Existence)? else {
+            let Some(node) = self.look(&above)? else {
                 missing = true;
                 continue;
             };
@@ -192,11 +192,18 @@ impl Nodes<'_> {
         }
     }
 
-    /// Looks at a fact of a node. A transaction remembers that it did.
+    /// Remembers, in a transaction, that one more fact was seen of a node that was looked at.
+    fn remember(&mut self, path: &Arc<str>, fact: Fact) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.look(path, fact);
+        }
+    }
+
+    /// Looks whether there is a node, and at its permissions. A transaction remembers that it did.
     ///
     /// # Errors
-    /// `ENOSPC`: the transaction touches too many nodes. `ENOMEM`: its domain holds too much.
-    fn look(&mut self, path: &Arc<str>, fact: Fact) -> Result<Option<Arc<Node>>, Errno> {
+    /// `ENOSPC`: the transaction touches too many nodes.
+    fn look(&mut self, path: &Arc<str>) -> Result<Option<Arc<Node>>, Errno> {
         let Some(transaction) = &mut self.transaction else {
             return Ok(self.store.tree.get(path).cloned());
         };
@@ -208,7 +215,7 @@ impl Nodes<'_> {
         {
             return Err(Errno::ENOSPC);
         }
-        Ok(transaction.look(path, fact))
+        Ok(transaction.look(path, Fact::Existence))
     }
 
     /// Whether the owner's quotas let a node become this.

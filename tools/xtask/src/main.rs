@@ -7,6 +7,7 @@
 
 mod addresses;
 mod bench;
+mod bench_store;
 mod bochs;
 mod build;
 mod cargo;
@@ -68,6 +69,8 @@ enum Verb {
     Trace(trace::Args),
     /// Measure the primitives of the PV ABI, beside Xen's figures
     Bench(bench::Args),
+    /// Measure XenStore's server with one domain and with a thousand
+    BenchStore(bench_store::Args),
     /// Check that busy vCPUs share the CPUs as they are owed
     Fairness(fairness::Args),
     /// Make random hypercalls on a simulated machine, by the million
@@ -96,6 +99,7 @@ fn main() -> ExitCode {
         Verb::Test(args) => test::run(args),
         Verb::Trace(args) => trace::run(args),
         Verb::Bench(args) => bench::run(args).map(|()| ExitCode::SUCCESS),
+        Verb::BenchStore(args) => bench_store::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Fairness(args) => fairness::run(args),
         Verb::Soak(args) => soak::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Fuzz(args) => soak::fuzz(args).map(|()| ExitCode::SUCCESS),

@@ -23,6 +23,8 @@ type Link = Option<Arc<Branch>>;
 
 #[derive(Clone)]
 struct Branch {
+    /// The node's. It stands here too because a search reads it on every level.
+    path: Arc<str>,
     node: Arc<Node>,
     left: Link,
     right: Link,
@@ -48,7 +50,7 @@ impl Map {
         let key = split(path);
         let mut link = &self.root;
         while let Some(branch) = link {
-            link = match key.cmp(&branch.node.key()) {
+            link = match key.cmp(&branch.key()) {
                 Ordering::Less => &branch.left,
                 Ordering::Greater => &branch.right,
                 Ordering::Equal => return Some(&branch.node),
@@ -65,7 +67,7 @@ impl Map {
         let mut link = &mut self.root;
         loop {
             let branch = Arc::make_mut(link.as_mut()?);
-            link = match key.cmp(&branch.node.key()) {
+            link = match key.cmp(&branch.key()) {
                 Ordering::Less => &mut branch.left,
                 Ordering::Greater => &mut branch.right,
                 Ordering::Equal => return Some(Arc::make_mut(&mut branch.node)),
@@ -165,11 +167,12 @@ fn weight(link: &Link) -> usize {
 fn insert(link: &mut Link, node: Arc<Node>) {
     let Some(shared) = link else {
         let listing = node.listed_len();
-        *link = Some(Arc::new(Branch { node, left: None, right: None, count: 1, listing }));
+        let path = node.path.clone();
+        *link = Some(Arc::new(Branch { path, node, left: None, right: None, count: 1, listing }));
         return;
     };
     let branch = Arc::make_mut(shared);
-    match node.key().cmp(&branch.node.key()) {
+    match node.key().cmp(&branch.key()) {
         Ordering::Less => insert(&mut branch.left, node),
         Ordering::Greater => insert(&mut branch.right, node),
         Ordering::Equal => branch.node = node,
@@ -179,7 +182,7 @@ fn insert(link: &mut Link, node: Arc<Node>) {
 
 fn remove(link: &mut Link, key: (&str, &str)) -> Option<Arc<Node>> {
     let branch = Arc::make_mut(link.as_mut()?);
-    let removed = match key.cmp(&branch.node.key()) {
+    let removed = match key.cmp(&branch.key()) {
         Ordering::Less => remove(&mut branch.left, key),
         Ordering::Greater => remove(&mut branch.right, key),
         Ordering::Equal => {
@@ -188,6 +191,7 @@ fn remove(link: &mut Link, key: (&str, &str)) -> Option<Arc<Node>> {
                 *link = branch.left.take();
                 return Some(removed);
             };
+            branch.path = next.path.clone();
             Some(mem::replace(&mut branch.node, next))
         }
     };
@@ -209,6 +213,10 @@ fn take_first(link: &mut Link) -> Option<Arc<Node>> {
 }
 
 impl Branch {
+    fn key(&self) -> (&str, &str) {
+        split(&self.path)
+    }
+
     /// Restores counts and balance after a side has changed by one node.
     ///
     /// The factors 3 and 2 are the pair that keeps the balance under insertion and removal (Hirai and
