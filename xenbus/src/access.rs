@@ -20,20 +20,22 @@ pub trait Events {
     /// ENOSPC and others of `EVTCHNOP_alloc_unbound`.
     fn alloc_unbound(&mut self, remote: DomId) -> Result<Port, Errno>;
 
-    /// A new port of ours, bound to `port` of `remote`, which that domain made for us. An event waits at it from the
-    /// start: some may have been sent before.
+    /// A new port of ours, bound to `port` of `remote`, which that domain made for us. An event
+    /// waits at it from the start: some may have been sent before.
     ///
     /// # Errors
     /// EINVAL where it did not, and others of `EVTCHNOP_bind_interdomain`.
     fn bind(&mut self, remote: DomId, port: Port) -> Result<Port, Errno>;
 
-    /// Sends an event to the other end. All that was written to memory before is seen by who takes it.
+    /// Sends an event to the other end. All that was written to memory before is seen by who takes
+    /// it.
     ///
     /// # Errors
     /// EINVAL where the port is none of ours.
     fn send(&mut self, port: Port) -> Result<(), Errno>;
 
-    /// Closes a port of ours. The other end, if any, becomes unbound again and can be bound to once more.
+    /// Closes a port of ours. The other end, if any, becomes unbound again and can be bound to once
+    /// more.
     ///
     /// # Errors
     /// EINVAL where the port is none of ours.
@@ -72,7 +74,8 @@ pub trait Grants {
     /// Maps pages of `of`, side by side, to read and write.
     ///
     /// # Errors
-    /// EINVAL, EPERM and others of `GNTTABOP_map_grant_ref`, for one of the grants; then none is mapped.
+    /// EINVAL, EPERM and others of `GNTTABOP_map_grant_ref`, for one of the grants; then none is
+    /// mapped.
     fn map(&mut self, of: DomId, grants: &[GrantRef]) -> Result<Self::Foreign, Errno>;
 
     /// Gives up what [`map`](Grants::map) mapped.
@@ -81,8 +84,8 @@ pub trait Grants {
 
 /// The nodes of XenStore, inside of a transaction or outside.
 ///
-/// Paths may be relative to the domain's own. Errors are those that the store names; EIO where it cannot be
-/// reached.
+/// Paths may be relative to the domain's own. Errors are those that the store names; EIO where it
+/// cannot be reached.
 pub trait Nodes {
     /// The value of a node, if there is one.
     ///
@@ -103,8 +106,8 @@ pub trait Nodes {
     fn directory(&mut self, path: &str) -> Result<Option<Vec<String>>, Errno>;
 }
 
-/// XenStore, as a client sees it: each call is a request and waits for its reply. The client of the crate `xenstore`
-/// is one (`store_client`).
+/// XenStore, as a client sees it: each call is a request and waits for its reply. The client of the
+/// crate `xenstore` is one (`store_client`).
 pub trait Store: Nodes {
     /// Has an event with `token` come for each change at or below `path`, and one at once.
     ///
@@ -118,8 +121,8 @@ pub trait Store: Nodes {
     /// ENOENT: there is none.
     fn unwatch(&mut self, path: &str, token: &str) -> Result<(), Errno>;
 
-    /// Does `work` in a transaction: all that it writes becomes true at once, or nothing if it fails. It is done
-    /// again where others were in the way.
+    /// Does `work` in a transaction: all that it writes becomes true at once, or nothing if it
+    /// fails. It is done again where others were in the way.
     ///
     /// # Errors
     /// What `work` says; EAGAIN if others are in the way all the time.

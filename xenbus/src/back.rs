@@ -1,8 +1,9 @@
 //! A back end's device: carries out the steps of [`handshake::back`](crate::handshake::back).
 //!
 //! [`Back`] does what all back ends have in common; what is a device's own is a [`BackDriver`].
-//! Whenever an event of one of its watches comes (their token is the device's path), [`Back::look`] is called. It watches
-//! the front end's state, `online` (the toolstack's wish) and `hotplug-status` (a script's word).
+//! Whenever an event of one of its watches comes (their token is the device's path), [`Back::look`]
+//! is called. It watches the front end's state, `online` (the toolstack's wish) and
+//! `hotplug-status` (a script's word).
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -31,7 +32,8 @@ pub trait BackDriver<D: Events + Grants> {
     /// What becomes of rings that it finds when it starts.
     const RESTART: Restart;
 
-    /// Finds what stands behind the device, by its directory. Comes again when the device is used again.
+    /// Finds what stands behind the device, by its directory. Comes again when the device is used
+    /// again.
     ///
     /// # Errors
     /// There is nothing; the device is closed.
@@ -72,8 +74,8 @@ pub struct Back<D, R> {
 }
 
 impl<D: Events + Grants, R: BackDriver<D>> Back<D, R> {
-    /// Takes up the device at `path` (`backend/<type>/<domain>/<id>`), wherever a predecessor left it, and sets its
-    /// watches, whose first event has it [looked](Back::look) at.
+    /// Takes up the device at `path` (`backend/<type>/<domain>/<id>`), wherever a predecessor left
+    /// it, and sets its watches, whose first event has it [looked](Back::look) at.
     ///
     /// # Errors
     /// The directory does not say who its front end is, or the store refuses.
@@ -137,8 +139,8 @@ impl<D: Events + Grants, R: BackDriver<D>> Back<D, R> {
         Ok(Life::Present)
     }
 
-    /// Has the device changed while it is in use: the front end is asked to stop, the driver changes it, the front end
-    /// goes on.
+    /// Has the device changed while it is in use: the front end is asked to stop, the driver
+    /// changes it, the front end goes on.
     ///
     /// # Errors
     /// As [`look`](Back::look); EBUSY: it is not in use.
@@ -152,8 +154,8 @@ impl<D: Events + Grants, R: BackDriver<D>> Back<D, R> {
         }
     }
 
-    /// Lets go of everything at once, and of the watches: the directory has been removed, or the front end does not
-    /// answer.
+    /// Lets go of everything at once, and of the watches: the directory has been removed, or the
+    /// front end does not answer.
     pub fn abandon(mut self, store: &mut dyn Store, domain: &mut D) {
         self.driver.disconnect(domain);
         for watched in Self::watched(&self.path, &self.peer) {
@@ -226,8 +228,8 @@ impl<D: Events + Grants, R: BackDriver<D>> Back<D, R> {
         }
     }
 
-    /// Gives the device up, and says why in the store: its driver found it beyond use (a ring that the peer broke). A
-    /// front end that begins again is heard again.
+    /// Gives the device up, and says why in the store: its driver found it beyond use (a ring that
+    /// the peer broke). A front end that begins again is heard again.
     ///
     /// # Errors
     /// As [`look`](Back::look).

@@ -1,8 +1,8 @@
 //! Which devices there are, and which came or went: hot-plug.
 //!
-//! A domain watches `device` (or `backend`) as a whole; when an event of that watch comes, it lists the
-//! devices of the types that it has drivers for and has a [`Roster`] say what is new. Events that mean
-//! nothing (somebody wrote a key) find nothing new.
+//! A domain watches `device` (or `backend`) as a whole; when an event of that watch comes, it lists
+//! the devices of the types that it has drivers for and has a [`Roster`] say what is new. Events
+//! that mean nothing (somebody wrote a key) find nothing new.
 
 use alloc::collections::BTreeSet;
 use alloc::format;

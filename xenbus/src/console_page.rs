@@ -1,8 +1,9 @@
 //! The page of a PV console (`struct xencons_interface`): a ring of bytes each way.
 //!
-//! `out` is what the guest prints, `in` what is typed. [`GuestEnd`] is the guest's, [`BackEnd`] that of the console
-//! daemon. As with every [stream](crate::stream), who got more than 0 from a call sends an event. Nobody loses
-//! bytes: a writer that finds no room keeps them until the reader has made some.
+//! `out` is what the guest prints, `in` what is typed. [`GuestEnd`] is the guest's, [`BackEnd`]
+//! that of the console daemon. As with every [stream](crate::stream), who got more than 0 from a
+//! call sends an event. Nobody loses bytes: a writer that finds no room keeps them until the reader
+//! has made some.
 
 use core::mem::offset_of;
 

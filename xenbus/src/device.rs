@@ -1,4 +1,5 @@
-//! A device's two directories in the store: where they are, and what the halves read and write there.
+//! A device's two directories in the store: where they are, and what the halves read and write
+//! there.
 //!
 //! ```text
 //! /local/domain/1/device/vbd/51712/      backend = /local/domain/0/backend/vbd/1/51712, backend-id = 0,
@@ -7,8 +8,8 @@
 //!                                        online, state, feature-..., ...
 //! ```
 //!
-//! A toolstack makes both, with the links between them; each half writes its own only, and the permissions see
-//! to that. What stands in the peer's directory is the peer's word.
+//! A toolstack makes both, with the links between them; each half writes its own only, and the
+//! permissions see to that. What stands in the peer's directory is the peer's word.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -117,8 +118,8 @@ impl<'a> Node<'a> {
         Ok(self.read(feature)?.is_some_and(|value| value.trim_ascii() == b"1"))
     }
 
-    /// The state in it; unknown where there is none, or none that we may see: of a directory that was removed a peer
-    /// only learns that it may not look at what is above.
+    /// The state in it; unknown where there is none, or none that we may see: of a directory that
+    /// was removed a peer only learns that it may not look at what is above.
     ///
     /// # Errors
     /// The store's.
@@ -141,8 +142,8 @@ pub enum Life {
     Gone,
 }
 
-/// Writes nodes and then the state into a half's own directory, all or nothing. A directory that was removed is
-/// not made again.
+/// Writes nodes and then the state into a half's own directory, all or nothing. A directory that
+/// was removed is not made again.
 pub(crate) fn switch(
     store: &mut dyn Store,
     path: &str,
@@ -164,7 +165,8 @@ pub(crate) fn switch(
     Ok(life)
 }
 
-/// Writes why a half gives up where people look for it: `error/<path>/error`, in the domain's own directory.
+/// Writes why a half gives up where people look for it: `error/<path>/error`, in the domain's own
+/// directory.
 pub(crate) fn report(store: &mut dyn Store, path: &str, fault: &Fault) {
     // Nobody is there to be told that this failed; that the device closes is seen anyway.
     let _ = store.write(&format!("error/{path}/error"), fault.to_string().as_bytes());

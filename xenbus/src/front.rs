@@ -1,12 +1,13 @@
 //! A front end's device: carries out the steps of [`handshake::front`](crate::handshake::front).
 //!
 //! [`Front`] does what all front ends have in common; what is a device's own is a [`FrontDriver`].
-//! Whenever an event of its watch comes (its token is the device's path), [`Front::look`] is called: it finds out how
-//! things stand and does what is to be done. An event too many costs a look.
+//! Whenever an event of its watch comes (its token is the device's path), [`Front::look`] is
+//! called: it finds out how things stand and does what is to be done. An event too many costs a
+//! look.
 //!
-//! **Pages outlive their use.** When a front end stops using its rings the peer may still have them mapped, and
-//! a hostile one for ever. Memory that another domain can write must not become anything
-//! else, so pages are kept until their grants can be ended, which is tried at each look.
+//! **Pages outlive their use.** When a front end stops using its rings the peer may still have them
+//! mapped, and a hostile one for ever. Memory that another domain can write must not become
+//! anything else, so pages are kept until their grants can be ended, which is tried at each look.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -22,16 +23,16 @@ use crate::state::State;
 
 /// What one kind of front end does. `D` is its domain.
 pub trait FrontDriver<D: Events + Grants> {
-    /// Makes rings and event channels for `back`, and says where they are. What the peer offers may be
-    /// looked up.
+    /// Makes rings and event channels for `back`, and says where they are. What the peer offers may
+    /// be looked up.
     ///
     /// # Errors
     /// The device cannot be; it is closed.
     fn publish(&mut self, domain: &mut D, back: DomId, peer: &mut Node<'_>) -> Result<Keys, Fault>;
 
-    /// The peer is connected: reads what it offers, and begins or goes on to use the device. Comes again
-    /// whenever the peer says so again: it may offer something else, or be a new one that took the rings over (which
-    /// finds an event at its port, and looks).
+    /// The peer is connected: reads what it offers, and begins or goes on to use the device. Comes
+    /// again whenever the peer says so again: it may offer something else, or be a new one that
+    /// took the rings over (which finds an event at its port, and looks).
     ///
     /// # Errors
     /// The device cannot be used; it is closed.
@@ -40,8 +41,8 @@ pub trait FrontDriver<D: Events + Grants> {
     /// Stops using the device until [`connect`](FrontDriver::connect): it is being changed.
     fn suspend(&mut self) {}
 
-    /// Stops using the device, closes its event channels, and hands out what was shared. Where nothing is in
-    /// use there is nothing to do.
+    /// Stops using the device, closes its event channels, and hands out what was shared. Where
+    /// nothing is in use there is nothing to do.
     fn disconnect(&mut self, domain: &mut D) -> Vec<Shared<D::Own>>;
 }
 
@@ -60,8 +61,8 @@ pub struct Front<D: Grants, R> {
 }
 
 impl<D: Events + Grants, R: FrontDriver<D>> Front<D, R> {
-    /// Takes up the device at `path` (`device/<type>/<id>`) and sets its watch, whose first event has it
-    /// [looked](Front::look) at.
+    /// Takes up the device at `path` (`device/<type>/<id>`) and sets its watch, whose first event
+    /// has it [looked](Front::look) at.
     ///
     /// # Errors
     /// The directory does not say who its back end is, or the store refuses.
@@ -115,7 +116,8 @@ impl<D: Events + Grants, R: FrontDriver<D>> Front<D, R> {
         Ok(Life::Present)
     }
 
-    /// Closes the device, with the peer's knowledge: done when the [state](Front::state) is `Closed`.
+    /// Closes the device, with the peer's knowledge: done when the [state](Front::state) is
+    /// `Closed`.
     ///
     /// # Errors
     /// As [`look`](Front::look).
@@ -139,8 +141,9 @@ impl<D: Events + Grants, R: FrontDriver<D>> Front<D, R> {
         }
     }
 
-    /// Lets go of everything at once, and of the watch: the directory has been removed, or there is no time to ask the
-    /// peer. Returns pages that the peer has mapped still: they must never be used again.
+    /// Lets go of everything at once, and of the watch: the directory has been removed, or there is
+    /// no time to ask the peer. Returns pages that the peer has mapped still: they must never be
+    /// used again.
     pub fn abandon(mut self, store: &mut dyn Store, domain: &mut D) -> Vec<Shared<D::Own>> {
         self.disconnect(domain);
         // The watch goes with the connection, if it does not now.
@@ -192,8 +195,8 @@ impl<D: Events + Grants, R: FrontDriver<D>> Front<D, R> {
         }
     }
 
-    /// Gives the device up, and says why in the store: its driver found it beyond use (a ring that the peer broke). It
-    /// stays closed until it is [opened again](Front::reopen).
+    /// Gives the device up, and says why in the store: its driver found it beyond use (a ring that
+    /// the peer broke). It stays closed until it is [opened again](Front::reopen).
     ///
     /// # Errors
     /// As [`look`](Front::look).

@@ -1,10 +1,10 @@
 //! How the halves of a device find each other, and part: Xen's state machine, as two functions.
 //!
-//! Each half writes its [`State`] into its node `state` and watches the other's. What a half does next
-//! depends on its own state, the peer's, and what it wants; nothing else. So each half is a function,
-//! [`front::next`] and [`back::next`], from these three to a [`Step`]: work to do, and the
-//! state to write when it is done. They do nothing themselves: [`crate::front`] and [`crate::back`] carry
-//! steps out, and the tests try every pair of states.
+//! Each half writes its [`State`] into its node `state` and watches the other's. What a half does
+//! next depends on its own state, the peer's, and what it wants; nothing else. So each half is a
+//! function, [`front::next`] and [`back::next`], from these three to a [`Step`]: work to do, and
+//! the state to write when it is done. They do nothing themselves: [`crate::front`] and
+//! [`crate::back`] carry steps out, and the tests try every pair of states.
 //!
 //! ```text
 //!        front end                              back end
@@ -23,19 +23,20 @@
 //!                                               Closed
 //! ```
 //!
-//! **Going by what is.** Watches tell that a node changed, not how often: a peer may have gone through several states
-//! since we looked. So no step depends on having seen one, and where a state would not last until the peer has
-//! seen it, it is not needed.
+//! **Going by what is.** Watches tell that a node changed, not how often: a peer may have gone
+//! through several states since we looked. So no step depends on having seen one, and where a state
+//! would not last until the peer has seen it, it is not needed.
 //!
-//! **Coming back.** A front end that starts anew writes `Initialising`, which no running back end takes for anything
-//! else: it lets go of the old rings and waits for new ones. A back end that was restarted finds rings of
-//! its predecessor's: either it takes them over ([`Restart::Attach`]: through `InitWait` to `Connected`, and the front
-//! end need not notice), or it has them made anew ([`Restart::Anew`]: through
-//! `Closing`; the front end closes, sees `InitWait` and begins again).
+//! **Coming back.** A front end that starts anew writes `Initialising`, which no running back end
+//! takes for anything else: it lets go of the old rings and waits for new ones. A back end that was
+//! restarted finds rings of its predecessor's: either it takes them over ([`Restart::Attach`]:
+//! through `InitWait` to `Connected`, and the front end need not notice), or it has them made anew
+//! ([`Restart::Anew`]: through `Closing`; the front end closes, sees `InitWait` and begins again).
 //!
-//! **Peers that break the rules.** A peer's state that does not fit is waited out, whatever it is. A half only
-//! ever lets go of what it took itself, so a liar can hurt its own device alone. A half whose work fails goes to
-//! `Closing` and does not come back by itself: two halves that disagree would go round for ever.
+//! **Peers that break the rules.** A peer's state that does not fit is waited out, whatever it is.
+//! A half only ever lets go of what it took itself, so a liar can hurt its own device alone. A half
+//! whose work fails goes to `Closing` and does not come back by itself: two halves that disagree
+//! would go round for ever.
 
 pub mod back;
 pub mod front;

@@ -5,11 +5,11 @@
 //! it. So all access is through [`SharedMemory`], which moves bytes between shared and private
 //! memory and orders a few 32-bit words:
 //!
-//! * a [`store`](SharedMemory::store) of an index comes after all earlier accesses: who sees the index sees what was
-//!   written before it, and what was read before it may be overwritten;
+//! * a [`store`](SharedMemory::store) of an index comes after all earlier accesses: who sees the
+//!   index sees what was written before it, and what was read before it may be overwritten;
 //! * a [`load`](SharedMemory::load) of the peer's index comes before all later accesses;
-//! * a [`barrier`](SharedMemory::barrier) comes between a store and a later load of *another* word, which nothing else
-//!   orders: "I have published; does the peer sleep?".
+//! * a [`barrier`](SharedMemory::barrier) comes between a store and a later load of *another* word,
+//!   which nothing else orders: "I have published; does the peer sleep?".
 //!
 //! [`Mapped`] is pages of a guest, [`Words`] is memory of this program, for both ends in one
 //! process. loom has its own, in `pv-loom`.
@@ -27,8 +27,9 @@ pub const PAGE_SIZE: usize = 4096;
 
 /// One stretch of shared memory: a page, or several side by side.
 ///
-/// Offsets are in bytes. They come from layouts and from indices reduced to the size of a ring, never
-/// from a peer as they are; one past the end is a bug of the caller's and panics, as with a slice.
+/// Offsets are in bytes. They come from layouts and from indices reduced to the size of a ring,
+/// never from a peer as they are; one past the end is a bug of the caller's and panics, as with a
+/// slice.
 pub trait SharedMemory {
     /// How many bytes there are: a multiple of 4.
     fn size(&self) -> usize;
@@ -60,8 +61,8 @@ pub struct Corrupt {
     pub theirs: u32,
 }
 
-/// What points to shared memory is as good: a reference, an `Arc`, a mapping that knows how it is to be
-/// undone.
+/// What points to shared memory is as good: a reference, an `Arc`, a mapping that knows how it is
+/// to be undone.
 impl<P: Deref> SharedMemory for P
 where
     P::Target: SharedMemory,

@@ -1,9 +1,9 @@
 //! Rings of requests and responses (`xen/io/ring.h`): block, network and most other devices.
 //!
-//! The front end writes requests into slots and takes responses out of them; the back end the
-//! other way round. One array of slots serves both: a response takes the slot of a request that was
-//! taken before. So there never are more requests on their way than slots, and the front end has room for a
-//! request as long as fewer are outstanding:
+//! The front end writes requests into slots and takes responses out of them; the back end the other
+//! way round. One array of slots serves both: a response takes the slot of a request that was taken
+//! before. So there never are more requests on their way than slots, and the front end has room for
+//! a request as long as fewer are outstanding:
 //!
 //! ```text
 //!        rsp_cons       rsp_prod       req_cons       req_prod
@@ -12,20 +12,22 @@
 //!            \_______________ at most all slots _____________/
 //! ```
 //!
-//! `req_prod` and `rsp_prod` are in shared memory, the others private. Indices run freely and wrap at
-//! 2^32; the slot is the index modulo the number of slots, a power of two.
+//! `req_prod` and `rsp_prod` are in shared memory, the others private. Indices run freely and wrap
+//! at 2^32; the slot is the index modulo the number of slots, a power of two.
 //!
-//! **Notification avoidance.** `req_event` and `rsp_event` say at which index of the peer's a half wants an event.
-//! A half that has nothing to do writes there "the next one", and then looks once more
-//! (`final_check`, C's `RING_FINAL_CHECK_FOR_*`); a half that publishes looks at it afterwards. Between store and load, on both sides, is a
-//! full barrier: at least one of the two sees what the other wrote, so either the peer finds the
-//! message by its last look or the publisher sends an event. (`tests/loom/tests/ring.rs` tries all orders, and fails
-//! without either barrier or the last look.)
+//! **Notification avoidance.** `req_event` and `rsp_event` say at which index of the peer's a half
+//! wants an event. A half that has nothing to do writes there "the next one", and then looks once
+//! more (`final_check`, C's `RING_FINAL_CHECK_FOR_*`); a half that publishes looks at it
+//! afterwards. Between store and load, on both sides, is a full barrier: at least one of the two
+//! sees what the other wrote, so either the peer finds the message by its last look or the
+//! publisher sends an event. (`tests/loom/tests/ring.rs` tries all orders, and fails without either
+//! barrier or the last look.)
 //!
-//! **Trust.** The peer's index is judged whenever it is read: more requests than there are slots free of
-//! unanswered ones, or more responses than outstanding requests, are [`Corrupt`]. A message is copied in
-//! whole before anybody looks at it. What the peer may still do is send nonsense, or ask for more or fewer
-//! events than it needs: its own loss.
+//! **Trust.** The peer's index is judged whenever it is read: more requests than there are slots
+//! free of unanswered ones, or more responses than outstanding requests, are
+//! [`Corrupt`](crate::memory::Corrupt). A message is copied in whole before anybody looks at it.
+//! What the peer may still do is send nonsense, or ask for more or fewer events than it needs: its
+//! own loss.
 
 mod back;
 mod front;
@@ -60,8 +62,8 @@ pub enum Notify {
     No,
 }
 
-/// There is no slot for another message: a front end's requests are all outstanding, or a back end answers what was
-/// not asked.
+/// There is no slot for another message: a front end's requests are all outstanding, or a back end
+/// answers what was not asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
@@ -75,8 +77,8 @@ struct Geometry {
 }
 
 impl Geometry {
-    /// As many slots for requests and responses of these types as fit after the head, rounded down to a power of
-    /// two.
+    /// As many slots for requests and responses of these types as fit after the head, rounded down
+    /// to a power of two.
     fn of<Req, Rsp>(memory: &impl SharedMemory) -> Result<Geometry, TooSmall> {
         let size = size_of::<Req>().max(size_of::<Rsp>());
         let fit = memory.size().saturating_sub(SLOTS).checked_div(size).unwrap_or(0);

@@ -57,8 +57,8 @@ impl State {
         }
     }
 
-    /// What a node's value says: a number in decimal. Anything else is [`State::Unknown`], since a peer may write
-    /// what it likes.
+    /// What a node's value says: a number in decimal. Anything else is [`State::Unknown`], since a
+    /// peer may write what it likes.
     #[must_use]
     pub fn parse(value: &[u8]) -> State {
         let number = core::str::from_utf8(value).ok().and_then(|text| text.trim().parse().ok());

@@ -8,7 +8,8 @@ use xenstore::client::{self, Client, Error, Transport};
 
 use crate::access::{Nodes, Store};
 
-/// How often a transaction is tried: others that write the same nodes all the time do not hold us up for good.
+/// How often a transaction is tried: others that write the same nodes all the time do not hold us
+/// up for good.
 const ATTEMPTS: usize = 16;
 
 /// What the store says; EIO for a connection that is gone or of no use.

@@ -4,11 +4,11 @@
 //! the business of the crate `xenstore`. [`GuestEnd`] is the domain's, [`StoreEnd`] the server's.
 //! As with every [stream](crate::stream), who got more than 0 from a call sends an event.
 //!
-//! **Connecting again.** A domain that does not know what its predecessor left in the rings (a kernel
-//! started by a kernel) asks for empty ones: it writes `connection`, sends an event and keeps off until
-//! the server has reset the page and written `connection` back. What the server knew of the connection
-//! (watches, transactions, a half-read request) is forgotten. Both need the server's word that it can do so, in
-//! `server_features`.
+//! **Connecting again.** A domain that does not know what its predecessor left in the rings (a
+//! kernel started by a kernel) asks for empty ones: it writes `connection`, sends an event and
+//! keeps off until the server has reset the page and written `connection` back. What the server
+//! knew of the connection (watches, transactions, a half-read request) is forgotten. Both need the
+//! server's word that it can do so, in `server_features`.
 //!
 //! **Errors.** A server that gives a connection up says why in `error`, for the domain's log.
 
@@ -79,7 +79,8 @@ impl<M: SharedMemory> GuestEnd<M> {
         if self.is_connected() { self.requests.write(&self.memory, bytes) } else { Ok(0) }
     }
 
-    /// Reads as many bytes of replies as wait and fit; returns how many: none while a reset is under way.
+    /// Reads as many bytes of replies as wait and fit; returns how many: none while a reset is
+    /// under way.
     ///
     /// # Errors
     /// The server broke the ring.
@@ -87,8 +88,8 @@ impl<M: SharedMemory> GuestEnd<M> {
         if self.is_connected() { self.replies.read(&self.memory, into) } else { Ok(0) }
     }
 
-    /// Asks for empty rings; returns whether the server can give them. If so, the caller sends an event, and
-    /// [`is_connected`](GuestEnd::is_connected) says when it is done.
+    /// Asks for empty rings; returns whether the server can give them. If so, the caller sends an
+    /// event, and [`is_connected`](GuestEnd::is_connected) says when it is done.
     pub fn reconnect(&mut self) -> bool {
         if self.memory.load(FEATURES) & XENSTORE_SERVER_FEATURE_RECONNECTION == 0 {
             return false;
@@ -175,8 +176,8 @@ impl<M: SharedMemory> StoreEnd<M> {
         self.memory.load(CONNECTION) == XENSTORE_RECONNECT
     }
 
-    /// Empties the rings and says so. The caller forgets what it knew of the connection, before, and sends an event,
-    /// after.
+    /// Empties the rings and says so. The caller forgets what it knew of the connection, before,
+    /// and sends an event, after.
     pub fn reset(&mut self) {
         self.requests.reset(&self.memory);
         self.replies.reset(&self.memory);
@@ -185,8 +186,8 @@ impl<M: SharedMemory> StoreEnd<M> {
         self.memory.store(CONNECTION, XENSTORE_CONNECTED);
     }
 
-    /// Says why the connection is given up. The caller sends an event, and leaves the rings alone until the domain
-    /// wants a reset.
+    /// Says why the connection is given up. The caller sends an event, and leaves the rings alone
+    /// until the domain wants a reset.
     pub fn fail(&mut self, failure: Failure) {
         let error = match failure {
             Failure::Communication => XENSTORE_ERROR_COMM,

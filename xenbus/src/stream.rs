@@ -1,7 +1,8 @@
 //! Bytes through a ring in a shared page: XenStore's and the console's.
 //!
-//! Two indices run freely and wrap at 2^32; the place of a byte is its index modulo the ring's size, a
-//! power of two. The writer moves `prod`, the reader `cons`; what lies between is on its way:
+//! Two indices run freely and wrap at 2^32; the place of a byte is its index modulo the ring's
+//! size, a power of two. The writer moves `prod`, the reader `cons`; what lies between is on its
+//! way:
 //!
 //! ```text
 //!            cons            prod
@@ -11,14 +12,15 @@
 //! **Order.** Bytes are in the ring before `prod` says so; they are out of it before `cons` says so
 //! (`SharedMemory::store`).
 //!
-//! **Waking the peer.** These protocols have no field that says whether the peer sleeps: whoever moved an
-//! index sends an event. That is enough: an event stays pending until it is taken, so a peer that
-//! found the ring full (or empty) and goes to sleep is woken by the event of the index's move, or the move came
-//! before it looked. So: **a call that returns more than zero is followed by an event.**
+//! **Waking the peer.** These protocols have no field that says whether the peer sleeps: whoever
+//! moved an index sends an event. That is enough: an event stays pending until it is taken, so a
+//! peer that found the ring full (or empty) and goes to sleep is woken by the event of the index's
+//! move, or the move came before it looked. So: **a call that returns more than zero is followed by
+//! an event.**
 //!
-//! **Trust.** Each end keeps its own index, so that a peer that writes to both can only confuse itself: a
-//! distance that is more than the ring's size is [`Corrupt`], all others are bytes that the peer might have
-//! sent (or room for bytes that it will lose).
+//! **Trust.** Each end keeps its own index, so that a peer that writes to both can only confuse
+//! itself: a distance that is more than the ring's size is [`Corrupt`], all others are bytes that
+//! the peer might have sent (or room for bytes that it will lose).
 
 use crate::memory::{Corrupt, SharedMemory, TooSmall};
 
@@ -41,8 +43,8 @@ impl Place {
         if end <= memory.size() { Ok(()) } else { Err(TooSmall) }
     }
 
-    /// Where `count` bytes from `index` on are, at most the ring's size: the offset of the first, and how many
-    /// there are up to the ring's end. The rest begins at `self.data`.
+    /// Where `count` bytes from `index` on are, at most the ring's size: the offset of the first,
+    /// and how many there are up to the ring's end. The rest begins at `self.data`.
     fn first_part(&self, index: u32, count: usize) -> (usize, usize) {
         let position = index & (self.size - 1);
         let until_end = (self.size - position) as usize;
@@ -88,8 +90,8 @@ impl Writer {
         }
     }
 
-    /// Writes as many of the bytes as fit; returns how many. If any, the caller sends an event; if not
-    /// all, it waits for one before it tries again.
+    /// Writes as many of the bytes as fit; returns how many. If any, the caller sends an event; if
+    /// not all, it waits for one before it tries again.
     ///
     /// # Errors
     /// As [`room`](Writer::room).
@@ -108,8 +110,8 @@ impl Writer {
         Ok(count)
     }
 
-    /// Empties the ring for both ends: both indices become 0. Only where the protocol has the reader keep
-    /// off meanwhile.
+    /// Empties the ring for both ends: both indices become 0. Only where the protocol has the
+    /// reader keep off meanwhile.
     pub fn reset(&mut self, memory: &impl SharedMemory) {
         self.prod = 0;
         memory.store(self.place.cons, 0);
@@ -155,8 +157,8 @@ impl Reader {
         Ok(waiting as usize)
     }
 
-    /// Reads as many bytes as wait and fit; returns how many. If any, the caller sends an event: the
-    /// writer may wait for room.
+    /// Reads as many bytes as wait and fit; returns how many. If any, the caller sends an event:
+    /// the writer may wait for room.
     ///
     /// # Errors
     /// As [`waiting`](Reader::waiting).

@@ -2,9 +2,10 @@
 //! threads, and every value that a load may see.
 //!
 //! The code under test is the project's own, generic over the words that it works on: the
-//! hypervisor's over [`hypervisor::cell::Cell`], where the other side of each protocol, the guest's, is
-//! written here as Linux has it; the rings of `xenbus`, both ends, over [`shared::Memory`]. Each protocol also has a model with a mistake in it, which
-//! must fail: it shows that the model can tell.
+//! hypervisor's over [`hypervisor::cell::Cell`], where the other side of each protocol, the
+//! guest's, is written here as Linux has it; the rings of `xenbus`, both ends, over
+//! [`shared::Memory`]. Each protocol also has a model with a mistake in it, which must fail: it
+//! shows that the model can tell.
 
 pub mod shared;
 

@@ -42,7 +42,8 @@ fn halves(mistake: Mistake) -> (Front, Back) {
     (front, Back::attach(memory).unwrap())
 }
 
-/// The front end writes 1 and 2 and wakes the back end if it must; the back end sleeps until both came.
+/// The front end writes 1 and 2 and wakes the back end if it must; the back end sleeps until both
+/// came.
 fn requests(mistake: Mistake, last_look: LastLook) {
     let (mut front, mut back) = halves(mistake);
     let wake = Event::new();

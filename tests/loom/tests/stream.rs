@@ -1,5 +1,5 @@
-//! Rings of bytes: every byte arrives as it was written, though room is reused, and nobody sleeps while
-//! there is something to do.
+//! Rings of bytes: every byte arrives as it was written, though room is reused, and nobody sleeps
+//! while there is something to do.
 
 use std::sync::Arc;
 
@@ -22,7 +22,8 @@ enum Events {
     NotForBytes,
 }
 
-/// The writer writes `abc` and sleeps while there is no room; the reader sleeps while there is nothing.
+/// The writer writes `abc` and sleeps while there is no room; the reader sleeps while there is
+/// nothing.
 fn model(mistake: Mistake, events: Events) {
     let memory = Arc::new(Memory::new(12, mistake));
     let mut writer = Writer::attach(&memory, PLACE).unwrap();

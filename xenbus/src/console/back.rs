@@ -24,7 +24,8 @@ pub struct Polled {
     pub more: bool,
 }
 
-/// A domain's console: what it printed last, what is typed, and the page through which both go while there is one.
+/// A domain's console: what it printed last, what is typed, and the page through which both go
+/// while there is one.
 ///
 /// It outlives the page, so that what a domain said before it died can be read.
 #[derive(Debug)]
@@ -42,8 +43,8 @@ impl<M: SharedMemory> Console<M> {
         Console { line: None, log: Log::new(capacity), typed: VecDeque::new() }
     }
 
-    /// Takes over a page, and our port of its event channel. What waits in the page is found by the next
-    /// [`poll`](Console::poll).
+    /// Takes over a page, and our port of its event channel. What waits in the page is found by the
+    /// next [`poll`](Console::poll).
     ///
     /// # Errors
     /// The memory is smaller than the page's contents.
@@ -69,15 +70,16 @@ impl<M: SharedMemory> Console<M> {
         &self.log
     }
 
-    /// Types bytes, as many as there is room for; returns how many. [`poll`](Console::poll) carries them to the guest.
+    /// Types bytes, as many as there is room for; returns how many. [`poll`](Console::poll) carries
+    /// them to the guest.
     pub fn type_in(&mut self, bytes: &[u8]) -> usize {
         let count = bytes.len().min(IN_SIZE - self.typed.len());
         self.typed.extend(bytes.iter().take(count));
         count
     }
 
-    /// Moves what is printed to the log, a ring's worth at most, and what is typed to the guest: at each event, and after
-    /// [`type_in`](Console::type_in).
+    /// Moves what is printed to the log, a ring's worth at most, and what is typed to the guest: at
+    /// each event, and after [`type_in`](Console::type_in).
     ///
     /// # Errors
     /// The guest broke the ring, or its port is gone: the page is of no use any more.

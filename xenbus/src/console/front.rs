@@ -36,7 +36,8 @@ impl<M: SharedMemory> Terminal<M> {
         self.port
     }
 
-    /// Prints as many bytes as fit; returns how many. If not all, the rest may be tried after the next event.
+    /// Prints as many bytes as fit; returns how many. If not all, the rest may be tried after the
+    /// next event.
     ///
     /// # Errors
     /// The console is of no use any more.
@@ -73,7 +74,8 @@ impl<M> Default for FrontEnd<M> {
 }
 
 impl<M> FrontEnd<M> {
-    /// The terminal, while there is one. What is printed before the back end is connected waits in its ring.
+    /// The terminal, while there is one. What is printed before the back end is connected waits in
+    /// its ring.
     pub fn terminal(&mut self) -> Option<&mut Terminal<M>> {
         self.0.as_mut().map(|(terminal, _)| terminal)
     }

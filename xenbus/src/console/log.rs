@@ -2,8 +2,8 @@
 
 use alloc::collections::VecDeque;
 
-/// A bounded log of bytes. Bytes are numbered from the first that was ever printed, so that a reader knows
-/// where it is, and what it has missed.
+/// A bounded log of bytes. Bytes are numbered from the first that was ever printed, so that a
+/// reader knows where it is, and what it has missed.
 #[derive(Clone, Debug)]
 pub struct Log {
     bytes: VecDeque<u8>,
@@ -49,7 +49,8 @@ impl Log {
         self.bytes.extend(bytes.iter().skip(bytes.len() - kept));
     }
 
-    /// Copies bytes from number `position` on, or from the oldest if that is forgotten, as many as fit.
+    /// Copies bytes from number `position` on, or from the oldest if that is forgotten, as many as
+    /// fit.
     pub fn read(&self, position: u64, into: &mut [u8]) -> Chunk {
         let start = position.clamp(self.start(), self.end);
         let skip = (start - self.start()) as usize;

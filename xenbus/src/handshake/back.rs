@@ -17,8 +17,8 @@ pub enum Want {
 /// What a back end does between two states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Work {
-    /// Find what stands behind the device, and write what is offered. May have to wait (for hot-plug
-    /// scripts); then there is no step yet.
+    /// Find what stands behind the device, and write what is offered. May have to wait (for
+    /// hot-plug scripts); then there is no step yet.
     Prepare,
     /// Map the front end's rings, bind its event channel, begin to serve.
     Connect,

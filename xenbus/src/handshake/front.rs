@@ -39,7 +39,8 @@ pub fn next(own: State, peer: State, want: Want) -> Option<Step<Work>> {
 fn up(own: State, peer: State) -> Option<Step<Work>> {
     use State::*;
     match (own, peer) {
-        // A peer that is Connected already is so with rings of a predecessor's: it will let go of them.
+        // A peer that is Connected already is so with rings of a predecessor's: it will let go of
+        // them.
         (Initialising, InitWait | Initialised) => Step::with(Work::Publish, State::Initialised),
         (Initialised, Connected) => Step::with(Work::Connect, State::Connected),
         (Connected, Reconfiguring) => Step::with(Work::Suspend, State::Reconfiguring),

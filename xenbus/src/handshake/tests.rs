@@ -85,7 +85,8 @@ impl World {
     }
 }
 
-/// All worlds that can come of `start`; checks that every way ends, and that `end` holds at every end.
+/// All worlds that can come of `start`; checks that every way ends, and that `end` holds at every
+/// end.
 fn explore(start: World, end: impl Fn(&World) -> bool) -> HashSet<World> {
     // Depth first: a world that is met again while it is being explored is a circle.
     let mut done = HashSet::new();
@@ -218,7 +219,8 @@ fn a_half_whose_peer_vanishes_lets_go() {
 }
 
 /// A peer that writes any state at any time: no step depends on one before, so each pair is tried
-/// once. From every state that a half can be in with a liar, it still comes to an end by itself, and lets go when told to.
+/// once. From every state that a half can be in with a liar, it still comes to an end by itself,
+/// and lets go when told to.
 #[test]
 fn a_peer_may_say_what_it_likes() {
     let mut fronts = HashSet::from([(State::Initialising, false)]);

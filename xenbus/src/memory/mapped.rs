@@ -27,8 +27,8 @@ impl Mapped {
     /// Takes `size` bytes from `base` on for shared memory.
     ///
     /// # Safety
-    /// The bytes are mapped, readable and writable, until the value is dropped, and nothing else in this
-    /// program makes references to them. `base` and `size` are multiples of 4.
+    /// The bytes are mapped, readable and writable, until the value is dropped, and nothing else in
+    /// this program makes references to them. `base` and `size` are multiples of 4.
     pub unsafe fn new(base: NonNull<u8>, size: usize) -> Mapped {
         debug_assert!(base.addr().get().is_multiple_of(4) && size.is_multiple_of(4));
         Mapped { base, size }
@@ -45,7 +45,8 @@ impl Mapped {
     fn word(&self, offset: usize) -> &AtomicU32 {
         assert!(offset.is_multiple_of(4), "a word at {offset}");
         // SAFETY: 1. `at` checked the range; `new`'s caller promises that it is mapped as long as
-        // `self` lives. 2. Aligned: base (`new`) and offset (above) are. 3. An atomic may be written by others.
+        // `self` lives. 2. Aligned: base (`new`) and offset (above) are. 3. An atomic may be
+        // written by others.
         unsafe { AtomicU32::from_ptr(self.at(offset, 4).cast()) }
     }
 }

@@ -26,9 +26,9 @@ impl<M: SharedMemory, Req: Message, Rsp: Message> BackRing<M, Req, Rsp> {
     /// Goes on with a ring that the front end made: with the first request that has no
     /// response, which in a fresh ring is the first of all.
     ///
-    /// What a predecessor had taken and not answered is taken again. That is right where it answered in
-    /// order only: else a response may stand in the slot of another, unanswered request, and the ring must be made anew
-    /// (`Restart::Anew` of the handshake).
+    /// What a predecessor had taken and not answered is taken again. That is right where it
+    /// answered in order only: else a response may stand in the slot of another, unanswered
+    /// request, and the ring must be made anew (`Restart::Anew` of the handshake).
     ///
     /// # Errors
     /// No slot fits.
@@ -97,8 +97,8 @@ impl<M: SharedMemory, Req: Message, Rsp: Message> BackRing<M, Req, Rsp> {
         publish(&self.memory, (RSP_PROD, RSP_EVENT), (old, self.rsp_prod))
     }
 
-    /// Before going to sleep: asks for an event at the next request, and looks once more. Whether one waits now, so
-    /// that there must be no sleep.
+    /// Before going to sleep: asks for an event at the next request, and looks once more. Whether
+    /// one waits now, so that there must be no sleep.
     ///
     /// # Errors
     /// As [`waiting`](BackRing::waiting).

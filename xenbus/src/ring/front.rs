@@ -101,8 +101,8 @@ impl<M: SharedMemory, Req: Message, Rsp: Message> FrontRing<M, Req, Rsp> {
         Ok(Some(response))
     }
 
-    /// Before going to sleep: asks for an event at the next response, and looks once more. Whether one waits
-    /// now, so that there must be no sleep.
+    /// Before going to sleep: asks for an event at the next response, and looks once more. Whether
+    /// one waits now, so that there must be no sleep.
     ///
     /// # Errors
     /// As [`waiting`](FrontRing::waiting).

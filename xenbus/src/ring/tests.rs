@@ -238,7 +238,8 @@ proptest! {
         }
     }
 
-    /// Random writes to the whole page between all steps: errors, no panic, and no half believes in more messages than slots.
+    /// Random writes to the whole page between all steps: errors, no panic, and no half believes in
+    /// more messages than slots.
     #[test]
     fn scribbling_harms_nobody(ops in prop::collection::vec(hostile_op(), 0..100)) {
         let (memory, mut front, mut back) = halves(1);

@@ -60,6 +60,8 @@ fn scribble(world: &World, directory: &str, op: &Op) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     /// The front end is the liar.
     #[test]
     fn a_back_end_survives(ops in prop::collection::vec(op(), 0..60)) {

@@ -1,5 +1,5 @@
-//! Random orders of everything that can happen to a device; in the end it works, or it is closed, and nothing is
-//! left over.
+//! Random orders of everything that can happen to a device; in the end it works, or it is closed,
+//! and nothing is left over.
 
 use proptest::prelude::*;
 use xenbus::state::State;
@@ -83,6 +83,8 @@ impl Both {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     #[test]
     fn it_works_in_the_end_or_is_closed(ops in prop::collection::vec(op(), 0..40)) {
         let world = World::with_console();
@@ -91,7 +93,8 @@ proptest! {
         for op in &ops {
             both.apply(op);
         }
-        // Whatever happened: the toolstack wants it, the guest opens it if it closed it, and it works.
+        // Whatever happened: the toolstack wants it, the guest opens it if it closed it, and it
+        // works.
         world.conflict(0);
         both.apply(&Op::Online(true));
         both.apply(&Op::FrontLooks);

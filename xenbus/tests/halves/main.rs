@@ -1,4 +1,5 @@
-//! Both halves of a device against each other, over a store, event channels and grants in this process.
+//! Both halves of a device against each other, over a store, event channels and grants in this
+//! process.
 
 mod connect;
 mod hostile;

@@ -1,5 +1,5 @@
-//! What two domains share, in one process: XenStore's server, event channels, grants. It counts what is in use,
-//! so that tests see what was let go.
+//! What two domains share, in one process: XenStore's server, event channels, grants. It counts
+//! what is in use, so that tests see what was let go.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -136,7 +136,8 @@ impl World {
         world
     }
 
-    /// Makes a console's directories as a toolstack does: each half owns its own, and may read the other's.
+    /// Makes a console's directories as a toolstack does: each half owns its own, and may read the
+    /// other's.
     pub fn make_device(&self) {
         let (front, back) = (front(), back());
         for (path, owner, reader) in [(&front, GUEST, HOST), (&back, HOST, GUEST)] {
