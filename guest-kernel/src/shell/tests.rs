@@ -1,5 +1,6 @@
 //! The shell against a kernel of vectors.
 
+use super::complete::Complete;
 use super::kernel::*;
 use super::*;
 use core::fmt;
@@ -148,6 +149,12 @@ impl Kernel for Fake {
     }
 
     fn xl(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8 {
+        if let ["complete", "--", typed @ ..] = words {
+            if *typed == ["pause", "w"] || *typed == ["pause", ""] {
+                terminal.write_bytes(b"web\nwww\n");
+            }
+            return 0;
+        }
         let _ = writeln!(terminal, "xl {}", words.join(" "));
         3
     }
@@ -225,6 +232,25 @@ fn xl_gets_the_words_behind_it() {
     let mut paper = Paper::default();
     let status = exec(&mut Fake::new(), &mut paper, "xl%20list%20-l", Script::Plain);
     assert_eq!((paper.text.as_str(), status), ("xl list -l\n", 3));
+}
+
+#[test]
+fn xl_completes_its_words_itself() {
+    let mut kernel = Fake::new();
+    let mut completed = |before: &str| {
+        let mut names = StdVec::new();
+        Names(&mut kernel).candidates(before, &mut |found| {
+            names.push(format!("{}{}", found.name, found.tail));
+        });
+        names
+    };
+    assert_eq!(completed("xl pause w"), ["web ", "www "]);
+    assert_eq!(completed("ls; xl  pause "), ["web ", "www "]);
+    // Where it has nothing to say, there are files.
+    assert_eq!(completed("xl create "), completed("ls "));
+    // More words than a command can have.
+    let many = "xl ".to_string() + &"x ".repeat(WORDS_MAX + 1);
+    assert_eq!(completed(&many), completed("ls "));
 }
 
 #[test]

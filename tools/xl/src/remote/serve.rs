@@ -3,6 +3,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::format;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use super::received::Received;
@@ -81,7 +82,8 @@ impl Remote<'_> {
     fn prepare(&mut self, room: u64) -> Result<(Request, Received), u8> {
         let mut request = Request::default();
         let mut files = Received::default();
-        let mut bytes = [0; 4096];
+        // Not on the stack, which is a small one in domain 0.
+        let mut bytes = vec![0; 4096];
         loop {
             let count = match self.channel.receive(&mut bytes) {
                 Incoming::Bytes(count) => count,

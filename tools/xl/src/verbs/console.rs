@@ -47,7 +47,7 @@ pub fn attach(session: &mut Session<'_>, domain: DomId) -> Outcome {
 }
 
 fn exchange(session: &mut Session<'_>, domain: DomId) -> Result<(), Error> {
-    let (mut output, mut keys) = ([0; 2048], [0; 256]);
+    let (mut output, mut keys) = ([0; 1024], [0; 256]);
     // Keys that the guest has had no room for yet.
     let (mut start, mut end) = (0, 0);
     loop {
