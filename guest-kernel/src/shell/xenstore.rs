@@ -178,7 +178,7 @@ impl<T: Transport<Error: fmt::Display>> Session<'_, T> {
     }
 
     fn write(&mut self, words: &[&str]) -> Done {
-        if words.is_empty() || words.len() % 2 != 0 {
+        if words.is_empty() || !words.len().is_multiple_of(2) {
             return Err(Failure::Usage);
         }
         words.chunks_exact(2).try_for_each(|pair| {
