@@ -45,6 +45,9 @@ impl core::error::Error for RestoreError {}
 
 use RestoreError::Wrong;
 
+/// What no counter reaches that counts what has happened.
+const COUNTER_END: u64 = 1 << 62;
+
 impl Server {
     /// The server that was [dumped](Self::dump). Every connection is
     /// [touched](Self::take_touched).
@@ -75,8 +78,23 @@ impl Server {
             return Err(Wrong("something follows the end"));
         }
         server.check().map_err(Wrong)?;
+        server.check_counters()?;
         server.go_on();
         Ok(server)
+    }
+
+    /// Whether the counters are beyond all that was drawn from them, and far from their end.
+    fn check_counters(&self) -> Result<(), RestoreError> {
+        let last = self.store.generation;
+        let mut nodes = self.store.tree.iter();
+        let drawn = nodes.all(|node| node.written.max(node.permitted).max(node.listed) <= last);
+        let released = self.store.released.values().all(|generation| *generation <= last);
+        let connected = self.connections.keys().all(|id| id.raw() < self.next_connection);
+        if last < COUNTER_END && drawn && released && connected {
+            Ok(())
+        } else {
+            Err(Wrong("a counter"))
+        }
     }
 
     fn restore_record(&mut self, kind: Kind, record: &mut Reader<'_>) -> Result<(), RestoreError> {
@@ -174,6 +192,9 @@ impl Server {
             connection.outbox.push(bytes, event, holder.map(|(ticket, _)| ticket));
         }
         if let Some((ticket, domid)) = holder {
+            if ticket.raw() >= COUNTER_END {
+                return Err(Wrong("a counter"));
+            }
             self.hold(ticket, domid);
         }
         Ok(())

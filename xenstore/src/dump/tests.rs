@@ -141,7 +141,11 @@ proptest! {
         let mut dump = rich().server.borrow().dump();
         let at = at.index(dump.len());
         dump[at] = byte;
-        if let Ok(server) = Server::restore(&dump) {
+        if let Ok(mut server) = Server::restore(&dump) {
+            let id = server.connect(DomId::new(0));
+            let header = Header::unsolicited(MessageType::Mkdir);
+            server.input(id, &Message { header, payload: b"/new\0".to_vec() }.encode());
+            prop_assert!(!server.output(id).is_empty());
             prop_assert_eq!(server.check(), Ok(()));
         }
     }

@@ -81,6 +81,11 @@ impl Server {
         }
     }
 
+    /// A domain's requests hold nobody any more: what they caused may still wait for others.
+    pub(super) fn forget_tickets(&mut self, domid: DomId) {
+        self.tickets.open.retain(|_, (holder, _)| *holder != domid);
+    }
+
     /// Whose request has this ticket.
     pub(crate) fn holder(&self, ticket: Ticket) -> Option<DomId> {
         self.tickets.open.get(&ticket).map(|(domid, _)| *domid)

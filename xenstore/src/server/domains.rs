@@ -133,6 +133,7 @@ impl Server {
             self.fire_special(Special::Release, domid);
             self.actions.push_back(Action::Release(domid));
         }
+        self.forget_tickets(domid);
         self.store.ledger.close(domid);
         self.resume();
     }
@@ -161,14 +162,15 @@ impl Server {
         if port == 0 {
             return Err(Errno::EINVAL);
         }
-        for id in self.domains.connections(domid) {
-            self.close(id);
-        }
         let introduced = Introduced { gfn, port, shut_down: false };
         let before = self.domains.introduced.insert(domid, introduced);
         self.actions.push_back(Action::Introduce { domid, gfn, port });
         if before.is_none() {
             self.fire_special(Special::Introduce, domid);
+        } else {
+            for id in self.domains.connections(domid) {
+                self.close(id);
+            }
         }
         Ok(OK.to_vec())
     }

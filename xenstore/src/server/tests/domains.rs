@@ -6,7 +6,7 @@ use pv_abi::types::DomId;
 use crate::client::{Error, Store};
 use crate::harness::{World, ask, events, perms, refused};
 use crate::server::Action;
-use crate::wire::MessageType;
+use crate::wire::{Header, Message, MessageType};
 
 const FIVE: DomId = DomId::new(5);
 
@@ -39,6 +39,42 @@ fn introducing_again_starts_the_connection_anew() {
     let mut again = world.client(5);
     again.watch("a", "t").unwrap();
     assert_eq!(again.read("a"), Ok(None));
+}
+
+#[test]
+fn introducing_leaves_a_connection_that_was_made_before() {
+    let world = World::new();
+    let (mut zero, mut five) = (world.client(0), world.client(5));
+    zero.introduce(FIVE, 1, 1).unwrap();
+    assert_eq!(five.get_domain_path(FIVE).unwrap(), "/local/domain/5");
+}
+
+#[test]
+fn what_a_dead_domain_caused_does_not_count_for_the_next() {
+    let world = World::new();
+    let mut zero = world.client(0);
+    let mut five = world.domain(5);
+    let watcher = world.client(0);
+    let watch = |token: &str| {
+        let header = Header::unsolicited(MessageType::Watch);
+        let payload = [b"/\0", token.as_bytes(), b"\0"].concat();
+        world
+            .server
+            .borrow_mut()
+            .input(watcher.transport().id, &Message { header, payload }.encode());
+    };
+    watch("t");
+    five.write("a", b"1").unwrap();
+    let text = zero.control(&["quota", "5"]).unwrap();
+    assert!(text.contains("outstanding     :        1\n"), "{text}");
+    zero.release(FIVE).unwrap();
+    let _next = world.domain(5);
+    let mut server = world.server.borrow_mut();
+    let count = server.output(watcher.transport().id).len();
+    server.sent(watcher.transport().id, count);
+    drop(server);
+    let text = zero.control(&["quota", "5"]).unwrap();
+    assert!(text.contains("outstanding     :        0\n"), "{text}");
 }
 
 #[test]
