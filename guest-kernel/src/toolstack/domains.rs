@@ -3,8 +3,9 @@
 use super::build::{self, BuildError, Built, Request};
 use super::new_domain::Limits;
 use super::records::{self, Record};
-use super::{consoles, watchers};
+use super::{consoles, store, watchers};
 use crate::arch::{domctl, hypercall};
+use crate::store_nodes::Domain;
 use crate::time;
 use alloc::vec::Vec;
 use pv_abi::types::DomId;
@@ -39,7 +40,7 @@ pub fn create(creation: Creation) -> Result<DomId> {
     });
     drop(image);
     let built = built.map_err(error)?;
-    let ready = make_ready(&built, &config);
+    let ready = make_ready(&built, &config, uuid);
     let record = Record { config, kernel, ramdisk, uuid, made_ns: time::now(), ended: false };
     records::insert(built.id, record);
     if let Err(error) = ready {
@@ -51,9 +52,20 @@ pub fn create(creation: Creation) -> Result<DomId> {
 }
 
 /// Gives a domain what it needs beside memory.
-fn make_ready(built: &Built, config: &DomainConfig) -> Result<()> {
+fn make_ready(built: &Built, config: &DomainConfig, uuid: Uuid) -> Result<()> {
     let id = built.id;
     consoles::attach(id, built.console).map_err(refused("taking up the console"))?;
+    store::announce(&Domain {
+        id,
+        name: &config.name,
+        uuid,
+        memory_kib: config.memory_kib,
+        max_memory_kib: config.max_memory_kib,
+        vcpus: config.vcpus,
+        max_vcpus: config.max_vcpus,
+        store: built.store,
+        console: built.console,
+    })?;
     for vcpu in 0..config.max_vcpus {
         if let Some(cpus) = config.affinity.of(vcpu) {
             domctl::set_affinity(id, vcpu, cpus.0).map_err(refused("domctl setvcpuaffinity"))?;
@@ -72,6 +84,9 @@ fn make_ready(built: &Built, config: &DomainConfig) -> Result<()> {
 pub fn destroy(id: DomId) -> Result<()> {
     // Nothing of its memory may be mapped any more, or the frames would stay.
     consoles::detach(id);
+    if let Some(uuid) = records::with(id, |record| record.uuid) {
+        store::withdraw(id, uuid);
+    }
     let ended = domctl::destroy(id).map_err(refused("domctl destroydomain"));
     records::remove(id);
     watchers::wake();

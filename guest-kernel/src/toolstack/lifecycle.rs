@@ -6,9 +6,10 @@
 //! at.
 
 use super::records::{self, Record};
-use super::{domains, turn, watchers};
+use super::{domains, store, turn, watchers};
 use crate::arch::events::{self, Masked};
 use crate::arch::{calls, domctl};
+use crate::store::Fate;
 use crate::task::scheduler::{self, LIFECYCLE};
 use crate::{ports, println};
 use alloc::format;
@@ -87,6 +88,7 @@ fn look_at(id: DomId) {
     else {
         return;
     };
+    crate::store::tell(id, Fate::ShutDown);
     log::info!("d{}: {name} has shut down ({reason}): {}", id.raw(), action.name());
     match action {
         // There is nobody to write a core dump to.
@@ -105,7 +107,7 @@ fn end(id: DomId) {
 
 /// Makes a domain anew, with another number.
 fn restart(id: DomId) {
-    let again = records::with(id, Record::again);
+    let Some(again) = records::with(id, Record::again) else { return };
     end(id);
     make(again);
 }
@@ -115,13 +117,16 @@ fn rename_and_restart(id: DomId, name: &str) {
     let again = records::with(id, |record| {
         let again = record.again();
         record.config.name = format!("{name}-{}", id.raw());
-        again
+        (again, record.config.name.clone(), record.uuid)
     });
+    let Some((again, renamed, uuid)) = again else { return };
+    if let Err(error) = store::rename(id, uuid, &renamed) {
+        println!("{renamed}: {error}");
+    }
     make(again);
 }
 
-fn make(again: Option<Creation>) {
-    let Some(creation) = again else { return };
+fn make(creation: Creation) {
     let name = creation.config.name.clone();
     let made = domains::create(creation)
         .and_then(|id| domctl::unpause(id).map_err(domains::refused("domctl unpausedomain")));

@@ -4,12 +4,13 @@
 //! Each verb that runs has one of these; what it has open (its place in consoles) goes with it.
 
 use super::domains::refused;
-use super::{consoles, domains, lifecycle, records, turn, watchers};
+use super::{consoles, domains, lifecycle, records, store, turn, watchers};
 use crate::arch::{calls, domctl, sysctl};
 use crate::time;
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
-use alloc::string::String;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use pv_abi::domctl::{self as abi, Getdomaininfo, SchedCredit};
 use pv_abi::errno::Errno;
@@ -93,6 +94,8 @@ impl Drop for Machine {
 
 impl Toolstack for Machine {
     fn domains(&mut self) -> Result<Vec<DomainInfo>> {
+        // What is half made, or made anew just now, is not shown.
+        let _turn = turn::take();
         let mut all = Vec::new();
         let mut next = DomId::new(0);
         loop {
@@ -217,32 +220,43 @@ impl Toolstack for Machine {
         domains::destroy(domain)
     }
 
-    fn request_shutdown(&mut self, domain: DomId, _: ShutdownRequest) -> Result<()> {
+    fn request_shutdown(&mut self, domain: DomId, request: ShutdownRequest) -> Result<()> {
         self.domain(domain)?;
-        Err(Error::NoParavirtualControl)
+        // As in Xen, it is for the guest to look: it may not have started yet.
+        let word = match request {
+            ShutdownRequest::Poweroff => "poweroff",
+            ShutdownRequest::Reboot => "reboot",
+        };
+        store::write(domain, "control/shutdown", word)
     }
 
     fn rename(&mut self, domain: DomId, name: &str) -> Result<()> {
         let _turn = turn::take();
-        if records::find(name).is_some_and(|other| other != domain) {
+        if name == DOMAIN_0 || records::find(name).is_some_and(|other| other != domain) {
             return Err(Error::NameTaken);
         }
-        records::with(domain, |record| record.config.name = name.to_owned())
-            .ok_or(Error::NoSuchDomain)
+        let uuid = records::with(domain, |record| {
+            record.config.name = name.to_owned();
+            record.uuid
+        });
+        store::rename(domain, uuid.ok_or(Error::NoSuchDomain)?, name)
     }
 
-    fn set_memory_target(&mut self, domain: DomId, _: u64) -> Result<()> {
+    fn set_memory_target(&mut self, domain: DomId, kib: u64) -> Result<()> {
         self.domain(domain)?;
-        Err(Error::NoParavirtualControl)
+        store::write(domain, "memory/target", &kib.to_string())
     }
 
     fn set_max_memory(&mut self, domain: DomId, kib: u64) -> Result<()> {
         domctl::max_mem(domain, kib).map_err(refused("domctl max_mem"))
     }
 
-    fn set_vcpus(&mut self, domain: DomId, _: u32) -> Result<()> {
-        self.domain(domain)?;
-        Err(Error::NoParavirtualControl)
+    fn set_vcpus(&mut self, domain: DomId, count: u32) -> Result<()> {
+        for vcpu in 0..self.domain(domain)?.max_vcpus {
+            let word = if vcpu < count { "online" } else { "offline" };
+            store::write(domain, &format!("cpu/{vcpu}/availability"), word)?;
+        }
+        Ok(())
     }
 
     fn set_affinity(
@@ -307,9 +321,9 @@ impl Toolstack for Machine {
         domctl::send_trigger(domain, number, vcpu).map_err(refused("domctl sendtrigger"))
     }
 
-    fn sysrq(&mut self, domain: DomId, _: char) -> Result<()> {
+    fn sysrq(&mut self, domain: DomId, key: char) -> Result<()> {
         self.domain(domain)?;
-        Err(Error::NoParavirtualControl)
+        store::write(domain, "control/sysrq", key.encode_utf8(&mut [0; 4]))
     }
 
     fn open_console(&mut self, domain: DomId) -> Result<()> {

@@ -7,6 +7,7 @@
 //! | [`contents`] | writes into its memory by the addresses that it will see |
 //! | [`domains`] | what goes with a domain beside the domain: console, shares, records |
 //! | [`records`] | what is remembered of each domain |
+//! | [`store`] | what XenStore says of a domain |
 //! | [`consoles`] | `consoled`: the other end of every domain's console |
 //! | [`lifecycle`] | what becomes of a domain that shuts down |
 //! | [`machine`] | all of it, as the verbs of `xl` see it |
@@ -29,6 +30,7 @@ pub mod lifecycle;
 pub mod machine;
 pub mod new_domain;
 pub mod records;
+pub mod store;
 pub mod turn;
 pub mod watchers;
 
@@ -41,6 +43,7 @@ static STARTED: AtomicBool = AtomicBool::new(false);
 /// without.
 pub fn start() {
     if !STARTED.swap(true, Ordering::Relaxed) {
+        crate::store::start();
         consoles::start();
         lifecycle::start();
     }

@@ -1,0 +1,96 @@
+//! What the toolstack says in XenStore about each domain, and asks of it there.
+//!
+//! Each request borrows a connection that nobody uses at the moment, and makes one if there is none:
+//! tasks that talk to the store at the same time do not wait for each other.
+
+use crate::store::local::Connection;
+use crate::store_nodes::{self, Domain, Permission};
+use crate::sync::Guarded;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use pv_abi::types::DomId;
+use xenstore::client::{self, Client, Store, Transport};
+use xenstore::perms::{self, Access};
+use xenstore::wire::errors;
+use xl::toolstack::{Error, Result};
+use xl::uuid::Uuid;
+
+/// How the store fails.
+type Failure = client::Error<<Connection as Transport>::Error>;
+
+/// Connections that nobody uses.
+static IDLE: Guarded<Vec<Client<Connection>>> = Guarded::new(Vec::new());
+
+/// Runs `work` with a connection; `path` is what an error is said to be about.
+fn with<R>(
+    path: &str,
+    work: impl FnOnce(&mut Client<Connection>) -> core::result::Result<R, Failure>,
+) -> Result<R> {
+    let idle = IDLE.with(Vec::pop);
+    let mut client = idle.unwrap_or_else(|| Client::new(Connection::new()));
+    let done = work(&mut client);
+    if matches!(done, Ok(_) | Err(client::Error::Refused(_))) {
+        IDLE.with(|idle| idle.push(client));
+    }
+    done.map_err(|failure| Error::Store {
+        path: path.into(),
+        error: match failure {
+            client::Error::Refused(errno) => errors::name(errno),
+            _ => "the store is not there",
+        },
+    })
+}
+
+/// Says what there is to say about a new domain, and connects it to the store.
+pub fn announce(domain: &Domain<'_>) -> Result<()> {
+    let nodes = store_nodes::nodes(domain);
+    let guest = [perms::Permission::new(Access::None, domain.id)];
+    let domain_0 = [
+        perms::Permission::new(Access::None, DomId::new(0)),
+        perms::Permission::new(Access::Read, domain.id),
+    ];
+    let folders = [store_nodes::home(domain.id), store_nodes::vm(domain.uuid)];
+    with(&store_nodes::home(domain.id), |client| {
+        client.transact(|store| {
+            for node in &nodes {
+                store.write(&node.path, node.value.as_bytes())?;
+                // A node has its parent's permissions from its start.
+                if node.permission == Permission::Guest {
+                    store.set_perms(&node.path, &guest)?;
+                } else if folders.contains(&node.path) {
+                    store.set_perms(&node.path, &domain_0)?;
+                }
+            }
+            Ok(())
+        })?;
+        client.introduce(domain.id, domain.store.mfn.raw(), domain.store.port.raw())
+    })
+}
+
+/// Disconnects a domain and takes away all that is said of it.
+pub fn withdraw(domain: DomId, uuid: Uuid) {
+    let paths = [store_nodes::home(domain), store_nodes::vm(uuid)];
+    // A domain of which nothing is said, or not all, is none the worse.
+    let _ = with(&paths[0], |client| client.release(domain));
+    for path in &paths {
+        let _ = with(path, |client| client.rm(path));
+    }
+}
+
+fn node(domain: DomId, name: &str) -> String {
+    format!("{}/{name}", store_nodes::home(domain))
+}
+
+/// Writes a node of a domain's home.
+pub fn write(domain: DomId, name: &str, value: &str) -> Result<()> {
+    let path = node(domain, name);
+    with(&path, |client| client.write(&path, value.as_bytes()))
+}
+
+/// Writes a domain's name wherever it stands.
+pub fn rename(domain: DomId, uuid: Uuid, name: &str) -> Result<()> {
+    write(domain, "name", name)?;
+    let path = format!("{}/name", store_nodes::vm(uuid));
+    with(&path, |client| client.write(&path, name.as_bytes()))
+}
