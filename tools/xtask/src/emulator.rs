@@ -16,6 +16,7 @@ use anyhow::Result;
 
 use crate::outcome::Outcome;
 use crate::scratch::Scratch;
+use crate::workspace::Workspace;
 
 /// What to boot and on what machine, whichever emulator it is.
 #[derive(Clone, Debug)]
@@ -44,6 +45,26 @@ pub struct Machine {
     pub memory_file: Option<std::path::PathBuf>,
     /// Give it a virtio console that connects to this Unix socket (QEMU only).
     pub console: Option<std::path::PathBuf>,
+}
+
+impl Machine {
+    /// One with one CPU on which the default guest runs.
+    pub fn of(ws: &Workspace) -> Self {
+        Self {
+            hypervisor: ws.image(),
+            hypervisor_args: "console=com1 debug-exit".into(),
+            kernel: ws.guest_kernel(),
+            kernel_args: String::new(),
+            initrd: Some(ws.initrd()),
+            memory_mib: 256,
+            cpus: 1,
+            devices: Vec::new(),
+            icount: None,
+            gdb: false,
+            memory_file: None,
+            console: None,
+        }
+    }
 }
 
 /// Whether to go on watching.

@@ -14,6 +14,7 @@ mod cargo;
 mod child;
 mod cpio;
 mod doc;
+mod domains;
 mod emulator;
 mod fairness;
 mod image;

@@ -23,7 +23,7 @@ use crate::outcome::{Outcome, Reason};
 use crate::toolchain::Toolchain;
 use crate::transcript::Lines;
 use crate::workspace::Workspace;
-use crate::{build, qemu, terminal};
+use crate::{build, domains, qemu, terminal};
 use report::{Measured, Report};
 
 /// The micro-guest that measures.
@@ -44,6 +44,9 @@ pub struct Args {
     /// Run this Xen (uncompressed, with CONFIG_PV32) beside Ferrule
     #[arg(long, value_name = "IMAGE")]
     against_xen: Option<PathBuf>,
+    /// Instead measure what making a domain costs domain 0, beside more and more others
+    #[arg(long, conflicts_with_all = ["kernel", "append", "json", "against_xen", "no_ticks"])]
+    domains: bool,
     /// Leave out the runs that count host ticks
     #[arg(long)]
     no_ticks: bool,
@@ -68,6 +71,9 @@ struct Json<'a> {
 /// Measures and prints.
 pub fn run(args: &Args) -> Result<()> {
     terminal::clean_up_on_signals();
+    if args.domains {
+        return domains::bench(Duration::from_secs(args.timeout));
+    }
     let ws = Workspace::here();
     let version = qemu::version()?;
     let kernel = kernel(args, &ws)?;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args as ClapArgs;
 
+use crate::domains;
 use crate::toolchain::{Toolchain, program_in_path};
 use crate::workspace::Workspace;
 
@@ -31,6 +32,9 @@ pub struct Args {
     /// How long boots are begun
     #[arg(long, value_name = "S", requires = "guest", default_value_t = 300)]
     seconds: u64,
+    /// Instead have domain 0 make and end so many domains in QEMU: nothing may be left of them
+    #[arg(long, value_name = "N", conflicts_with_all = ["ops", "seed", "guest"])]
+    domains: Option<u32>,
 }
 
 /// Operations on the simulated machine, unless it is said how many.
@@ -48,6 +52,9 @@ pub struct FuzzArgs {
 
 /// Runs until the operations are done or one breaks something.
 pub fn run(args: &Args) -> Result<()> {
+    if let Some(rounds) = args.domains {
+        return domains::soak(rounds);
+    }
     let (ws, toolchain) = (Workspace::here(), Toolchain::find()?);
     if args.guest {
         let seconds = Duration::from_secs(args.seconds);

@@ -191,18 +191,9 @@ pub fn at_its_shell(builds: &Builds<'_>) -> Machine {
 
 fn machine(ws: &Workspace, commands: &str, kind: Kind) -> Machine {
     Machine {
-        hypervisor: ws.image(),
-        hypervisor_args: "console=com1 debug-exit".into(),
-        kernel: ws.guest_kernel(),
         kernel_args: transcript::exec_word(commands),
-        initrd: Some(ws.initrd()),
-        memory_mib: 256,
         cpus: if kind == Kind::Bochs { 1 } else { 2 },
-        devices: Vec::new(),
-        icount: None,
-        gdb: false,
-        memory_file: None,
-        console: None,
+        ..Machine::of(ws)
     }
 }
 
