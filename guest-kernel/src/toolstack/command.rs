@@ -105,6 +105,10 @@ impl Blob for Contents {
         self.0.len() as u64
     }
 
+    fn as_slice(&self) -> Option<&[u8]> {
+        Some(self.0)
+    }
+
     fn read_at(&self, offset: u64, into: &mut [u8]) -> usize {
         let from = usize::try_from(offset).unwrap_or(usize::MAX);
         let rest = self.0.get(from..).unwrap_or_default();

@@ -54,6 +54,9 @@ impl Contents<'_> {
 
     /// Copies a file to `address`, a page's, and on.
     pub fn write_file(&self, address: u64, file: &dyn Blob) -> Result<(), BuildError> {
+        if let Some(bytes) = file.as_slice() {
+            return self.write(address, bytes);
+        }
         let mut page = alloc::vec![0; PAGE as usize];
         let mut done = 0;
         while done < file.len() {

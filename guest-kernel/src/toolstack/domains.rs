@@ -29,16 +29,20 @@ pub fn create(creation: Creation) -> Result<DomId> {
     }
     super::start();
     let uuid = config.uuid.unwrap_or_else(fresh_uuid);
-    let image = read(&*kernel)?;
+    // Only what came in pieces has to be put together.
+    let read = match kernel.as_slice() {
+        Some(_) => Vec::new(),
+        None => read(&*kernel)?,
+    };
     let built = build::build(&Request {
-        kernel: &image,
+        kernel: kernel.as_slice().unwrap_or(&read),
         ramdisk: ramdisk.as_deref(),
         command_line: config.command_line.as_bytes(),
         memory_kib: config.memory_kib,
         handle: uuid.0,
         limits: limits(&config),
     });
-    drop(image);
+    drop(read);
     let built = built.map_err(error)?;
     let ready = make_ready(&built, &config, uuid);
     let record = Record { config, kernel, ramdisk, uuid, made_ns: time::now(), ended: false };

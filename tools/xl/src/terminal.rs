@@ -82,11 +82,20 @@ pub trait Blob: Send {
     /// Copies bytes from `offset` on and returns how many: fewer than asked for at the end only,
     /// where `offset` may lie beyond it.
     fn read_at(&self, offset: u64, into: &mut [u8]) -> usize;
+
+    /// All of it, where it lies in one piece of memory: who needs that saves a copy.
+    fn as_slice(&self) -> Option<&[u8]> {
+        None
+    }
 }
 
 impl Blob for Vec<u8> {
     fn len(&self) -> u64 {
-        self.as_slice().len() as u64
+        Vec::len(self) as u64
+    }
+
+    fn as_slice(&self) -> Option<&[u8]> {
+        Some(self)
     }
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> usize {
