@@ -3,6 +3,9 @@
 //! They are found by path: a change looks at the watches of the changed node and of each node above it,
 //! and costs nothing for watches elsewhere. Events of one connection keep the order of the changes, and
 //! for one change the order in which the watches were set.
+//!
+//! Told is who could read the node before the change, or can after it. Xen 4.17 also tells who may read
+//! only its parent; its documentation promises that to nobody.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
