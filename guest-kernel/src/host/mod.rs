@@ -266,6 +266,12 @@ pub fn has_received(id: ChannelId) -> bool {
 
 /// Sends bytes in a channel: as many as it takes now. None: the channel is closed.
 pub fn send(id: ChannelId, bytes: &[u8]) -> Option<usize> {
+    let sent = HOST.with(|host| host.as_mut()?.end.send(id, bytes).ok())?;
+    let made_room = send_on();
+    if sent > 0 || !made_room {
+        return Some(sent);
+    }
+    // What was in the way has gone out, and nobody would tell.
     let sent = HOST.with(|host| host.as_mut()?.end.send(id, bytes).ok());
     send_on();
     sent
@@ -289,10 +295,14 @@ pub fn close(id: ChannelId) {
     send_on();
 }
 
-/// Gives the console what waits. That it fails is the task's to see.
-fn send_on() {
-    let done = HOST.with(|host| host.as_mut().map(Host::transmit));
-    if let Some(Err(_)) = done {
-        scheduler::wake(LINK);
+/// Gives the console what waits; whether any of it went. That it fails is the task's to see.
+fn send_on() -> bool {
+    match HOST.with(|host| host.as_mut().map(Host::transmit)) {
+        Some(Ok(any)) => any,
+        Some(Err(_)) => {
+            scheduler::wake(LINK);
+            false
+        }
+        None => false,
     }
 }

@@ -103,11 +103,6 @@ impl Channel {
     pub fn release(&mut self) {
         self.released = true;
         self.received = VecDeque::new();
-        self.close();
-    }
-
-    /// Nothing more is to be sent.
-    pub fn close(&mut self) {
         if self.closing == Closing::No {
             self.closing = Closing::Due;
         }
@@ -115,14 +110,14 @@ impl Channel {
 
     /// Whether bytes can still be sent, credit aside.
     pub fn is_open(&self) -> bool {
-        self.closing == Closing::No
+        self.closing == Closing::No && !self.peer_closed
     }
 
     /// Whether [`Self::take_due`] has something. Credit is given back when half of the window was
     /// taken: the peer has the other half meanwhile.
     pub fn is_due(&self) -> bool {
         match self.closing {
-            Closing::No => self.taken >= WINDOW / 2,
+            Closing::No => self.taken >= WINDOW / 2 && !self.peer_closed,
             Closing::Due => true,
             Closing::Sent => false,
         }

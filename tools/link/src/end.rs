@@ -242,11 +242,9 @@ impl End {
             Frame::Credit { bytes, .. } => channel.earn(bytes)?,
             _ => {
                 channel.peer_closed = true;
-                channel.close();
                 if !channel.released {
                     self.events.push_back(Event::Closed(id));
                 }
-                self.note_due(index);
                 self.free_if_over(index);
             }
         }

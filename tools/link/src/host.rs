@@ -126,23 +126,38 @@ fn serve(
         for (listener, service) in services {
             accept(listener, service, &mut end, &mut clients);
         }
-        clients.retain_mut(|client| {
-            let goes_on = client.move_bytes(&mut end, &mut buffer);
-            if !goes_on {
-                end.close(client.id);
-            }
-            goes_on
-        });
         loop {
-            let output = end.output();
-            if output.is_empty() {
+            clients.retain_mut(|client| {
+                let goes_on = client.move_bytes(&mut end, &mut buffer);
+                if !goes_on {
+                    end.close(client.id);
+                }
+                goes_on
+            });
+            let any = write_output(&mut console, &mut end)?;
+            // There is room now, perhaps for those who found none.
+            if !any || clients.iter().all(|client| client.waiting.is_empty()) {
                 break;
             }
-            match console.write(output) {
-                Ok(count) => end.sent(count),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => later(error)?,
+        }
+    }
+}
+
+/// Writes to the emulator as much as it takes; whether that was anything.
+fn write_output(console: &mut UnixStream, end: &mut End) -> io::Result<bool> {
+    let mut any = false;
+    loop {
+        let output = end.output();
+        if output.is_empty() {
+            return Ok(any);
+        }
+        match console.write(output) {
+            Ok(count) => {
+                end.sent(count);
+                any = true;
             }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(any),
+            Err(error) => later(error)?,
         }
     }
 }

@@ -29,9 +29,8 @@
 //!
 //! # Closing
 //!
-//! Each side sends CLOSE once, as the last frame of the channel; who hears it first answers
-//! with its own. The number is free when both have said so, and when the program has let go
-//! of what it had received.
+//! Each side sends CLOSE once, when its program has let go of the channel, and nothing after it. So
+//! the number is free, on both sides, when both have said so: no program has any use for it.
 //!
 //! # Starting anew
 //!

@@ -51,10 +51,7 @@ fn domain0(mut socket: UnixStream) {
     let mut replies: BTreeMap<ChannelId, Vec<u8>> = BTreeMap::new();
     let mut readable = BTreeSet::new();
     loop {
-        while !end.output().is_empty() {
-            let Ok(count) = socket.write(end.output()) else { return };
-            end.sent(count);
-        }
+        let Ok(()) = send_all(&mut socket, &mut end) else { return };
         let Ok(count @ 1..) = socket.read(&mut buffer) else { return };
         end.input(&buffer[..count]);
         while let Some(event) = end.next_event() {
@@ -79,17 +76,32 @@ fn domain0(mut socket: UnixStream) {
                 end.consume(*id, bytes.len());
                 reply.extend(bytes);
             }
-            let sent = end.send(*id, reply).unwrap();
-            if reply[..sent].contains(&b'!') {
-                over.push(*id);
+            // As often as there is credit: others may have filled the buffer of output.
+            loop {
+                let sent = end.send(*id, reply).unwrap();
+                if sent == 0 {
+                    break;
+                }
+                if reply[..sent].contains(&b'!') {
+                    over.push(*id);
+                }
+                reply.drain(..sent);
+                let Ok(()) = send_all(&mut socket, &mut end) else { return };
             }
-            reply.drain(..sent);
         }
         for id in over {
             replies.remove(&id);
             end.close(id);
         }
     }
+}
+
+fn send_all(socket: &mut UnixStream, end: &mut End) -> io::Result<()> {
+    while !end.output().is_empty() {
+        let count = socket.write(end.output())?;
+        end.sent(count);
+    }
+    Ok(())
 }
 
 #[test]
