@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::Group;
 use super::manifest::Entry;
@@ -57,6 +57,15 @@ impl<'a> Builds<'a> {
             *slot = Some(built.map_err(|error| format!("{error:#}")));
         }
         slot.clone().unwrap_or(Ok(()))
+    }
+
+    /// Builds a program of the host's; where it is.
+    pub fn program(&self, package: &str) -> Result<PathBuf> {
+        let mut command = self.toolchain.cargo();
+        command.current_dir(self.ws.root()).args(["build", "--quiet", "--package", package]);
+        let output = command.arg("--target-dir").arg(self.ws.target()).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(self.ws.target().join("debug").join(package))
     }
 
     /// The test that a part builds at all.

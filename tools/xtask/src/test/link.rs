@@ -81,6 +81,10 @@ fn use_store(builds: &Builds<'_>, seen: &mut Vec<u8>) -> Result<()> {
     told.read_line(&mut lines)?;
     ensure!(lines == "/tool/watched\n/tool/watched\n", "a watch told {lines:?}");
     finish(watch)?;
+    // A verb of the host's xl is carried out in domain 0.
+    let xl = builds.program("xl")?.display().to_string();
+    let list = utility(&socket, &[&xl, "list"])?;
+    ensure!(list.lines().any(|line| line.starts_with("Domain-0 ")), "xl list told\n{list}");
     // Many at once, and more bytes than fit a ring or a window.
     let value = "x".repeat(2000);
     let clients = (0..CLIENTS)
@@ -102,7 +106,7 @@ fn use_store(builds: &Builds<'_>, seen: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// Runs a program that uses the store; what it printed.
+/// Runs a program that uses the machine; what it printed.
 fn utility(socket: &Path, words: &[&str]) -> Result<String> {
     finish(start(socket, words)?)
 }
@@ -114,6 +118,7 @@ fn start(socket: &Path, words: &[&str]) -> Result<Started> {
     // A client that hangs ends by itself.
     let mut command = Command::new("timeout");
     command.arg(PATIENCE.as_secs().to_string()).args(words).env("XENSTORED_PATH", socket);
+    command.env("FERRULE_MACHINE", socket.parent().context("a socket is in a directory")?);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().with_context(|| format!("cannot start {}", words[0]))?;
     Ok((words.join(" "), child))
