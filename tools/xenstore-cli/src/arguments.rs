@@ -36,6 +36,7 @@ pub struct Cli {
 
 /// What every verb takes.
 #[derive(Args)]
+#[command(next_help_heading = "Server and output")]
 pub struct Common {
     /// The server's socket
     #[arg(long, global = true, value_name = "PATH")]
@@ -94,6 +95,9 @@ pub enum Verb {
 }
 
 #[derive(Args)]
+#[command(
+    after_help = "Example:  xenstore-cli ls -f /local/domain      all domains, a whole path a line"
+)]
 pub struct LsArgs {
     /// Print whole paths, without indentation and untruncated
     #[arg(short = 'f', long)]
@@ -130,6 +134,10 @@ pub struct ReadArgs {
 }
 
 #[derive(Args)]
+#[command(
+    override_usage = "xenstore-cli write [OPTIONS] <PATH> <VALUE> [<PATH> <VALUE>]...",
+    after_help = "Example:  xenstore-cli write /local/domain/1/memory/target 65536"
+)]
 pub struct WriteArgs {
     /// Take values as they are; without it \n, \r, \t, \\, \xHH and \OOO in them are escapes
     #[arg(short = 'R', long)]
@@ -162,6 +170,9 @@ pub struct ExistsArgs {
 }
 
 #[derive(Args)]
+#[command(
+    after_help = "Example:  xenstore-cli chmod /local/domain/1/data n1 r2      domain 1 owns it, domain 2 may read, others nothing"
+)]
 pub struct ChmodArgs {
     /// Set them on everything below the node too
     #[arg(short = 'r', long)]
@@ -179,6 +190,9 @@ pub struct ChmodArgs {
 }
 
 #[derive(Args)]
+#[command(
+    after_help = "Example:  xenstore-cli watch /local/domain @releaseDomain      until Ctrl-C"
+)]
 pub struct WatchArgs {
     /// End after so many events; each watch gives one at once, -1 is no end
     #[arg(
@@ -195,6 +209,9 @@ pub struct WatchArgs {
 }
 
 #[derive(Args)]
+#[command(
+    after_help = "Options such as --json go before the command: what follows it is for the server."
+)]
 pub struct ControlArgs {
     /// The command, and what it takes
     #[arg(

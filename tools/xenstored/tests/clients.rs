@@ -66,7 +66,10 @@ fn who_does_not_read_is_not_waited_for() {
     // Until the server takes no more of it, also after it had time for somebody else.
     loop {
         match deaf.stream.write(&requests) {
-            Ok(count) => sent += count,
+            Ok(count) => {
+                sent += count;
+                assert!(sent < 4 << 20, "the server takes requests without end");
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 let before = sent;
                 for _ in 0..20 {
