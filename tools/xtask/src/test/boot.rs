@@ -68,6 +68,11 @@ impl<'a> Builds<'a> {
         Ok(self.ws.target().join("debug").join(package))
     }
 
+    /// The default guest's kernel, and its ramdisk.
+    pub fn guest(&self) -> [PathBuf; 2] {
+        [self.ws.guest_kernel(), self.ws.initrd()]
+    }
+
     /// The test that a part builds at all.
     pub fn test<'b>(&'b self, name: &str, part: build::Part) -> Test<'b> {
         Test::new(Group::Build, name, move || match self.need(part) {
@@ -195,7 +200,11 @@ pub fn default_guest(builds: &Builds<'_>) -> Result<(), Ended> {
 
 /// The default guest at its own shell, without other domains.
 pub fn at_its_shell(builds: &Builds<'_>) -> Machine {
-    Machine { kernel_args: "nodomains".into(), ..machine(builds.ws, "", Kind::Qemu) }
+    Machine {
+        hypervisor_args: format!("console=com1 debug-exit dom0_mem={DOMAIN_0_MIB}M"),
+        kernel_args: "nodomains".into(),
+        ..machine(builds.ws, "", Kind::Qemu)
+    }
 }
 
 fn machine(ws: &Workspace, commands: &str, kind: Kind) -> Machine {

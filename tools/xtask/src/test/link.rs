@@ -3,9 +3,10 @@
 //! The clients are Debian's (`xenstore-utils`), pointed at the machine's socket by
 //! `XENSTORED_PATH`. What they write is seen at domain 0's shell, and the other way round.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -73,18 +74,13 @@ fn use_store(builds: &Builds<'_>, seen: &mut Vec<u8>) -> Result<()> {
     shell.say("xenstore write /tool/test here", "# ")?;
     ensure!(utility(&socket, &["xenstore-read", "/tool/test"])? == "here\n", "a write of domain 0");
     // A watch of the host fires for domain 0: once as it is set, once for the write.
-    let mut watch = start(&socket, &["xenstore-watch", "-n", "2", "/tool/watched"])?;
-    let mut told = BufReader::new(watch.1.stdout.take().context("no standard output")?);
-    let mut lines = String::new();
-    told.read_line(&mut lines)?;
+    let (watch, mut told) = watching(&socket, "/tool/watched")?;
     shell.say("xenstore write /tool/watched 1", "# ")?;
-    told.read_line(&mut lines)?;
-    ensure!(lines == "/tool/watched\n/tool/watched\n", "a watch told {lines:?}");
+    let mut line = String::new();
+    told.read_line(&mut line)?;
+    ensure!(line == "/tool/watched\n", "a watch told {line:?}");
     finish(watch)?;
-    // A verb of the host's xl is carried out in domain 0.
-    let xl = builds.program("xl")?.display().to_string();
-    let list = utility(&socket, &[&xl, "list"])?;
-    ensure!(list.lines().any(|line| line.starts_with("Domain-0 ")), "xl list told\n{list}");
+    use_xl(builds, &socket, scratch.path())?;
     // Many at once, and more bytes than fit a ring or a window.
     let value = "x".repeat(2000);
     let clients = (0..CLIENTS)
@@ -104,6 +100,40 @@ fn use_store(builds: &Builds<'_>, seen: &mut Vec<u8>) -> Result<()> {
     drop(link);
     ensure!(Machines::below(scratch.path())?.running()?.is_empty(), "the directory is still there");
     Ok(())
+}
+
+/// Verbs of the host's xl are carried out in domain 0: a domain is made of files of the host, and
+/// talks to the store over its ring.
+fn use_xl(builds: &Builds<'_>, socket: &Path, folder: &Path) -> Result<()> {
+    let xl = builds.program("xl")?.display().to_string();
+    let config = folder.join("made.cfg");
+    let [kernel, ramdisk] = builds.guest().map(|file| file.display().to_string());
+    let text = format!("name = 'made'\nkernel = '{kernel}'\nramdisk = '{ramdisk}'\nmemory = 32\n");
+    fs::write(&config, text)?;
+    utility(socket, &[&xl, "create", "-p", &config.display().to_string()])?;
+    let list = utility(socket, &[&xl, "list"])?;
+    for name in ["Domain-0 ", "made "] {
+        ensure!(list.lines().any(|line| line.starts_with(name)), "xl list told\n{list}");
+    }
+    let feature = "/local/domain/1/control/feature-balloon";
+    // Once as it is set, once as the domain's kernel says what it can do.
+    let (watch, _told) = watching(socket, feature)?;
+    utility(socket, &[&xl, "unpause", "made"])?;
+    finish(watch)?;
+    ensure!(utility(socket, &["xenstore-read", feature])? == "1\n", "the domain's feature");
+    utility(socket, &[&xl, "destroy", "made"])?;
+    ensure!(utility(socket, &["xenstore-read", feature]).is_err(), "its nodes are still there");
+    Ok(())
+}
+
+/// Sets a watch that ends with its second event; the first, which says that it is set, has come.
+fn watching(socket: &Path, path: &str) -> Result<(Started, BufReader<ChildStdout>)> {
+    let mut watch = start(socket, &["xenstore-watch", "-n", "2", path])?;
+    let mut told = BufReader::new(watch.1.stdout.take().context("no standard output")?);
+    let mut line = String::new();
+    told.read_line(&mut line)?;
+    ensure!(line.trim_end() == path, "a watch of {path} began with {line:?}");
+    Ok((watch, told))
 }
 
 /// Runs a program that uses the machine; what it printed.
