@@ -22,7 +22,7 @@ use super::command::Contents;
 /// Where the kernel is.
 const KERNEL: &str = "boot/guest-kernel";
 /// Memory of each domain, KiB: what the kernel needs to start, and no ramdisk.
-const MEMORY_KIB: u64 = 8192;
+const MEMORY_KIB: u64 = 4096;
 
 /// What domains take of the machine and of domain 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -95,7 +95,7 @@ fn churn(
     limit: Duration,
 ) -> Result<Told> {
     let machine = Machine {
-        hypervisor_args: format!("console=com1 debug-exit loglvl=warn dom0_mem={DOMAIN_0_MIB}M"),
+        hypervisor_args: format!("console=com1 debug-exit loglvl=warning dom0_mem={DOMAIN_0_MIB}M"),
         kernel_args: transcript::exec_word(&format!("churn {rounds} {beside}")),
         initrd: Some(ws.domain_0_initrd()),
         memory_mib: HYPERVISOR_MIB + DOMAIN_0_MIB + (beside + 2) * DOMAIN_MIB,
