@@ -19,6 +19,7 @@ pub mod builder;
 pub mod cell;
 pub mod cmdline;
 pub mod console_input;
+pub mod console_ring;
 pub mod debug_keys;
 pub mod domain;
 pub mod error;

@@ -9,6 +9,8 @@ use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 use pv_abi::errno::Errno;
 use pv_abi::types::Mfn;
 
+use crate::console_ring::ConsoleRing;
+
 /// A guest address that could not be read or written: not mapped, or not for us to touch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GuestFault;
@@ -132,12 +134,26 @@ pub struct PvClock {
     pub tsc_stable: bool,
 }
 
+impl PvClock {
+    /// Ticks of the TSC in a millisecond.
+    pub fn tsc_khz(&self) -> u32 {
+        const NS_PER_MS: u64 = 1_000_000;
+        let ticks = (NS_PER_MS << 32).checked_div(self.tsc_to_system_mul.into()).unwrap_or(0);
+        let amount = u32::from(self.tsc_shift.unsigned_abs());
+        let shifted =
+            if self.tsc_shift < 0 { ticks.checked_shl(amount) } else { ticks.checked_shr(amount) };
+        u32::try_from(shifted.unwrap_or(0)).unwrap_or(u32::MAX)
+    }
+}
+
 /// The machine's console.
 pub trait Console {
     /// Writes bytes as they are; `\n` becomes `\r\n`.
     fn write(&self, bytes: &[u8]);
     /// Takes received bytes that are meant for the guest; returns how many.
     fn read(&self, to: &mut [u8]) -> usize;
+    /// What the hypervisor itself said.
+    fn ring(&self) -> &ConsoleRing;
 }
 
 /// Registers of the CPU that guests see or set through the ABI.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use hypervisor::console_ring::ConsoleRing;
 use hypervisor::platform::{
     Clock, Console, DeviceRegisters, Interrupts, Message, Ports, Power, PvClock, Route,
 };
@@ -119,6 +120,10 @@ impl Console for FakeMachine {
             *slot = byte;
         }
         count
+    }
+
+    fn ring(&self) -> &ConsoleRing {
+        &self.ring
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use hypervisor::console_ring::ConsoleRing;
 use hypervisor::platform::{Bytes, FrameAccess, HalfWords, Platform, Words};
 use pv_abi::types::Mfn;
 
@@ -26,6 +27,7 @@ pub struct FakeMachine {
     /// Frames in the descriptor-table windows, by vCPU window.
     windows: Mutex<BTreeMap<(u32, TableSlot), Mfn>>,
     devices: Mutex<Devices>,
+    ring: ConsoleRing,
 }
 
 impl FakeMachine {
@@ -37,6 +39,7 @@ impl FakeMachine {
             cpus: (0..cpus).map(|_| Mutex::new(Cpu::default())).collect(),
             windows: Mutex::new(BTreeMap::new()),
             devices: Mutex::new(Devices::default()),
+            ring: ConsoleRing::new(),
         }
     }
 

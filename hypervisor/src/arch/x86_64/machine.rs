@@ -17,6 +17,7 @@ use super::{
     address_space, apic, clock, console, cpu, cpus, device_window, end, extended_state, io_apic,
     serial, shootdown, uaccess,
 };
+use crate::console_ring::ConsoleRing;
 use crate::platform::{
     Bytes, Clock, Console, CpuRegisters, Cpus, DeviceRegisters, FrameAccess, GuestAccess,
     GuestFault, HalfWords, Interrupts, Message, Mmu, Platform, Ports, Power, PvClock, Route,
@@ -232,6 +233,9 @@ impl Console for Machine {
     }
     fn read(&self, to: &mut [u8]) -> usize {
         console::read(to)
+    }
+    fn ring(&self) -> &ConsoleRing {
+        &serial::RING
     }
 }
 

@@ -18,6 +18,8 @@ use uart_16550::spec::registers::{FifoTriggerLevel, IER, LSR};
 use uart_16550::{BaudRate, Config, Uart16550};
 use x86_64::instructions::interrupts::without_interrupts;
 
+use crate::console_ring::ConsoleRing;
+
 /// I/O port of COM1.
 const COM1: u16 = 0x3f8;
 /// First and last of its ports.
@@ -64,15 +66,32 @@ pub fn receive(buffer: &mut [u8]) -> usize {
     without_interrupts(|| COM.lock().as_mut().map_or(0, |uart| uart.receive_bytes(buffer)))
 }
 
-/// Writes formatted text, `\n` as `\r\n`, as one unbroken piece.
+/// What the hypervisor said, port or not.
+pub static RING: ConsoleRing = ConsoleRing::new();
+
+/// Writes the hypervisor's own text, `\n` as `\r\n`, as one unbroken piece; it is kept, too.
 pub fn write_fmt(text: fmt::Arguments<'_>) {
     without_interrupts(|| {
-        if let Some(uart) = COM.lock().as_mut() {
-            let mut burst = Burst::new(uart);
-            // Writing to a burst cannot fail; a `Display` that does loses its own text only.
-            let _ = fmt::write(&mut burst, text);
-        }
+        let mut com = COM.lock();
+        let mut own = Own { port: com.as_mut().map(Burst::new) };
+        // Writing cannot fail; a `Display` that does loses its own text only.
+        let _ = fmt::write(&mut own, text);
     });
+}
+
+/// The hypervisor's own text on its way. The console's lock is held.
+struct Own<'a> {
+    port: Option<Burst<'a>>,
+}
+
+impl fmt::Write for Own<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        RING.put(text.as_bytes());
+        if let Some(port) = &mut self.port {
+            port.bytes(text.as_bytes());
+        }
+        Ok(())
+    }
 }
 
 /// Writes bytes as they are, but `\n` as `\r\n`, as one unbroken piece: a guest's output.
@@ -150,13 +169,6 @@ impl<'a> Burst<'a> {
             self.uart.send_bytes_exact(pending);
         }
         self.length = 0;
-    }
-}
-
-impl fmt::Write for Burst<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.bytes(text.as_bytes());
-        Ok(())
     }
 }
 
