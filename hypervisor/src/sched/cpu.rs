@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::NEVER;
 use super::home::AtHome;
+use super::idle::IdleTime;
 use super::list::{Kind, Links, List};
 use super::share::{SLICE_NS, virtual_ns};
 use super::vcpu_ref::{AtomicVcpuRef, VcpuRef};
@@ -23,6 +24,8 @@ pub struct Scheduler {
     cpus: [Cpu; MAX_CPUS],
     /// A bit for each CPU that has nothing to do and sleeps, or is about to.
     pub(super) idle: AtomicU32,
+    /// How long each has idled.
+    pub(super) idle_times: [IdleTime; MAX_CPUS],
 }
 
 /// Lists of waiting vCPUs.
@@ -204,7 +207,11 @@ pub struct Glance {
 impl Scheduler {
     /// Empty queues.
     pub const fn new() -> Scheduler {
-        Scheduler { cpus: [const { Cpu::new() }; MAX_CPUS], idle: AtomicU32::new(0) }
+        Scheduler {
+            cpus: [const { Cpu::new() }; MAX_CPUS],
+            idle: AtomicU32::new(0),
+            idle_times: [const { IdleTime::new() }; MAX_CPUS],
+        }
     }
 
     /// The part of `cpu`.

@@ -13,6 +13,7 @@
 //! | [`mod@wake`] | starting, waking, queueing, kicking |
 //! | [`balance`] | which CPU runs whom |
 //! | [`affinity`] | which may |
+//! | [`idle`] | how long a CPU had nothing to do |
 //! | [`hold`] | keeping a domain's vCPUs from running, and taking them off for good |
 //! | [`home`] | which CPU serves whose timers |
 //! | [`domain`] | a domain's share |
@@ -50,6 +51,7 @@ pub mod cpu;
 pub mod domain;
 pub mod hold;
 pub mod home;
+pub mod idle;
 mod list;
 pub mod ops;
 mod poll;

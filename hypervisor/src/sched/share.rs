@@ -18,7 +18,7 @@ pub const WEIGHT_MAX: u32 = 65535;
 
 /// How long a vCPU runs while others wait: long against the cost of a switch, short against human
 /// patience.
-pub(super) const SLICE_NS: u64 = 5_000_000;
+pub const SLICE_NS: u64 = 5_000_000;
 /// How far a woken vCPU must be behind the one that runs to take its place.
 pub(super) const PREEMPT_NS: u64 = 1_000_000;
 /// How far behind its CPU's clock a vCPU is that has slept for long.

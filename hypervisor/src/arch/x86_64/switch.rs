@@ -49,7 +49,7 @@ pub fn join() -> ! {
         if let Some(sys) = system() {
             main_loop(sys)
         }
-        idle();
+        wait();
     }
 }
 
@@ -65,7 +65,7 @@ pub fn away(mut ctx: Ctx<'static, Machine>) {
             if !ctx.vcpu.run.may_stay_loaded(cpu.cpu) {
                 main_loop(ctx.sys)
             }
-            idle();
+            idle(ctx.sys, cpu.cpu);
             continue;
         };
         if core::ptr::eq(ctx.vcpu, vcpu) {
@@ -94,14 +94,21 @@ pub fn main_loop(sys: &'static System<Machine>) -> ! {
                 {
                     leave(cpu, old);
                 }
-                idle();
+                idle(sys, cpu.cpu);
             }
         }
     }
 }
 
+/// [`wait`], counted as idle time.
+fn idle(sys: &System<Machine>, cpu: u32) {
+    sched::idle::begin(sys, cpu);
+    wait();
+    sched::idle::end(sys, cpu);
+}
+
 /// Waits for an interrupt; its handler has run when this returns.
-fn idle() {
+fn wait() {
     x86_64::instructions::interrupts::enable_and_hlt();
     x86_64::instructions::interrupts::disable();
 }
