@@ -12,6 +12,7 @@
 //! | `dom0_mem=SIZE` | domain 0's memory: `M` or `G`, else KiB as in Xen | all that is free |
 //! | `dom0_max_vcpus=N` | domain 0's vCPUs; only the first can run yet | 1 |
 //! | `trace`, `trace=SIZE` | keep records of what happens, so much of them for each CPU | off; 1M |
+//! | `perfc` | count what happens to each domain (`XEN_SYSCTL_perfc_op`) | off |
 //! | `noreboot` | after a panic or domain 0's end, stop instead of restarting the machine | off |
 //! | `debug-exit` | tell QEMU's `isa-debug-exit` device how it ended | off |
 
@@ -47,6 +48,16 @@ pub enum DebugExit {
     On,
 }
 
+/// Whether what happens to each domain is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Counters {
+    /// Not: it costs a little on every way into the hypervisor.
+    #[default]
+    Off,
+    /// It is.
+    On,
+}
+
 /// The command line, understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -62,6 +73,8 @@ pub struct Options {
     pub dom0_max_vcpus: Option<u32>,
     /// `trace`, in bytes for each CPU.
     pub trace: Option<u64>,
+    /// `perfc`
+    pub counters: Counters,
     /// `noreboot`
     pub at_end: AtEnd,
     /// `debug-exit`
@@ -77,6 +90,7 @@ impl Default for Options {
             dom0_memory: None,
             dom0_max_vcpus: None,
             trace: None,
+            counters: Counters::default(),
             at_end: AtEnd::default(),
             debug_exit: DebugExit::default(),
         }
@@ -152,9 +166,10 @@ fn apply<'a>(options: &mut Options, word: &'a str) -> Result<(), CommandLineErro
         }
         ("trace", None) => options.trace = Some(TRACE_BYTES),
         ("trace", value) => options.trace = Some(value.and_then(size).ok_or_else(|| bad(SIZE))?),
+        ("perfc", None) => options.counters = Counters::On,
         ("noreboot", None) => options.at_end = AtEnd::Stop,
         ("debug-exit", None) => options.debug_exit = DebugExit::On,
-        ("noreboot" | "debug-exit", Some(_)) => return Err(bad("left out")),
+        ("perfc" | "noreboot" | "debug-exit", Some(_)) => return Err(bad("left out")),
         _ => return Err(CommandLineError::Unknown(word)),
     }
     Ok(())
@@ -206,8 +221,8 @@ mod tests {
     #[test]
     fn every_option_is_understood() {
         let options = parse(
-            "console=none loglvl=debug maxcpus=2 dom0_mem=96M dom0_max_vcpus=3 trace=2M noreboot \
-             debug-exit",
+            "console=none loglvl=debug maxcpus=2 dom0_mem=96M dom0_max_vcpus=3 trace=2M perfc \
+             noreboot debug-exit",
         );
         let wanted = Options {
             console: ConsoleTarget::None,
@@ -216,6 +231,7 @@ mod tests {
             dom0_memory: Some(96 << 20),
             dom0_max_vcpus: Some(3),
             trace: Some(2 << 20),
+            counters: Counters::On,
             at_end: AtEnd::Stop,
             debug_exit: DebugExit::On,
         };
@@ -227,6 +243,8 @@ mod tests {
         assert_eq!(parse("maxcpus=4 maxcpus=1").unwrap().max_cpus, Some(1));
         assert_eq!(parse("console=none console=com1").unwrap().console, ConsoleTarget::Com1);
         assert_eq!(parse("trace").unwrap().trace, Some(1 << 20));
+        assert_eq!(parse("perfc").unwrap().counters, Counters::On);
+        assert!(parse("perfc=1").is_err());
     }
 
     #[test]

@@ -40,6 +40,7 @@ use crate::mm::memory_op::E820;
 use crate::mm::paging::Paging;
 use crate::mm::tlb::Loaded;
 use crate::sched::DomainRun;
+use crate::trace::counters::Counters;
 use crate::width::Width;
 use destroy::End;
 use limits::Limits;
@@ -104,6 +105,8 @@ pub struct Domain {
     pub vm_assist: AtomicU64,
     /// Whether it is kept from running.
     pub pauses: Pauses,
+    /// What happened to it, if that is counted.
+    pub counters: Counters,
     /// How far its end has come.
     pub end: End,
     /// `SHUTDOWN_*`, or [`RUNNING`].
@@ -143,6 +146,7 @@ impl Domain {
             pirqs: Pirqs::new(),
             vm_assist: AtomicU64::new(0),
             pauses: Pauses::new(),
+            counters: Counters::new(),
             end: End::new(),
             shutdown: AtomicU16::new(RUNNING),
             vcpus: [const { Once::new() }; MAX_VCPUS],

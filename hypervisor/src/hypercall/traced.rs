@@ -13,7 +13,9 @@ pub fn enter<P: Platform>(ctx: &mut Ctx<'_, P>) {
     let number = ctx.regs.rax as u32;
     // Numbers beyond a byte do not exist; all of them are shown as the last.
     let shown = u8::try_from(number).unwrap_or(u8::MAX);
-    let (command, detail) = describe(ctx, number, &ctx.args());
+    // Guest memory is looked at for records alone.
+    let records = ctx.sys.trace.keeps_records();
+    let (command, detail) = if records { describe(ctx, number, &ctx.args()) } else { (0, 0) };
     note(ctx, What::Hypercall { number: shown, command, detail });
     let ip = ctx.regs.rip;
     let mut args = ctx.args();

@@ -9,6 +9,8 @@
 //! frame that begins with a mark. An emulator whose memory is a file has them there at the end,
 //! however it ends, and `cargo xtask trace` takes them from it.
 //!
+//! With `perfc` the same events are counted for each domain ([`counters`]), kept or not.
+//!
 //! # What it costs when it is off
 //!
 //! Nothing on the ways that are measured: `arch` gives hypercalls, `int $0x80` and page
@@ -16,9 +18,10 @@
 //! `hypercall::traced` and `trap::traced`. On slower ways (a switch of vCPUs, an interrupt,
 //! another exception) it is a test of one byte.
 
+pub mod counters;
 pub mod ring;
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicU8, Ordering};
 
 use pv_abi::errno::Errno;
 use pv_abi::types::{DomId, VcpuId};
@@ -32,22 +35,55 @@ use crate::sched::MAX_CPUS;
 use crate::system::System;
 use ring::Ring;
 
+/// Events are written to the rings.
+const RECORDS: u8 = 1 << 0;
+/// Events are counted.
+const COUNTS: u8 = 1 << 1;
+
 /// The rings of all CPUs, if there are any.
 pub struct Trace {
-    on: AtomicBool,
+    /// Of [`RECORDS`] and [`COUNTS`].
+    on: AtomicU8,
     rings: [Once<Ring>; MAX_CPUS],
 }
 
 impl Trace {
     /// Off.
     pub const fn new() -> Trace {
-        Trace { on: AtomicBool::new(false), rings: [const { Once::new() }; MAX_CPUS] }
+        Trace { on: AtomicU8::new(0), rings: [const { Once::new() }; MAX_CPUS] }
+    }
+
+    /// Whether anybody wants to know of events.
+    #[inline(always)]
+    pub fn is_on(&self) -> bool {
+        self.on.load(Ordering::Relaxed) != 0
     }
 
     /// Whether records are kept.
-    #[inline(always)]
-    pub fn is_on(&self) -> bool {
-        self.on.load(Ordering::Relaxed)
+    pub fn keeps_records(&self) -> bool {
+        self.on.load(Ordering::Relaxed) & RECORDS != 0
+    }
+
+    /// Whether events are counted.
+    pub fn counts(&self) -> bool {
+        self.on.load(Ordering::Relaxed) & COUNTS != 0
+    }
+
+    /// Counts events from now on.
+    pub fn count(&self) {
+        self.on.fetch_or(COUNTS, Ordering::Release);
+    }
+
+    /// Lets records be kept again. `EINVAL`: there is no place for them.
+    pub fn go_on(&self) -> Result<(), Errno> {
+        self.rings.first().and_then(Once::get).ok_or(Errno::EINVAL)?;
+        self.on.fetch_or(RECORDS, Ordering::Release);
+        Ok(())
+    }
+
+    /// Keeps no more records; what there are stay.
+    pub fn stop(&self) {
+        self.on.fetch_and(!RECORDS, Ordering::Release);
     }
 
     /// A CPU's ring.
@@ -93,8 +129,7 @@ pub fn begin<P: Platform>(sys: &System<P>, bytes: u64) -> Result<(), Errno> {
     put(header::MUL_FRAC, clock.tsc_to_system_mul.into());
     put(header::SHIFT, i64::from(clock.tsc_shift) as u64);
     put(header::MAGIC, MAGIC);
-    sys.trace.on.store(true, Ordering::Release);
-    Ok(())
+    sys.trace.go_on()
 }
 
 /// Notes what happened to a vCPU, on the CPU we are on, if tracing is on.
@@ -116,6 +151,12 @@ pub fn note_cpu<P: Platform>(sys: &System<P>, what: What) {
 #[cold]
 #[inline(never)]
 fn write<P: Platform>(sys: &System<P>, domain: u16, vcpu: u16, what: What) {
-    let Some(ring) = sys.trace.ring(sys.platform.this_cpu()) else { return };
+    if sys.trace.counts()
+        && let Some(domain) = sys.domain(DomId::new(domain))
+    {
+        domain.counters.count(&what);
+    }
+    let ring = sys.trace.ring(sys.platform.this_cpu()).filter(|_| sys.trace.keeps_records());
+    let Some(ring) = ring else { return };
     ring.write(&sys.platform, &Record { tsc: sys.platform.ticks(), domain, vcpu, what });
 }

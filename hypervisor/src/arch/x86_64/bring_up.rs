@@ -27,7 +27,7 @@ use super::{
     address_space, apic, backtrace, clock, cpu, cpu_area, cpus, device_window, end, entry,
     firmware, gdt, idt, image, interrupts, io_apic, logger, pic, rtc, serial, smp, tables, timer,
 };
-use crate::cmdline::{self, ConsoleTarget, Options};
+use crate::cmdline::{self, ConsoleTarget, Counters, Options};
 use crate::machine::acpi::{Madt, Processor};
 use crate::machine::multiboot::{BootInfo, CommandLine, Module};
 use crate::machine::ranges::{MemoryMap, RamRanges};
@@ -108,7 +108,8 @@ pub fn start(magic: u32, information: u32, next: fn(&'static Hardware) -> !) -> 
 
 /// The gates' stubs for good.
 fn handlers_of(options: &Options) -> [u64; 256] {
-    if options.trace.is_some() { entry::traced_addresses() } else { entry::addresses() }
+    let noted = options.trace.is_some() || options.counters == Counters::On;
+    if noted { entry::traced_addresses() } else { entry::addresses() }
 }
 
 /// Tells the person at the console why there will be no domain, and ends.
