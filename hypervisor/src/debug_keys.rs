@@ -4,8 +4,8 @@
 //! brings its own keys and the library its, and tests press them on a made-up state. `h`
 //! lists every key of every table.
 //!
-//! Reports run between a guest's instructions or in the idle loop, never inside a hypercall
-//! on this CPU; they may take locks, and should print briefly.
+//! Reports run between a guest's instructions, in the idle loop, or in a hypercall of domain 0's
+//! that holds no lock but the calling vCPU's state; they may take locks, and should print briefly.
 
 use core::fmt::{self, Write};
 

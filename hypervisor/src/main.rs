@@ -16,8 +16,10 @@ use hypervisor::arch::x86_64::{
     clock, console, cpu, cpus, end, guest_entry, m2p, machine_keys, panic, switch,
 };
 use hypervisor::builder::{self, Request};
+use hypervisor::cmdline::Counters;
 use hypervisor::debug_keys;
 use hypervisor::evtchn::virq;
+use hypervisor::guest::regs::UserRegs;
 use hypervisor::machine::multiboot::Module;
 use hypervisor::mm::frame::Owner;
 use hypervisor::mm::memory::Memory;
@@ -43,6 +45,10 @@ fn run(hardware: &'static Hardware) -> ! {
     if let Some(bytes) = hardware.options.trace {
         trace(sys, bytes);
     }
+    if hardware.options.counters == Counters::On {
+        sys.trace.count();
+    }
+    sys.press_key.call_once(|| press_key);
     irq::describe(sys, &hardware.madt);
     interrupts::set_receiver(&Bell);
     panic::set_guest_report(guest_entry::report);
@@ -159,13 +165,20 @@ impl Receiver for Bell {
         }
     }
 
-    fn debug_key(&self, key: u8) {
-        let Some(sys) = switch::system() else { return };
-        let tables =
-            [&reports::keys::<Machine>()[..], &machine_keys::keys::<System<Machine>>()[..]];
+    fn debug_key(&self, key: u8, frame: &UserRegs) {
+        if let Some(sys) = switch::system() {
+            press_key(sys, frame, key);
+        }
+    }
+}
+
+/// Presses a debug key: those of the library and those of the machine layer are one set.
+fn press_key(sys: &System<Machine>, frame: &UserRegs, key: u8) {
+    let tables = [&reports::keys::<Machine>()[..], &machine_keys::keys::<System<Machine>>()[..]];
+    machine_keys::interrupted(frame, || {
         // The console cannot fail.
         let _ = debug_keys::press(&tables, key, sys, &mut console::Out);
-    }
+    });
 }
 
 #[panic_handler]

@@ -15,6 +15,7 @@ use crate::domain::grace::Grace;
 use crate::domain::windows::Windows;
 use crate::domain::{Domain, Domains};
 use crate::evtchn::virq::Handlers;
+use crate::guest::regs::UserRegs;
 use crate::irq::Irqs;
 use crate::lock::{Lock, Rank};
 use crate::machine::indexed_ports::IndexedPorts;
@@ -27,6 +28,9 @@ use crate::platform::Platform;
 use crate::sched::Scheduler;
 use crate::time::wallclock::Wallclock;
 use crate::trace::Trace;
+
+/// Presses a debug key; the registers are those of who was interrupted.
+pub type PressKey<P> = fn(&System<P>, &UserRegs, u8);
 
 /// Everything that all CPUs share.
 pub struct System<P: Platform> {
@@ -54,6 +58,8 @@ pub struct System<P: Platform> {
     pub wallclock: Wallclock,
     /// The hypervisor's own command line, once it is known.
     pub command_line: Once<CommandLine>,
+    /// Presses a debug key for somebody who was interrupted: set by whoever knows all keys.
+    pub press_key: Once<PressKey<P>>,
     /// The firmware's memory map, once it is known.
     pub memory_map: Once<MemoryMap>,
     /// Which descriptor-table windows vCPUs have.
@@ -80,6 +86,7 @@ impl<P: Platform> System<P> {
             irqs: Irqs::new(),
             wallclock: Wallclock::new(),
             command_line: Once::new(),
+            press_key: Once::new(),
             memory_map: Once::new(),
             windows: Windows::new(),
             grace: Grace::new(),

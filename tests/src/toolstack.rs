@@ -1,5 +1,6 @@
 //! A toolstack on the simulated machine: domain 0's guest makes, fills and ends other domains by
-//! `domctl`, as on the real one. Only their memory is filled from outside, frame by frame.
+//! `domctl`, and asks about the machine by `sysctl`, as on the real one. Only their memory is filled
+//! from outside, frame by frame.
 
 use std::sync::atomic::Ordering;
 
@@ -7,6 +8,7 @@ use hypervisor::platform::FrameAccess;
 use pv_abi::domctl::*;
 use pv_abi::hypercall as nr;
 use pv_abi::memory::XENMEM_POPULATE_PHYSMAP;
+use pv_abi::sysctl::{Sysctl, XEN_SYSCTL_INTERFACE_VERSION};
 use pv_abi::traps::{VGCF_IN_KERNEL, VGCF_ONLINE};
 use pv_abi::types::{DomId, Mfn};
 use pv_abi::x86_32::{FLAT_RING1_CS, FLAT_RING1_DS, VcpuGuestContext, pfn_to_cr3};
@@ -59,6 +61,21 @@ impl Guest {
         let op: Domctl = self.read(at);
         let (after, _) = T::read_from_prefix(&op.u).expect("it fits");
         (result, op.domain, after)
+    }
+
+    /// A sysctl: the result, and the structure afterwards.
+    pub fn sysctl<T>(&mut self, cmd: u32, argument: &T) -> (i64, T)
+    where
+        T: FromBytes + IntoBytes + Immutable,
+    {
+        let mut op =
+            Sysctl { cmd, interface_version: XEN_SYSCTL_INTERFACE_VERSION, u: [0xee; 128] };
+        argument.write_to_prefix(&mut op.u).expect("it fits");
+        let at = self.arg(&op);
+        let result = self.call(nr::SYSCTL, &[at]);
+        let op: Sysctl = self.read(at);
+        let (after, _) = T::read_from_prefix(&op.u).expect("it fits");
+        (result, after)
     }
 
     /// A domctl whose structure does not matter.

@@ -9,6 +9,7 @@ use crate::support::Limit;
 pub const LIMITS: &[(u32, &[Limit])] = &[
     (nr::MMUEXT_OP, mm::mmuext::LIMITS),
     (nr::MEMORY_OP, mm::memory_op::LIMITS),
+    (nr::SYSCTL, super::sysctl::LIMITS),
     (nr::DOMCTL, super::domctl::LIMITS),
     (nr::PHYSDEV_OP, super::physdev::LIMITS),
     (nr::PLATFORM_OP, super::platform::LIMITS),

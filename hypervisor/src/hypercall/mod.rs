@@ -19,12 +19,14 @@
 //! chance in between.
 
 pub mod assist;
+mod bitmap;
 pub mod console;
 pub mod domctl;
 pub mod limits;
 pub mod multicall;
 pub mod physdev;
 pub mod platform;
+pub mod sysctl;
 pub mod table;
 pub mod traced;
 pub mod version;

@@ -3,7 +3,7 @@
 use pv_abi::errno::Errno;
 use pv_abi::hypercall as nr;
 
-use super::{Args, assist, console, domctl, multicall, physdev, platform, version};
+use super::{Args, assist, console, domctl, multicall, physdev, platform, sysctl, version};
 use crate::error::HypercallResult;
 use crate::guest::Ctx;
 use crate::platform::Platform;
@@ -74,5 +74,6 @@ hypercalls! {
     nr::CALLBACK_OP => trap::ops::callback_op, "callback_op";
     nr::EVENT_CHANNEL_OP => evtchn::ops::event_channel_op, "event_channel_op";
     nr::PHYSDEV_OP => physdev::physdev_op, "physdev_op";
+    nr::SYSCTL => sysctl::sysctl, "sysctl";
     nr::DOMCTL => domctl::domctl, "domctl";
 }

@@ -38,6 +38,11 @@ impl IoMemory {
         self.ram.call_once(|| ram);
     }
 
+    /// Frames of RAM.
+    pub fn ram_frames(&self) -> u64 {
+        self.ram.get().map_or(0, |ram| ram.total() >> PAGE_SHIFT)
+    }
+
     /// Whether the frame is device memory. As long as nothing is known, nothing is.
     pub fn is_device(&self, mfn: u64) -> bool {
         let Some(ram) = self.ram.get() else { return false };

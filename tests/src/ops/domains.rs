@@ -2,6 +2,7 @@
 
 use pv_abi::hypercall as nr;
 use pv_abi::memory::*;
+use pv_abi::sysctl::XEN_SYSCTL_INTERFACE_VERSION;
 
 use super::call::{Call, Field};
 use super::mm::FrameName;
@@ -105,6 +106,21 @@ fn domctl(from: &mut Source<'_>) -> Call {
     Call { number: nr::DOMCTL, args: vec![Field::Pointer(arg)] }
 }
 
+fn sysctl(from: &mut Source<'_>) -> Call {
+    let version = if from.below(16) == 0 { from.word() } else { XEN_SYSCTL_INTERFACE_VERSION };
+    let mut arg = vec![Field::B4(from.below(31) as u32), Field::B4(version)];
+    for _ in 0..6 {
+        arg.push(match from.below(4) {
+            0 => Field::B8(from.number().into()),
+            1 => Field::B4(from.below(9) as u32),
+            2 => Field::Pointer(vec![Field::Zeros(512)]),
+            _ => Field::Zeros(8),
+        });
+    }
+    arg.push(Field::Zeros(96));
+    Call { number: nr::SYSCTL, args: vec![Field::Pointer(arg)] }
+}
+
 /// One hypercall.
 pub fn decode(from: &mut Source<'_>) -> Call {
     match from.below(16) {
@@ -129,6 +145,7 @@ pub fn decode(from: &mut Source<'_>) -> Call {
             let text = Field::Pointer(vec![Field::B8(from.long())]);
             Call { number: nr::CONSOLE_IO, args: vec![Field::B4(cmd), Field::B4(count), text] }
         }
+        15 if from.below(2) == 0 => sysctl(from),
         _ => Call::of(nr::XEN_VERSION, from.below(12) as u32, vec![Field::Zeros(64)]),
     }
 }

@@ -5,6 +5,7 @@
 use pv_abi::callback::CALLBACKOP_REGISTER;
 use pv_abi::commands::Family;
 use pv_abi::hypercall as nr;
+use pv_abi::sysctl::{XEN_SYSCTL_CPUPOOL_OP, XEN_SYSCTL_CPUPOOL_OP_INFO};
 use pv_abi::types::DOMID_SELF;
 use pv_abi::vm_assist::VMASST_CMD_ENABLE;
 
@@ -45,7 +46,10 @@ pub fn command(family: Family, command: u32) -> i64 {
         nr::CONSOLE_IO | nr::VCPU_OP => [cmd, 0, at, 0, 0, 0],
         _ => match family.interface_version() {
             Some(version) => {
-                guest.write(at, &[command, version]);
+                // Of pools there are operations, and 0 is none.
+                let pools = (family.hypercall, command) == (nr::SYSCTL, XEN_SYSCTL_CPUPOOL_OP);
+                let operation = if pools { XEN_SYSCTL_CPUPOOL_OP_INFO } else { 0 };
+                guest.write(at, &[command, version, operation]);
                 [at, 0, 0, 0, 0, 0]
             }
             // Where there is a count, it is one.

@@ -79,23 +79,19 @@ fn on_byte(byte: u8, frame: &UserRegs) {
                 receiver.console_input();
             }
         }
-        Typed::Deliver { to: Target::Hypervisor, byte, .. } => {
-            machine_keys::set_interrupted(Some(*frame));
-            match interrupts::receiver() {
-                Some(receiver) => receiver.debug_key(byte),
-                None => machine_keys::press_alone(byte),
-            }
-            machine_keys::set_interrupted(None);
-        }
+        Typed::Deliver { to: Target::Hypervisor, byte, .. } => match interrupts::receiver() {
+            Some(receiver) => receiver.debug_key(byte, frame),
+            None => machine_keys::press_alone(byte),
+        },
     }
 }
 
-/// The console as something to write text to.
+/// The console as something to write the hypervisor's own text to.
 pub struct Out;
 
 impl fmt::Write for Out {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        serial::write_bytes(text.as_bytes());
+        serial::write_fmt(format_args!("{text}"));
         Ok(())
     }
 }

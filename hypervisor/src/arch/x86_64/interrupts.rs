@@ -44,8 +44,8 @@ pub trait Receiver: Sync {
     /// A device that is a domain's raised `vector`; the end of interrupt has *not* been signalled
     /// yet, so that a level can be masked before it would interrupt again.
     fn device(&self, vector: u8);
-    /// The person at the console pressed a debug key.
-    fn debug_key(&self, key: u8);
+    /// The person at the console pressed a debug key; `frame` is what was interrupted.
+    fn debug_key(&self, key: u8, frame: &UserRegs);
 }
 
 static RECEIVER: Once<&'static dyn Receiver> = Once::new();

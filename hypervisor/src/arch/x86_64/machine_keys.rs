@@ -11,11 +11,14 @@ use super::{console, cpus, end, interrupts, panic};
 use crate::debug_keys::{self, DebugKey};
 use crate::guest::regs::UserRegs;
 
-/// What the console's interrupt interrupted, while a key's report runs.
+/// What was interrupted, while a key's report runs.
 static INTERRUPTED: Mutex<Option<UserRegs>> = Mutex::new(None);
 
-pub(super) fn set_interrupted(frame: Option<UserRegs>) {
-    *INTERRUPTED.lock() = frame;
+/// Lets `report` run for somebody who interrupted `frame`.
+pub fn interrupted(frame: &UserRegs, report: impl FnOnce()) {
+    *INTERRUPTED.lock() = Some(*frame);
+    report();
+    *INTERRUPTED.lock() = None;
 }
 
 /// `0` and `d` (registers), `C` (crash), `Q` (quit), for any table of keys.

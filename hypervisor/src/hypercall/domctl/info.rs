@@ -37,7 +37,8 @@ pub(super) fn getdomaininfo<P: Platform>(ctx: &Ctx<'_, P>, op: &mut Domctl) -> R
     Ok(answer(op, &about(ctx, domain)))
 }
 
-fn about<P: Platform>(ctx: &Ctx<'_, P>, domain: &Domain) -> Getdomaininfo {
+/// All that a toolstack is told about a domain.
+pub(in crate::hypercall) fn about<P: Platform>(ctx: &Ctx<'_, P>, domain: &Domain) -> Getdomaininfo {
     let mut info = Getdomaininfo::new_zeroed();
     info.domain = domain.id;
     info.max_vcpu_id = abi::XEN_INVALID_MAX_VCPU_ID;

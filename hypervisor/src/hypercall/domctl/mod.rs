@@ -18,7 +18,7 @@
 
 mod context;
 mod create;
-mod info;
+pub(super) mod info;
 mod life;
 mod settings;
 mod shares;

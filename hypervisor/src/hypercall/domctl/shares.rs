@@ -9,6 +9,7 @@ use crate::domain::Domain;
 use crate::domain::vcpu::Vcpu;
 use crate::error::Stop;
 use crate::guest::Ctx;
+use crate::hypercall::bitmap;
 use crate::platform::Platform;
 use crate::sched::{affinity, domain as share};
 
@@ -66,8 +67,8 @@ pub(super) fn set_affinity<P: Platform>(
         affinity::unpin(ctx.sys, vcpu);
     }
     if asked.flags & abi::XEN_VCPUAFFINITY_HARD != 0 {
-        affinity::set_affinity(ctx.sys, vcpu, read(ctx, &asked.cpumap_hard)?)?;
-        write(ctx, &asked.cpumap_hard, vcpu.run.affinity() & online(ctx))?;
+        affinity::set_affinity(ctx.sys, vcpu, bitmap::read(ctx, &asked.cpumap_hard)?)?;
+        bitmap::write(ctx, &asked.cpumap_hard, vcpu.run.affinity() & bitmap::cpus(ctx))?;
     }
     Ok(Reply::Nothing)
 }
@@ -81,10 +82,10 @@ pub(super) fn get_affinity<P: Platform>(
     let asked: Vcpuaffinity = argument(op)?;
     let vcpu = named(domain, &asked)?;
     if asked.flags & abi::XEN_VCPUAFFINITY_HARD != 0 {
-        write(ctx, &asked.cpumap_hard, vcpu.run.affinity())?;
+        bitmap::write(ctx, &asked.cpumap_hard, vcpu.run.affinity())?;
     }
     if asked.flags & abi::XEN_VCPUAFFINITY_SOFT != 0 {
-        write(ctx, &asked.cpumap_soft, u32::MAX)?;
+        bitmap::write(ctx, &asked.cpumap_soft, u32::MAX)?;
     }
     Ok(Reply::Nothing)
 }
@@ -103,32 +104,4 @@ fn named<'a>(domain: &'a Domain, asked: &Vcpuaffinity) -> Result<&'a Vcpu, Errno
         return Err(Errno::EINVAL);
     }
     Ok(vcpu)
-}
-
-/// The CPUs that there are.
-fn online<P: Platform>(ctx: &Ctx<'_, P>) -> u32 {
-    let cpus = ctx.sys.platform.count();
-    1_u32.checked_shl(cpus).unwrap_or(0).wrapping_sub(1)
-}
-
-/// The first 32 bits of a bitmap; those that it does not have are clear.
-fn read<P: Platform>(ctx: &Ctx<'_, P>, map: &Bitmap) -> Result<u32, Errno> {
-    let mut bytes = [0; 4];
-    let count = (map.nr_bits.div_ceil(8) as usize).min(bytes.len());
-    ctx.read_bytes(map.bitmap, bytes.get_mut(..count).unwrap_or_default())?;
-    let bits = u32::from_le_bytes(bytes);
-    let mask = 1_u32.checked_shl(map.nr_bits).map_or(u32::MAX, |end| end.wrapping_sub(1));
-    Ok(bits & mask)
-}
-
-/// Writes all bytes of a bitmap, at most as many as there can be CPUs on a machine of Xen's.
-fn write<P: Platform>(ctx: &Ctx<'_, P>, map: &Bitmap, cpus: u32) -> Result<(), Errno> {
-    /// CPUs that a toolstack may ask about.
-    const MOST: u32 = 4096;
-    let bytes = cpus.to_le_bytes();
-    for at in 0..map.nr_bits.min(MOST).div_ceil(8) {
-        let byte = bytes.get(at as usize).copied().unwrap_or(0);
-        ctx.write(map.bitmap.wrapping_add(at.into()), &byte)?;
-    }
-    Ok(())
 }
