@@ -25,7 +25,7 @@ pub fn run(words: &[&str], terminal: &mut dyn shell::Terminal) -> u8 {
     verbs::run(&mut session, words)
 }
 
-/// Makes and ends domains ([`churn`]); the exit status.
+/// Makes and ends domains ([`churn()`]); the exit status.
 pub fn churn(rounds: u32, alive: u32, terminal: &mut dyn shell::Terminal) -> u8 {
     match churn::run(rounds, alive, terminal) {
         Ok(true) => verbs::OK,
