@@ -20,6 +20,8 @@ use super::{Broken, Log};
 pub struct Polled {
     /// How many bytes were printed.
     pub printed: usize,
+    /// How many typed bytes went to the guest: as many more can be typed.
+    pub typed: usize,
     /// More wait: it is another's turn now, and this console's again without an event.
     pub more: bool,
 }
@@ -64,10 +66,9 @@ impl<M: SharedMemory> Console<M> {
         self.line.as_ref().map(|(_, port)| *port)
     }
 
-    /// What was printed.
-    #[must_use]
-    pub fn log(&self) -> &Log {
-        &self.log
+    /// What was printed, to read, or to add what the daemon has to say of the console.
+    pub fn log(&mut self) -> &mut Log {
+        &mut self.log
     }
 
     /// Types bytes, as many as there is room for; returns how many. [`poll`](Console::poll) carries
@@ -102,7 +103,7 @@ impl<M: SharedMemory> Console<M> {
         if printed + typed > 0 {
             events.send(*port).map_err(Broken::Event)?;
         }
-        Ok(Polled { printed, more: page.waiting()? > 0 })
+        Ok(Polled { printed, typed, more: page.waiting()? > 0 })
     }
 }
 

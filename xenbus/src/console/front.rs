@@ -55,6 +55,14 @@ impl<M: SharedMemory> Terminal<M> {
         self.tell(events, count)
     }
 
+    /// How many typed bytes wait.
+    ///
+    /// # Errors
+    /// The console is of no use any more.
+    pub fn waiting(&self) -> Result<usize, Broken> {
+        Ok(self.page.waiting()?)
+    }
+
     fn tell(&self, events: &mut impl Events, count: usize) -> Result<usize, Broken> {
         if count > 0 {
             events.send(self.port).map_err(Broken::Event)?;

@@ -10,6 +10,8 @@ pub struct Log {
     capacity: usize,
     /// The number of the next byte.
     end: u64,
+    /// The number of the first byte that no reader has had.
+    unread: u64,
 }
 
 /// Where bytes that were read from a [`Log`] stand.
@@ -25,7 +27,7 @@ impl Log {
     /// A log of the last `capacity` bytes.
     #[must_use]
     pub fn new(capacity: usize) -> Log {
-        Log { bytes: VecDeque::new(), capacity, end: 0 }
+        Log { bytes: VecDeque::new(), capacity, end: 0, unread: 0 }
     }
 
     /// The number that the next byte will have: where a reader of only new bytes begins.
@@ -40,6 +42,13 @@ impl Log {
         self.end - self.bytes.len() as u64
     }
 
+    /// The number of the oldest byte that is remembered and that no reader has had: where one begins
+    /// who goes on for those who have left.
+    #[must_use]
+    pub fn unread(&self) -> u64 {
+        self.unread.max(self.start())
+    }
+
     /// Adds bytes, and forgets the oldest if it must.
     pub fn push(&mut self, bytes: &[u8]) {
         self.end += bytes.len() as u64;
@@ -51,11 +60,12 @@ impl Log {
 
     /// Copies bytes from number `position` on, or from the oldest if that is forgotten, as many as
     /// fit.
-    pub fn read(&self, position: u64, into: &mut [u8]) -> Chunk {
+    pub fn read(&mut self, position: u64, into: &mut [u8]) -> Chunk {
         let start = position.clamp(self.start(), self.end);
         let skip = (start - self.start()) as usize;
         let bytes = self.bytes.iter().skip(skip);
         let count = into.iter_mut().zip(bytes).map(|(to, &from)| *to = from).count();
+        self.unread = self.unread.max(start + count as u64);
         Chunk { start, count }
     }
 }
@@ -81,6 +91,22 @@ mod tests {
         assert_eq!(log.read(5, &mut into), Chunk { start: 12, count: 4 });
         assert_eq!(&into[..4], b"line");
         assert_eq!(log.read(12, &mut into[..2]), Chunk { start: 12, count: 2 });
+    }
+
+    #[test]
+    fn who_comes_later_begins_with_what_nobody_has_read() {
+        let mut log = Log::new(4);
+        log.push(b"boot");
+        assert_eq!(log.unread(), 0);
+        let mut into = [0; 3];
+        assert_eq!(log.read(0, &mut into), Chunk { start: 0, count: 3 });
+        assert_eq!(log.unread(), 3);
+        assert_eq!(log.read(1, &mut into[..1]), Chunk { start: 1, count: 1 });
+        assert_eq!(log.unread(), 3, "somebody has had more");
+        log.push(b"more!");
+        assert_eq!(log.unread(), 5, "what is forgotten is read by nobody");
+        assert_eq!(log.read(99, &mut into), Chunk { start: 9, count: 0 });
+        assert_eq!(log.unread(), 9, "who waits for new bytes has seen the old ones off");
     }
 
     #[test]

@@ -74,10 +74,16 @@ fn nobody_loses_a_byte_for_want_of_room() {
     assert_eq!(printed(&world, &mut back).len(), 3000);
     // Typed: 1024 in the ring, as many in the daemon.
     assert_eq!(back.driver.type_in(&[b'k'; 5000]), 1024);
-    let _ = back.driver.poll(&mut world.domain(HOST));
+    let polled = back.driver.poll(&mut world.domain(HOST)).expect("an honest peer");
+    assert_eq!(polled.typed, 1024);
     assert_eq!(back.driver.type_in(&[b'k'; 5000]), 1024);
-    let _ = back.driver.poll(&mut world.domain(HOST));
-    assert_eq!(back.driver.type_in(b"k"), 0);
+    let polled = back.driver.poll(&mut world.domain(HOST)).expect("an honest peer");
+    assert_eq!((polled.typed, back.driver.type_in(b"k")), (0, 0));
+    let terminal = front.driver.terminal().expect("connected");
+    assert_eq!(terminal.waiting(), Ok(1024));
+    assert_eq!(terminal.read(&mut world.domain(GUEST), &mut [0; 8]), Ok(8));
+    let polled = back.driver.poll(&mut world.domain(HOST)).expect("an honest peer");
+    assert_eq!((polled.typed, back.driver.type_in(&[b'k'; 9])), (8, 8));
 }
 
 #[test]
