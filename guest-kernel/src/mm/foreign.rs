@@ -11,12 +11,13 @@
 use super::{PAGE, space, table};
 use crate::arch::calls;
 use crate::sync::Guarded;
+use core::ops::Deref;
 use core::ptr::NonNull;
 use heapless::Vec;
 use pv_abi::errno::Errno;
 use pv_abi::mmu::{MMU_NORMAL_PT_UPDATE, MmuUpdate};
 use pv_abi::types::{DOMID_SELF, DomId, Mfn};
-use xenbus::memory::{Mapped, SharedMemory};
+use xenbus::memory::Mapped;
 
 /// First address of the window.
 pub const FOREIGN: u32 = 0xb740_0000;
@@ -106,7 +107,8 @@ impl Drop for Foreign {
     }
 }
 
-/// One frame of another domain that both sides use at the same time: a ring.
+/// One frame of another domain that both sides use at the same time: a ring. To
+/// `xenbus` it is shared memory by what it points to.
 #[derive(Debug)]
 pub struct SharedFrame {
     memory: Mapped,
@@ -125,29 +127,11 @@ impl SharedFrame {
     }
 }
 
-impl SharedMemory for SharedFrame {
-    fn size(&self) -> usize {
-        self.memory.size()
-    }
+impl Deref for SharedFrame {
+    type Target = Mapped;
 
-    fn load(&self, offset: usize) -> u32 {
-        self.memory.load(offset)
-    }
-
-    fn store(&self, offset: usize, value: u32) {
-        self.memory.store(offset, value);
-    }
-
-    fn barrier(&self) {
-        self.memory.barrier();
-    }
-
-    fn copy_out(&self, offset: usize, into: &mut [u8]) {
-        self.memory.copy_out(offset, into);
-    }
-
-    fn copy_in(&self, offset: usize, from: &[u8]) {
-        self.memory.copy_in(offset, from);
+    fn deref(&self) -> &Mapped {
+        &self.memory
     }
 }
 
