@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 //!
 //! What can run on the host is logic without the machine: [`shell`], [`initrd`], [`program`],
-//! [`regions`], [`scrollback`], [`store_nodes`]. The rest exists only for the bare-metal target.
+//! [`regions`], [`store_nodes`]. The rest exists only for the bare-metal target.
 #![no_std]
 #[cfg(test)]
 extern crate std;
@@ -11,7 +11,6 @@ extern crate alloc;
 pub mod initrd;
 pub mod program;
 pub mod regions;
-pub mod scrollback;
 pub mod shell;
 pub mod store_nodes;
 

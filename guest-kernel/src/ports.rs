@@ -1,8 +1,10 @@
-//! What each event channel port calls.
+//! What each event channel port calls; and event channels as drivers know them ([`Channels`]).
 
-use crate::arch::{events, shared};
+use crate::arch::{calls, events, shared};
 use crate::sync::Guarded;
-use pv_abi::types::Port;
+use pv_abi::errno::Errno;
+use pv_abi::types::{DOMID_SELF, DomId, Port};
+use xenbus::access::Events;
 
 /// Ports that can have a function: all that there are.
 const PORTS: usize = shared::PORTS as usize;
@@ -38,4 +40,28 @@ pub fn run() {
             function();
         }
     });
+}
+
+/// This domain's event channels. A new port is masked until [`events::unmask_port`].
+pub struct Channels;
+
+impl Events for Channels {
+    fn alloc_unbound(&mut self, remote: DomId) -> Result<Port, Errno> {
+        calls::evtchn_alloc_unbound(DomId::new(DOMID_SELF), remote)
+    }
+
+    fn bind(&mut self, remote: DomId, port: Port) -> Result<Port, Errno> {
+        calls::evtchn_bind_interdomain(remote, port)
+    }
+
+    fn send(&mut self, port: Port) -> Result<(), Errno> {
+        calls::evtchn_send(port)
+    }
+
+    /// Has the port call nothing any more, too.
+    fn close(&mut self, port: Port) -> Result<(), Errno> {
+        events::mask_port(port);
+        clear(port);
+        calls::evtchn_close(port)
+    }
 }

@@ -10,21 +10,20 @@
 use crate::arch::abi::StartInfo;
 use crate::arch::{calls, events};
 use crate::mm::{PAGE, p2m};
+use crate::ports::Channels;
 use crate::sync::Guarded;
 use core::ptr::NonNull;
+use heapless::Vec;
 use pv_abi::types::{Mfn, Port};
-use xenbus::console_page::GuestEnd;
+use xenbus::console::Terminal;
 use xenbus::memory::Mapped;
 
 /// How long an event is waited for at most before the ring is looked at again, nanoseconds.
 const PATIENCE_NS: u64 = 1_000_000_000;
+/// Bytes that go into the ring at a time: an event for each, not for each line.
+const PIECE: usize = 256;
 
-struct Front {
-    end: GuestEnd<Mapped>,
-    port: Port,
-}
-
-static FRONT: Guarded<Option<Front>> = Guarded::new(None);
+static FRONT: Guarded<Option<Terminal<Mapped>>> = Guarded::new(None);
 
 /// Takes the page and the port that the start info page names. Nothing is printed before that.
 pub fn attach(start_info: &StartInfo) {
@@ -33,53 +32,50 @@ pub fn attach(start_info: &StartInfo) {
     // SAFETY: 1. The builder laid the page out for this and mapped it; the frame allocator keeps it.
     // 2. Nothing else in this kernel reaches it.
     let memory = unsafe { Mapped::new(base, PAGE as usize) };
-    if let Ok(end) = GuestEnd::attach(memory) {
-        let port = Port::new(start_info.console.evtchn);
-        FRONT.with(|front| *front = Some(Front { end, port }));
+    if let Ok(terminal) = Terminal::new(memory, Port::new(start_info.console.evtchn)) {
+        FRONT.with(|front| *front = Some(terminal));
     }
 }
 
-impl Front {
-    /// Puts all bytes into the ring. Domain 0 hears of it only if it is full.
-    fn write(&mut self, bytes: &[u8]) {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            events::clear_port(self.port);
-            match self.end.write(rest) {
-                Ok(0) => {
-                    let _ = calls::evtchn_send(self.port);
-                    let deadline = crate::time::now() + PATIENCE_NS;
-                    let _ = calls::poll(&[self.port], deadline);
-                }
-                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
-                Err(_) => return,
+/// Puts all bytes into the ring; none any more once domain 0 broke it.
+fn put(terminal: &mut Terminal<Mapped>, bytes: &[u8]) {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        events::clear_port(terminal.port());
+        match terminal.write(&mut Channels, rest) {
+            Ok(0) => {
+                let deadline = crate::time::now() + PATIENCE_NS;
+                let _ = calls::poll(&[terminal.port()], deadline);
             }
+            Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+            Err(_) => return,
         }
     }
 }
 
 /// The port that rings when something was typed, or read.
 pub fn port() -> Option<Port> {
-    FRONT.with(|front| front.as_ref().map(|front| front.port))
+    FRONT.with(|front| front.as_ref().map(Terminal::port))
 }
 
 /// Prints all bytes; on a console that domain 0 broke, none. False: there is no such console.
 pub fn write(bytes: &[u8]) -> bool {
     FRONT.with(|front| {
-        let Some(front) = front else { return false };
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            match line.strip_suffix(b"\n") {
-                Some(text) => {
-                    front.write(text);
-                    front.write(b"\r\n");
-                }
-                None => front.write(line),
+        let Some(terminal) = front else { return false };
+        let mut piece = Vec::<u8, PIECE>::new();
+        for &byte in bytes {
+            let end: &[u8] = if byte == b'\n' { b"\r\n" } else { &[byte] };
+            if piece.extend_from_slice(end).is_err() {
+                put(terminal, &piece);
+                piece.clear();
+                // It fits now.
+                let _ = piece.extend_from_slice(end);
             }
         }
-        let _ = calls::evtchn_send(front.port);
+        put(terminal, &piece);
         // What was typed meanwhile may have come with an event that was taken for room.
-        if front.end.waiting().is_ok_and(|count| count > 0) {
-            events::raise_port(front.port);
+        if terminal.waiting().is_ok_and(|count| count > 0) {
+            events::raise_port(terminal.port());
         }
         true
     })
@@ -88,11 +84,6 @@ pub fn write(bytes: &[u8]) -> bool {
 /// Takes what was typed, as much as fits; how many bytes.
 pub fn read(into: &mut [u8]) -> usize {
     FRONT.with(|front| {
-        let Some(front) = front else { return 0 };
-        let count = front.end.read(into).unwrap_or(0);
-        if count > 0 {
-            let _ = calls::evtchn_send(front.port);
-        }
-        count
+        front.as_mut().map_or(0, |terminal| terminal.read(&mut Channels, into).unwrap_or(0))
     })
 }

@@ -1,36 +1,41 @@
-//! `consoled`: the back end of every other domain's console.
+//! `consoled`: the daemon's half of every other domain's console.
 //!
-//! What a domain prints is taken out of its ring as soon as it comes and kept in a
-//! [`Scrollback`], so that a domain never waits for a reader; `xl console` reads from there, any
-//! number of them at a time. What is typed goes into the ring as far as there is room. A domain that
-//! breaks its ring loses its console, and nothing else happens.
+//! The half itself is `xenbus`'s [`Console`]: what a domain prints is taken out of its ring as soon as
+//! it comes and kept in a bounded log, so that a domain never waits for a reader; `xl console` reads
+//! from there, any number of them at a time. What is typed waits there for room in the ring, and so
+//! much only. This task polls all consoles when a port rings. A domain that breaks its ring loses
+//! its console, and nothing else happens.
 
 use super::watchers;
-use crate::arch::calls;
 use crate::arch::events::{self, Masked};
 use crate::mm::foreign::SharedFrame;
-use crate::scrollback::Scrollback;
+use crate::ports::{self, Channels};
+use crate::println;
 use crate::sync::Guarded;
 use crate::task::scheduler::{self, CONSOLED};
-use crate::{ports, println};
 use alloc::collections::BTreeMap;
 use pv_abi::errno::Errno;
-use pv_abi::types::{DomId, Port};
+use pv_abi::types::DomId;
 use pv_image::start::Ring;
-use xenbus::console_page::BackEnd;
+use xenbus::access::Events;
+use xenbus::console::{Broken, Chunk, Console, Polled};
+use xenbus::memory::TooSmall;
 
-/// A domain's console.
-struct Console {
-    end: Option<BackEnd<SharedFrame>>,
-    port: Port,
-    said: Scrollback,
+/// Bytes of each console that are kept.
+const KEPT: usize = 16 * 1024;
+/// What the log says of a domain that breaks its ring.
+const BROKEN: &[u8] = b"\n(the domain broke its console)\n";
+
+/// A console, and who looks at it.
+struct Viewed {
+    console: Console<SharedFrame>,
     /// Who reads it now.
     readers: u32,
     /// The domain has gone; it is kept for its readers.
     ended: bool,
 }
 
-static CONSOLES: Guarded<BTreeMap<u16, Console>> = Guarded::new(BTreeMap::new());
+static CONSOLES: Guarded<BTreeMap<u16, Viewed>> = Guarded::new(BTreeMap::new());
 
 /// Starts the task.
 pub fn start() {
@@ -42,13 +47,14 @@ pub fn start() {
 extern "C" fn task(_: u32) -> ! {
     let _masked = Masked::new();
     loop {
-        let moved = CONSOLES.with(|consoles| {
-            consoles.values_mut().filter_map(Console::take).filter(|n| *n > 0).count()
-        });
-        if moved > 0 {
-            watchers::wake();
+        let mut more = false;
+        CONSOLES.with(|consoles| consoles.values_mut().for_each(|one| more |= one.poll().more));
+        if more {
+            // A domain that prints without end does not keep the others waiting.
+            scheduler::give_way();
+        } else {
+            scheduler::sleep(CONSOLED, 0);
         }
-        scheduler::sleep(CONSOLED, 0);
     }
 }
 
@@ -57,43 +63,42 @@ fn rung() {
     scheduler::wake(CONSOLED);
 }
 
-impl Console {
-    /// Takes what was printed; how many bytes.
-    fn take(&mut self) -> Option<usize> {
-        let end = self.end.as_mut()?;
-        let mut buffer = [0; 256];
-        let mut taken = 0;
-        loop {
-            match end.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => {
-                    self.said.push(buffer.get(..count).unwrap_or(&buffer));
-                    taken += count;
-                }
-                Err(_) => {
-                    self.said.push(b"\n(the domain broke its console)\n");
-                    self.end = None;
-                    break;
-                }
-            }
+impl Viewed {
+    /// Moves what is printed and what is typed, and wakes who waits for either.
+    fn poll(&mut self) -> Polled {
+        let polled = self.console.poll(&mut Channels).unwrap_or_else(|broken| {
+            self.let_go();
+            // A port fails only where the domain is going.
+            let said = if let Broken::Ring(_) = broken { BROKEN } else { b"" };
+            self.console.log().push(said);
+            Polled { printed: said.len(), ..Polled::default() }
+        });
+        if polled.printed + polled.typed > 0 {
+            watchers::wake();
         }
-        if taken > 0 {
-            // There is room now. If it cannot be told, the domain is going.
-            let _ = calls::evtchn_send(self.port);
+        polled
+    }
+
+    /// Unmaps the page and closes the port, if there still are any.
+    fn let_go(&mut self) {
+        if let Some((_, port)) = self.console.detach() {
+            // A port that is gone is as good as closed.
+            let _ = Channels.close(port);
         }
-        Some(taken)
     }
 }
 
 /// Takes up the console of a new domain.
 pub fn attach(domain: DomId, ring: Ring) -> Result<(), Errno> {
     let memory = SharedFrame::map(domain, ring.mfn)?;
-    // A page is enough.
-    let end = BackEnd::attach(memory).map_err(|_| Errno::EINVAL)?;
-    let port = calls::evtchn_bind_interdomain(domain, ring.port)?;
-    let console =
-        Console { end: Some(end), port, said: Scrollback::new(), readers: 0, ended: false };
-    CONSOLES.with(|consoles| consoles.insert(domain.raw(), console));
+    let port = Channels.bind(domain, ring.port)?;
+    let mut console = Console::new(KEPT);
+    if let Err(TooSmall) = console.attach(memory, port) {
+        let _ = Channels.close(port);
+        return Err(Errno::EINVAL);
+    }
+    let viewed = Viewed { console, readers: 0, ended: false };
+    CONSOLES.with(|consoles| consoles.insert(domain.raw(), viewed));
     ports::set(port, rung);
     events::unmask_port(port);
     Ok(())
@@ -102,41 +107,34 @@ pub fn attach(domain: DomId, ring: Ring) -> Result<(), Errno> {
 /// Gives a domain's console up, as the domain ends: who reads it now may read what is left.
 /// Nothing happens to one that is not there.
 pub fn detach(domain: DomId) {
-    let port = CONSOLES.with(|consoles| {
-        let console = consoles.get_mut(&domain.raw())?;
-        console.take();
-        // Unmaps the page.
-        console.end = None;
-        let port = console.port;
-        if console.readers == 0 {
+    CONSOLES.with(|consoles| {
+        let Some(viewed) = consoles.get_mut(&domain.raw()) else { return };
+        viewed.poll();
+        viewed.let_go();
+        if viewed.readers == 0 {
             consoles.remove(&domain.raw());
         } else {
-            console.ended = true;
+            viewed.ended = true;
         }
-        Some(port)
     });
-    let Some(port) = port else { return };
-    events::mask_port(port);
-    let _ = calls::evtchn_close(port);
-    ports::clear(port);
     watchers::wake();
 }
 
 /// Takes a console up: the number of the first byte that nobody has read. None: there is none.
 pub fn open(domain: DomId) -> Option<u64> {
     CONSOLES.with(|consoles| {
-        let console = consoles.get_mut(&domain.raw()).filter(|console| !console.ended)?;
-        console.readers += 1;
-        Some(console.said.unseen())
+        let viewed = consoles.get_mut(&domain.raw()).filter(|viewed| !viewed.ended)?;
+        viewed.readers += 1;
+        Some(viewed.console.log().unread())
     })
 }
 
 /// Leaves a console that was [taken up](open).
 pub fn close(domain: DomId) {
     CONSOLES.with(|consoles| {
-        let Some(console) = consoles.get_mut(&domain.raw()) else { return };
-        console.readers = console.readers.saturating_sub(1);
-        if console.ended && console.readers == 0 {
+        let Some(viewed) = consoles.get_mut(&domain.raw()) else { return };
+        viewed.readers = viewed.readers.saturating_sub(1);
+        if viewed.ended && viewed.readers == 0 {
             consoles.remove(&domain.raw());
         }
     });
@@ -146,20 +144,19 @@ pub fn close(domain: DomId) {
 /// there is no console, or its domain has ended and all was read.
 pub fn read(domain: DomId, from: u64, into: &mut [u8]) -> Option<(usize, u64)> {
     CONSOLES.with(|consoles| {
-        let console = consoles.get_mut(&domain.raw())?;
-        let (count, next) = console.said.read(from, into);
-        (count > 0 || !console.ended).then_some((count, next))
+        let viewed = consoles.get_mut(&domain.raw())?;
+        let Chunk { start, count } = viewed.console.log().read(from, into);
+        (count > 0 || !viewed.ended).then_some((count, start + count as u64))
     })
 }
 
 /// Types at a domain's console; how many bytes there was room for. None: it has no console.
 pub fn write(domain: DomId, bytes: &[u8]) -> Option<usize> {
     CONSOLES.with(|consoles| {
-        let console = consoles.get_mut(&domain.raw())?;
-        let count = console.end.as_mut()?.write(bytes).unwrap_or(0);
-        if count > 0 {
-            let _ = calls::evtchn_send(console.port);
-        }
+        let viewed = consoles.get_mut(&domain.raw())?;
+        viewed.console.port()?;
+        let count = viewed.console.type_in(bytes);
+        viewed.poll();
         Some(count)
     })
 }
