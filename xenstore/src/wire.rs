@@ -7,8 +7,10 @@
 pub mod errors;
 mod framer;
 pub mod payload;
+mod trace;
 
 pub use framer::{Framer, Message, TooLong};
+pub use trace::{Seen, Trace};
 
 use pv_abi::io::xs_wire;
 

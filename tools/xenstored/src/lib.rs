@@ -19,6 +19,5 @@ pub mod endpoint;
 pub mod logging;
 pub mod options;
 mod peer;
-mod requests;
 pub mod state;
 pub mod wakeup;

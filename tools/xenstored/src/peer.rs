@@ -5,8 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use mio::net::UnixStream;
 use xenstore::DomId;
 use xenstore::server::ConnectionId;
-
-use crate::requests::Requests;
+use xenstore::wire::Trace;
 
 /// What is kept of a client beside what the server keeps.
 ///
@@ -16,7 +15,7 @@ pub(crate) struct Peer {
     pub(crate) id: ConnectionId,
     pub(crate) domid: DomId,
     stream: UnixStream,
-    requests: Requests,
+    requests: Trace,
     /// Reading may give bytes, or the end of the stream.
     pub(crate) readable: bool,
     /// Writing may take bytes.
@@ -27,7 +26,7 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn new(stream: UnixStream, domid: DomId, id: ConnectionId) -> Self {
-        let requests = Requests::default();
+        let requests = Trace::default();
         Self { id, domid, stream, requests, readable: true, writable: true, ended: false }
     }
 
@@ -43,7 +42,10 @@ impl Peer {
                 Ok(0) => break self.ended = true,
                 Ok(count) => {
                     let bytes = buffer.get(..count).unwrap_or_default();
-                    self.requests.trace(self.id.raw(), self.domid, bytes);
+                    let (client, domid) = (self.id.raw(), self.domid);
+                    self.requests.follow(bytes, |request| {
+                        log::trace!("client {client} ({domid}): {request}")
+                    });
                     return bytes;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
