@@ -6,6 +6,8 @@
 //! bytes that wait in both directions, domains and quotas. [`ConnectionId`]s stay; the embedder gives
 //! each its stream again, or disconnects it.
 //!
+//! [`Server::live_update`] does both at once, for an embedder that goes on itself.
+//!
 //! Open transactions keep their numbers but not their snapshots. Such a one sees the store as it is,
 //! changes nothing, and its commit gives `EAGAIN`; so its client does it again, as for any conflict.
 //!
@@ -20,6 +22,7 @@ mod bytes;
 mod restore;
 #[cfg(test)]
 mod tests;
+mod update;
 
 pub use restore::RestoreError;
 

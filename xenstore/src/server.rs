@@ -65,7 +65,7 @@ pub struct Server {
     /// Connections whose requests may be answered again.
     resumed: BTreeSet<ConnectionId>,
     touched: BTreeSet<ConnectionId>,
-    actions: VecDeque<Action>,
+    pub(crate) actions: VecDeque<Action>,
 }
 
 impl Server {

@@ -201,16 +201,11 @@ impl Daemon {
         for _ in 0..self.work.len() {
             let Some(client) = self.work.take() else { break };
             self.turn(client);
-            while let Some(touched) = self.server.take_touched() {
-                self.work.add(touched.raw());
-            }
-            let mut live_update = false;
             while let Some(action) = self.server.take_action() {
-                live_update |= action == Action::LiveUpdate;
                 self.act(action);
             }
-            if live_update {
-                self.live_update();
+            while let Some(touched) = self.server.take_touched() {
+                self.work.add(touched.raw());
             }
         }
     }
@@ -260,11 +255,8 @@ impl Daemon {
         if self.state.is_some() {
             self.save_or_complain();
         }
-        match Server::restore(&self.server.dump()) {
-            Ok(server) => {
-                self.server = server;
-                log::info!("the server was replaced: {} nodes", self.server.nodes());
-            }
+        match self.server.live_update() {
+            Ok(()) => log::info!("the server was replaced: {} nodes", self.server.nodes()),
             Err(error) => log::error!("the server could not be replaced, and goes on: {error}"),
         }
     }
@@ -293,8 +285,7 @@ impl Daemon {
             Action::Print(line) => log::info!("{line}"),
             Action::Log(true) => log::set_max_level(LevelFilter::Trace),
             Action::Log(false) => log::set_max_level(self.log_level),
-            // Once no other action waits: see `turns`.
-            Action::LiveUpdate => {}
+            Action::LiveUpdate => self.live_update(),
         }
     }
 }

@@ -54,6 +54,43 @@ fn everything_comes_back() {
 }
 
 #[test]
+fn a_live_update_keeps_what_waits_for_the_embedder() {
+    let world = rich();
+    let mut zero = world.client(0);
+    while world.server.borrow_mut().take_action().is_some() {}
+    while world.server.borrow_mut().take_touched().is_some() {}
+    zero.control(&["live-update"]).unwrap();
+    zero.introduce(DomId::new(7), 1, 2).unwrap();
+    let mut server = world.server.borrow_mut();
+    let dump = server.dump();
+    assert_eq!(server.take_action(), Some(Action::LiveUpdate));
+    assert_eq!(server.live_update(), Ok(()));
+    assert!(server.dump() == dump);
+    let introduce = Action::Introduce { domid: DomId::new(7), gfn: 1, port: 2 };
+    assert_eq!(server.take_action(), Some(introduce));
+    assert_eq!(server.take_action(), None);
+    let touched = core::iter::from_fn(|| server.take_touched()).count();
+    assert_eq!(touched, server.connections().count());
+}
+
+#[test]
+fn a_live_update_that_fails_leaves_the_server_as_it_was() {
+    let world = rich();
+    let mut five = world.client(5);
+    let mut zero = world.client(0);
+    // A counter that no dump may have.
+    world.server.borrow_mut().store.generation = u64::MAX >> 1;
+    zero.control(&["print", "still here"]).unwrap();
+    let dump = world.server.borrow().dump();
+    let failed = world.server.borrow_mut().live_update();
+    assert_eq!(failed, Err(RestoreError::Wrong("a counter")));
+    assert!(world.server.borrow().dump() == dump);
+    assert_eq!(five.read("a/b").unwrap().unwrap(), b"\0value");
+    let actions = core::iter::from_fn(|| world.server.borrow_mut().take_action());
+    assert_eq!(actions.last(), Some(Action::Print("still here".into())));
+}
+
+#[test]
 fn an_open_transaction_is_to_be_done_again() {
     let world = rich();
     let mut five = world.client(5);

@@ -22,8 +22,8 @@ pub enum Action {
     Release(DomId),
     /// Print a line (`CONTROL print`).
     Print(String),
-    /// Log requests from now on, or stop (`CONTROL log`).
+    /// Log requests from now on, or stop (`CONTROL log`); [`Trace`](crate::wire::Trace) follows them.
     Log(bool),
-    /// Replace the server by one restored from its dump (`CONTROL live-update`).
+    /// Call [`live_update`](super::Server::live_update) (`CONTROL live-update`).
     LiveUpdate,
 }
