@@ -22,7 +22,8 @@ write PATH VALUE [...]        sets values
 rm [-t] PATH...               removes; -t: and parents that are left empty
 exists PATH...                status 0 if there are such nodes
 chmod PATH PERMISSION...      n0 r1 b2: none, read, both for a domain; the first owns it
-watch [-n COUNT] PATH...      paths that change, until COUNT or Ctrl-C";
+watch [-n COUNT] PATH...      paths that change, until COUNT or Ctrl-C
+control COMMAND [ARGUMENT...] to the server itself, as live-update; help lists all";
 
 /// Waits at the terminal.
 pub trait Patience<T> {
@@ -99,6 +100,7 @@ impl<T: Transport<Error: fmt::Display>> Session<'_, T> {
             "exists" => self.each(words, Self::exists),
             "chmod" => self.chmod(words),
             "watch" => self.watch(words, patience),
+            "control" => self.control(words),
             _ => Err(Failure::Usage),
         }
     }
@@ -251,6 +253,14 @@ impl<T: Transport<Error: fmt::Display>> Session<'_, T> {
             self.line(format_args!("{}", event.path));
             seen += 1;
         }
+        Ok(())
+    }
+
+    fn control(&mut self, words: &[&str]) -> Done {
+        let [command, ..] = words else { return Err(Failure::Usage) };
+        let answer = self.client.control(words);
+        let answer = answer.map_err(|error| because("do", command, &error))?;
+        self.line(format_args!("{}", answer.trim_end()));
         Ok(())
     }
 }

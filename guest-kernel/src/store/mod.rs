@@ -12,9 +12,13 @@
 //! Everything that may give it work calls [`rung`]. One pass looks at every connection; while a pass
 //! moves bytes, another follows. A connection that takes no replies is not read from, by the
 //! server's own bound, and no other one waits for it.
+//!
+//! `control live-update` puts a server restored from the old one's dump into its place. The numbers of
+//! connections stay, and with them each connection's channel, pipe or ring: nobody notices.
 
 mod initial;
 pub mod local;
+mod peer;
 pub mod rings;
 
 use crate::arch::events::Masked;
@@ -26,8 +30,8 @@ use crate::task::scheduler::{self, STORE};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
-use link::ChannelId;
 use link::service::XENSTORE;
+use peer::{End, Peer};
 use pv_abi::types::DomId;
 use rings::Ring;
 use xenstore::quota::Quotas;
@@ -94,6 +98,7 @@ extern "C" fn task(_: u32) -> ! {
         server: Server::new(Quotas::default()),
         peers: BTreeMap::new(),
         full: BTreeSet::new(),
+        logs: false,
         piece: alloc::vec![0; PIECE],
     };
     loop {
@@ -106,47 +111,13 @@ extern "C" fn task(_: u32) -> ! {
     }
 }
 
-/// Who is at the other end of a connection.
-enum Peer {
-    Host(ChannelId),
-    Local(local::Number),
-    Domain(Ring),
-}
-
-impl Peer {
-    /// Takes some bytes that have come; how many. None: the peer is gone.
-    fn read(&mut self, into: &mut [u8]) -> Option<usize> {
-        match self {
-            Self::Host(channel) => {
-                // Asked first: what came before the end is not to be missed.
-                let closed = host::is_closed(*channel);
-                let taken = host::receive(*channel, |bytes| {
-                    let taken = bytes.len().min(into.len());
-                    into[..taken].copy_from_slice(&bytes[..taken]);
-                    taken
-                });
-                (taken > 0 || !closed).then_some(taken)
-            }
-            Self::Local(number) => local::take_requests(*number, into),
-            Self::Domain(ring) => ring.read(into),
-        }
-    }
-
-    /// Gives the peer bytes; how many there was room for. None: the peer is gone.
-    fn write(&mut self, bytes: &[u8]) -> Option<usize> {
-        match self {
-            Self::Host(channel) => host::send(*channel, bytes),
-            Self::Local(number) => local::give_replies(*number, bytes),
-            Self::Domain(ring) => ring.write(bytes),
-        }
-    }
-}
-
 struct Daemon {
     server: Server,
     peers: BTreeMap<ConnectionId, Peer>,
     /// Connections whose peers had no room for all that waits for them.
     full: BTreeSet<ConnectionId>,
+    /// Requests are printed.
+    logs: bool,
     piece: Vec<u8>,
 }
 
@@ -180,11 +151,11 @@ impl Daemon {
     /// Connects those who have come.
     fn take_new(&mut self) -> bool {
         let mut any = false;
-        let host = core::iter::from_fn(|| host::accept(XENSTORE)).map(Peer::Host);
-        let local = core::iter::from_fn(local::take_new).map(Peer::Local);
-        for peer in host.chain(local) {
+        let host = core::iter::from_fn(|| host::accept(XENSTORE)).map(End::Host);
+        let local = core::iter::from_fn(local::take_new).map(End::Local);
+        for end in host.chain(local) {
             let id = self.server.connect(DOMAIN_0);
-            self.peers.insert(id, peer);
+            self.peers.insert(id, Peer::new(end));
             any = true;
         }
         any
@@ -195,7 +166,7 @@ impl Daemon {
         let mut any = false;
         let mut gone = Vec::new();
         for (id, peer) in &mut self.peers {
-            if let Peer::Domain(ring) = peer
+            if let End::Domain(ring) = &peer.end
                 && ring.wants_reset()
             {
                 // Its requests begin anew; that of its watches is the server's to know.
@@ -210,6 +181,7 @@ impl Daemon {
                     Some(0) => break,
                     Some(count) => {
                         any = true;
+                        peer.trace(*id, &self.piece[..count], self.logs);
                         self.server.input(*id, &self.piece[..count]);
                     }
                     None => {
@@ -259,17 +231,16 @@ impl Daemon {
     fn disconnect(&mut self, id: ConnectionId) {
         self.server.disconnect(id);
         self.full.remove(&id);
-        match self.peers.remove(&id) {
-            Some(Peer::Host(channel)) => host::close(channel),
-            Some(Peer::Local(number)) => local::hang_up(number),
-            Some(Peer::Domain(mut ring)) => {
+        match self.peers.remove(&id).map(|peer| peer.end) {
+            Some(End::Host(channel)) => host::close(channel),
+            Some(End::Local(number)) => local::hang_up(number),
+            Some(End::Domain(mut ring)) => {
                 if ring.wants_reset() {
                     ring.reset();
                 } else {
                     ring.give_up();
                 }
-                let id = self.server.connect(ring.domain());
-                self.peers.insert(id, Peer::Domain(ring));
+                self.connect_ring(ring);
             }
             None => {}
         }
@@ -281,24 +252,41 @@ impl Daemon {
             Action::Introduce { domid, gfn, port } => {
                 self.drop_ring(domid);
                 match Ring::new(domid, gfn, port) {
-                    Ok(ring) => {
-                        let id = self.server.connect(domid);
-                        self.peers.insert(id, Peer::Domain(ring));
-                    }
-                    Err(errno) => println!("xenstored: cannot introduce d{domid}: {errno}"),
+                    Ok(ring) => self.connect_ring(ring),
+                    Err(errno) => println!("xenstored: cannot introduce {domid}: {errno}"),
                 }
             }
             Action::Release(domid) => self.drop_ring(domid),
             Action::Print(line) => println!("xenstored: {line}"),
-            // Nothing is logged here, and a kernel is not replaced by parts.
-            Action::Log(_) | Action::LiveUpdate => {}
+            Action::Log(on) => self.logs = on,
+            Action::LiveUpdate => self.live_update(),
         }
+    }
+
+    /// Puts a server restored from the old one's dump into its place. Clients notice nothing.
+    fn live_update(&mut self) {
+        match self.server.live_update() {
+            Ok(()) => println!(
+                "xenstored: the server was replaced: {} nodes, {} connections, {} other domains",
+                self.server.nodes(),
+                self.server.connections().count(),
+                self.server.introduced().count()
+            ),
+            Err(error) => {
+                println!("xenstored: the server could not be replaced, and goes on: {error}");
+            }
+        }
+    }
+
+    fn connect_ring(&mut self, ring: Ring) {
+        let id = self.server.connect(ring.domain());
+        self.peers.insert(id, Peer::new(End::Domain(ring)));
     }
 
     /// Disconnects a domain, if it is connected.
     fn drop_ring(&mut self, domid: DomId) {
-        let mut peers = self.peers.iter();
-        let found = peers.find(|(_, peer)| matches!(peer, Peer::Domain(r) if r.domain() == domid));
+        let is_it = |peer: &Peer| matches!(&peer.end, End::Domain(r) if r.domain() == domid);
+        let found = self.peers.iter().find(|(_, peer)| is_it(peer));
         if let Some((&id, _)) = found {
             self.server.disconnect(id);
             self.full.remove(&id);

@@ -150,6 +150,7 @@ fn what_is_missing_or_wrong_is_said() {
         "watch",
         "watch -n x /a",
         "watch -n 0 /a",
+        "control",
     ] {
         let (status, said) = world.run(line);
         assert_eq!(status, USAGE, "{line}");
@@ -164,6 +165,16 @@ fn a_watch_tells_what_changes_until_it_is_enough() {
     assert_eq!((status, said.as_str()), (OK, "/w\n/w/a\n/w/b\n"));
     let (status, said) = world.run_with("watch /w", &[]);
     assert_eq!((status, said.as_str()), (FAILED, "/w\n"));
+}
+
+#[test]
+fn the_server_itself_is_commanded() {
+    let world = World::new();
+    assert_eq!(world.run("control check"), (OK, "OK\n".into()));
+    let (status, said) = world.run("control help");
+    assert!(status == OK && said.contains("live-update") && !said.ends_with("\n\n"), "{said}");
+    let (status, said) = world.run("control frobnicate");
+    assert!(status == FAILED && said.starts_with("xenstore control: couldn't do frobnicate: "));
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn use_store(builds: &Builds<'_>, seen: &mut Vec<u8>) -> Result<()> {
     told.read_line(&mut line)?;
     ensure!(line == "/tool/watched\n", "a watch told {line:?}");
     finish(watch)?;
-    use_xl(builds, &socket, scratch.path())?;
+    use_xl(builds, &mut shell, &socket, scratch.path())?;
     // Many at once, and more bytes than fit a ring or a window.
     let value = "x".repeat(2000);
     let clients = (0..CLIENTS)
@@ -104,7 +104,7 @@ fn use_store(builds: &Builds<'_>, seen: &mut Vec<u8>) -> Result<()> {
 
 /// Verbs of the host's xl are carried out in domain 0: a domain is made of files of the host, and
 /// talks to the store over its ring.
-fn use_xl(builds: &Builds<'_>, socket: &Path, folder: &Path) -> Result<()> {
+fn use_xl(builds: &Builds<'_>, shell: &mut Shell<'_>, socket: &Path, folder: &Path) -> Result<()> {
     let xl = builds.program("xl")?.display().to_string();
     let config = folder.join("made.cfg");
     let [kernel, ramdisk] = builds.guest().map(|file| file.display().to_string());
@@ -121,8 +121,31 @@ fn use_xl(builds: &Builds<'_>, socket: &Path, folder: &Path) -> Result<()> {
     utility(socket, &[&xl, "unpause", "made"])?;
     finish(watch)?;
     ensure!(utility(socket, &["xenstore-read", feature])? == "1\n", "the domain's feature");
-    utility(socket, &[&xl, "destroy", "made"])?;
+    update_store(builds, shell, socket)?;
+    // It still hears what it is asked for by its watch, and takes it over its ring.
+    utility(socket, &[&xl, "shutdown", "-ww", "made"])?;
     ensure!(utility(socket, &["xenstore-read", feature]).is_err(), "its nodes are still there");
+    Ok(())
+}
+
+/// The store's server is replaced, from domain 0's shell and from the host: nothing is lost.
+fn update_store(builds: &Builds<'_>, shell: &mut Shell<'_>, socket: &Path) -> Result<()> {
+    const DONE: &str = "xenstored: the server was replaced: ";
+    let cli = builds.program("xenstore-cli")?.display().to_string();
+    let (watch, _told) = watching(socket, "/tool/kept")?;
+    let before = utility(socket, &["xenstore-ls", "-f", "-p"])?;
+    shell.say("xenstore control live-update", DONE)?;
+    utility(socket, &[&cli, "control", "live-update"])?;
+    shell.wait_for(DONE)?;
+    let after = utility(socket, &["xenstore-ls", "-f", "-p"])?;
+    ensure!(before == after, "an update made of\n{before}\nthis:\n{after}");
+    utility(socket, &["xenstore-write", "/tool/kept", "1"])?;
+    finish(watch)?;
+    // Requests are logged while that is asked for, those of the domain's ring as the host's.
+    shell.say("xenstore control log on", "# ")?;
+    utility(socket, &["xenstore-read", "/tool/kept"])?;
+    shell.wait_for("(d0): XS_READ \"/tool/kept\\x00\"")?;
+    shell.say("xenstore control log off", "# ")?;
     Ok(())
 }
 
