@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hypervisor::domain::MAX_DOMAINS;
+use hypervisor::exit::Next;
 use hypervisor::irq::pirq;
 use hypervisor::mm::frame::{Owner, Type};
 use hypervisor::platform::{FrameAccess, Mmu};
@@ -15,9 +16,10 @@ use pv_abi::event_channel::{
     EVTCHNOP_ALLOC_UNBOUND, EVTCHNOP_BIND_VIRQ, EvtchnAllocUnbound, EvtchnBindVirq,
 };
 use pv_abi::hypercall as nr;
+use pv_abi::nmi::XENNMI_REGISTER_CALLBACK;
 use pv_abi::types::{DomId, Mfn, Port, VcpuId};
 use pv_abi::virq::{VIRQ_DOM_EXC, VIRQ_TIMER};
-use pv_abi::x86_32::VcpuGuestContext;
+use pv_abi::x86_32::{VcpuGuestContext, XennmiCallback};
 use pv_tests::check;
 use pv_tests::guest::{Guest, Spec};
 use pv_tests::toolstack::{BASE, Made};
@@ -476,6 +478,51 @@ fn interrupts_are_passed_on() {
     let domain = g.sys.domain(made.id).expect("it exists");
     assert_eq!(pirq::map_irq(&g.sys, g.domain(), domain, 11, None), Ok(16));
     assert_eq!(g.command(XEN_DOMCTL_DESTROYDOMAIN, made.id), 0);
+    check::invariants(&g.sys);
+}
+
+#[test]
+fn an_nmi_is_sent_to_any_vcpu() {
+    const HANDLER: u32 = 0xc000_4560;
+    let mut g = Guest::toolstack(1);
+    let mut domu =
+        Guest::on(Arc::clone(&g.sys), Spec { id: 5, privileged: false, ..Spec::default() });
+    let id = domu.domain().id;
+    domu.kernel_stack();
+    let callback = XennmiCallback { handler_address: HANDLER, pad: 0 };
+    assert_eq!(domu.op(nr::NMI_OP, XENNMI_REGISTER_CALLBACK, &callback).0, 0);
+    let send = |g: &mut Guest, domain, trigger, vcpu| {
+        g.domctl(XEN_DOMCTL_SENDTRIGGER, domain, &Sendtrigger { trigger, vcpu }).0
+    };
+    g.load();
+    let nmi = XEN_DOMCTL_SENDTRIGGER_NMI;
+    for vcpu in [1, 31, 32, u32::MAX] {
+        assert_eq!(send(&mut g, id, nmi, vcpu), ESRCH, "vCPU {vcpu}");
+        assert_eq!(send(&mut g, id, u32::MAX, vcpu), ESRCH, "vCPU {vcpu}");
+    }
+    assert_eq!(send(&mut g, NOBODY, nmi, 0), ESRCH);
+    for button in [XEN_DOMCTL_SENDTRIGGER_POWER, XEN_DOMCTL_SENDTRIGGER_SLEEP] {
+        assert_eq!(send(&mut g, id, button, 0), EINVAL, "PV domains have no buttons");
+    }
+    for trigger in [XEN_DOMCTL_SENDTRIGGER_RESET, XEN_DOMCTL_SENDTRIGGER_INIT, 5, u32::MAX] {
+        assert_eq!(send(&mut g, id, trigger, 0), ENOSYS, "{trigger}");
+    }
+    assert!(!domu.vcpu().run.take_nmi(), "nothing was sent");
+    assert_eq!(send(&mut g, id, nmi, 0), 0);
+    assert_eq!(send(&mut g, id, nmi, 0), 0, "two are one");
+    domu.load();
+    assert_eq!(domu.resume(), Next::Resume);
+    assert_eq!(domu.regs.rip, u64::from(HANDLER));
+    assert!(!domu.vcpu().run.take_nmi());
+    // A vCPU without its state, and one of a domain that is paused, do not run for it.
+    g.load();
+    let made = g.build_domain(16);
+    assert_eq!(send(&mut g, made.id, nmi, 0), 0);
+    let paused = g.sys.domain(made.id).and_then(|domain| domain.vcpu(VcpuId::new(0)));
+    assert_ne!(paused.expect("it has one").run.state(), State::Running);
+    assert_eq!(g.command(XEN_DOMCTL_DESTROYDOMAIN, made.id), 0);
+    let (_, bare, _) = g.domctl(XEN_DOMCTL_CREATEDOMAIN, SELF, &Guest::config(1));
+    assert_eq!(send(&mut g, bare, nmi, 0), ESRCH, "not made yet");
     check::invariants(&g.sys);
 }
 

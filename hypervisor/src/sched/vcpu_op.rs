@@ -87,8 +87,7 @@ fn send_nmi<P: Platform>(ctx: &Ctx<'_, P>, vcpu: &Vcpu, arg: u64) -> Result<(), 
     if arg != 0 {
         return Err(Errno::EINVAL);
     }
-    vcpu.run.request_nmi();
-    wake::notice(ctx.sys, ctx.domain, vcpu);
+    wake::send_nmi(ctx.sys, ctx.domain, vcpu);
     Ok(())
 }
 

@@ -99,6 +99,12 @@ pub fn notice<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: &Vcpu) {
     }
 }
 
+/// Has a vCPU enter its NMI handler, asleep or not.
+pub fn send_nmi<P: Platform>(sys: &System<P>, domain: &Domain, vcpu: &Vcpu) {
+    vcpu.run.request_nmi();
+    notice(sys, domain, vcpu);
+}
+
 /// Queues a vCPU that can run again: the caller's right, by [`super::VcpuRun`].
 #[inline(never)]
 pub(super) fn queue<P: Platform>(sys: &System<P>, vcpu: &Vcpu) {

@@ -8,6 +8,7 @@
 //! | [`info`] | getdomaininfo, getvcpuinfo, getpageframeinfo3, get_address_size |
 //! | [`settings`] | max_mem, handles, hypercall pages, permissions |
 //! | [`shares`] | scheduler_op, setvcpuaffinity, getvcpuaffinity |
+//! | [`trigger`] | sendtrigger |
 //!
 //! The caller's privilege is asked in one place, [`domctl`], and one call is served at a time
 //! ([`System::control`](crate::system::System::control)): who finds another at it asks again. So
@@ -22,6 +23,7 @@ pub(super) mod info;
 mod life;
 mod settings;
 mod shares;
+mod trigger;
 
 use pv_abi::domctl as abi;
 use pv_abi::domctl::Domctl;
@@ -43,6 +45,7 @@ pub const LIMITS: &[Limit] = &[
     partial(abi::XEN_DOMCTL_SETVCPUCONTEXT, "no reset of a vCPU by a null address"),
     partial(abi::XEN_DOMCTL_SETVCPUAFFINITY, "no soft affinity"),
     partial(abi::XEN_DOMCTL_SCHEDULER_OP, "the scheduler is known as `credit`"),
+    partial(abi::XEN_DOMCTL_SENDTRIGGER, "NMIs only; PV domains have no buttons"),
     refused(abi::XEN_DOMCTL_GETHVMCONTEXT, Errno::EINVAL, "for HVM guests"),
     refused(abi::XEN_DOMCTL_SETHVMCONTEXT, Errno::EINVAL, "for HVM guests"),
     refused(abi::XEN_DOMCTL_GETHVMCONTEXT_PARTIAL, Errno::EINVAL, "for HVM guests"),
@@ -127,6 +130,7 @@ fn command<P: Platform>(
         }
         abi::XEN_DOMCTL_IRQ_PERMISSION => settings::irq_permission(ctx, domain, &argument(op)?),
         abi::XEN_DOMCTL_IOMEM_PERMISSION => settings::iomem_permission(ctx, domain, &argument(op)?),
+        abi::XEN_DOMCTL_SENDTRIGGER => trigger::sendtrigger(ctx, domain, &argument(op)?),
         // HVM guests have more than one use for these.
         abi::XEN_DOMCTL_SETHVMCONTEXT
         | abi::XEN_DOMCTL_GETHVMCONTEXT
