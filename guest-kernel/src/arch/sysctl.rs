@@ -3,8 +3,12 @@
 
 use super::calls::{Result, outcome};
 use super::hypercall::raw;
+use crate::counters::Counters;
+use alloc::vec;
 use pv_abi::hypercall;
-use pv_abi::sysctl::{self as abi, DebugKeys, Physinfo, Readconsole, SchedId, Sysctl};
+use pv_abi::sysctl::{
+    self as abi, DebugKeys, PerfcDesc, PerfcOp, Physinfo, Readconsole, SchedId, Sysctl,
+};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 /// The argument, aligned as Xen's headers have it.
@@ -69,4 +73,18 @@ pub fn debug_keys(keys: &[u8]) -> Result {
     argument.keys = keys.as_ptr().expose_provenance() as u64;
     argument.nr_keys = keys.len() as u32;
     sysctl(abi::XEN_SYSCTL_DEBUG_KEYS, &mut argument)
+}
+
+/// `XEN_SYSCTL_perfc_op`: what the hypervisor counts. `ENOSYS`: nothing.
+pub fn counters() -> Result<Counters> {
+    let mut argument = PerfcOp::new_zeroed();
+    argument.cmd = abi::XEN_SYSCTL_PERFCOP_QUERY;
+    // Without an array it says how many there are, which stays so until the machine ends.
+    sysctl(abi::XEN_SYSCTL_PERFC_OP, &mut argument)?;
+    let mut descriptions = vec![PerfcDesc::new_zeroed(); argument.nr_counters as usize];
+    let mut values = vec![0_u32; argument.nr_vals as usize];
+    argument.desc = descriptions.as_mut_ptr().expose_provenance() as u64;
+    argument.val = values.as_mut_ptr().expose_provenance() as u64;
+    sysctl(abi::XEN_SYSCTL_PERFC_OP, &mut argument)?;
+    Ok(Counters { descriptions, values })
 }

@@ -6,6 +6,7 @@
 use super::domains::refused;
 use super::{consoles, domains, lifecycle, records, store, turn, watchers};
 use crate::arch::{calls, domctl, sysctl};
+use crate::counters::{EVENTS, HYPERCALLS};
 use crate::time;
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
@@ -30,6 +31,8 @@ use xl::uuid::Uuid;
 const DOMAIN_0: &str = "Domain-0";
 /// Bytes of the hypervisor's messages that are read at a time.
 const MESSAGES: usize = 1024;
+/// What there is not without `perfc` on the hypervisor's command line.
+const NOT_COUNTED: &str = "counters of domains' events and hypercalls";
 
 /// The machine, for one verb.
 pub struct Machine {
@@ -124,7 +127,15 @@ impl Toolstack for Machine {
 
     fn activity(&mut self, domain: DomId) -> Result<Activity> {
         self.domain(domain)?;
-        Err(Error::Unsupported("counters of domains' events and hypercalls"))
+        let counters = match sysctl::counters() {
+            Ok(counters) => counters,
+            Err(Errno::ENOSYS) => return Err(Error::Unsupported(NOT_COUNTED)),
+            Err(errno) => return Err(Error::Hypervisor { call: "sysctl perfc_op", errno }),
+        };
+        let count = |name| counters.of(domain, name).map(u64::from);
+        let activity = count(EVENTS).zip(count(HYPERCALLS));
+        let (events, hypercalls) = activity.ok_or(Error::Unsupported(NOT_COUNTED))?;
+        Ok(Activity { events, hypercalls })
     }
 
     fn vcpus(&mut self, domain: DomId) -> Result<Vec<VcpuInfo>> {

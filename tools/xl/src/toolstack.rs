@@ -118,7 +118,7 @@ pub struct DomainInfo {
 /// What a domain has done since it was created.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Activity {
-    /// Events that were sent to it.
+    /// How often it was called because of events.
     pub events: u64,
     /// Hypercalls that it made.
     pub hypercalls: u64,

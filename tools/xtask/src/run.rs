@@ -175,11 +175,16 @@ pub fn boot(args: &Args, ws: &Workspace, machine: &Machine) -> Result<ExitCode> 
     }
 }
 
+/// Whether the default guest runs as long as a person wants, at a speed that nobody measures.
+fn for_a_person(args: &Args) -> bool {
+    args.kernel.is_none() && args.exec.is_none() && !args.icount && args.emulator == Kind::Qemu
+}
+
 /// Whether other programs are to reach domain 0: if it is ours, and runs as long as a person wants,
 /// or under a name that was given.
 fn wants_link(args: &Args) -> bool {
-    let person = args.exec.is_none() && !args.icount && !args.no_link;
-    args.kernel.is_none() && args.emulator == Kind::Qemu && (args.machine.is_some() || person)
+    let named = args.kernel.is_none() && args.emulator == Kind::Qemu && args.machine.is_some();
+    named || for_a_person(args) && !args.no_link
 }
 
 /// Makes the machine's directory and serves the sockets in it.
@@ -217,6 +222,10 @@ pub fn machine(args: &Args, ws: &Workspace) -> Result<Machine> {
     }
     if args.has_domu() {
         hypervisor_args.push_str(&format!(" dom0_mem={}M", (args.memory / 4).max(DOMAIN_0_MIB)));
+    }
+    if for_a_person(args) {
+        // For `xl top`.
+        hypervisor_args.push_str(" perfc");
     }
     if !args.hypervisor_args.is_empty() {
         hypervisor_args.push(' ');
