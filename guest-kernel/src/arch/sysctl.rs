@@ -60,10 +60,12 @@ pub fn read_console(index: u32, into: &mut [u8]) -> Result<(usize, u32)> {
     Ok(((argument.count as usize).min(into.len()), argument.index))
 }
 
-/// `XEN_SYSCTL_readconsole`: forgets all messages.
-pub fn clear_console() -> Result {
+/// `XEN_SYSCTL_readconsole`: forgets the messages before byte `index`, which were read.
+pub fn clear_console(index: u32) -> Result {
     let mut argument = Readconsole::new_zeroed();
     argument.clear = 1;
+    argument.incremental = 1;
+    argument.index = index;
     sysctl(abi::XEN_SYSCTL_READCONSOLE, &mut argument)
 }
 

@@ -312,7 +312,7 @@ impl Toolstack for Machine {
         }
         match keep {
             Messages::Keep => Ok(()),
-            Messages::Clear => sysctl::clear_console().map_err(refused("sysctl readconsole")),
+            Messages::Clear => sysctl::clear_console(index).map_err(refused("sysctl readconsole")),
         }
     }
 
