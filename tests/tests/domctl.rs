@@ -41,6 +41,8 @@ const EOPNOTSUPP: i64 = -95;
 
 const SELF: DomId = DomId::new(0);
 const NOBODY: DomId = DomId::new(77);
+/// Where a guest's NMI handler is.
+const HANDLER: u32 = 0xc000_4560;
 
 fn free(g: &Guest) -> u64 {
     g.sys.memory.free_and_total().0
@@ -483,7 +485,6 @@ fn interrupts_are_passed_on() {
 
 #[test]
 fn an_nmi_is_sent_to_any_vcpu() {
-    const HANDLER: u32 = 0xc000_4560;
     let mut g = Guest::toolstack(1);
     let mut domu =
         Guest::on(Arc::clone(&g.sys), Spec { id: 5, privileged: false, ..Spec::default() });
