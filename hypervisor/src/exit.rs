@@ -3,7 +3,7 @@
 use crate::error::{Crash, Stop};
 use crate::guest::Ctx;
 use crate::platform::Platform;
-use crate::sched::shutdown;
+use crate::sched::{shutdown, wake};
 use crate::trap::{bounce, nmi};
 
 /// Where the CPU goes from here.
@@ -35,10 +35,13 @@ pub fn prepare<P: Platform>(ctx: &mut Ctx<'_, P>) -> Next {
 /// Something is wanted of the vCPU: delivers an NMI if that is it; returns whether it may run on.
 #[inline(never)]
 fn attend<P: Platform>(ctx: &mut Ctx<'_, P>) -> bool {
-    if ctx.vcpu.run.take_nmi()
-        && let Err(stop) = nmi::deliver(ctx)
-    {
-        stopped(ctx, stop);
+    if ctx.vcpu.run.take_nmi() {
+        // It may have been sent to a vCPU that ran, and has gone to sleep by this hypercall: the
+        // sender saw no sleeper.
+        wake::wake(ctx.sys, ctx.domain, ctx.vcpu);
+        if let Err(stop) = nmi::deliver(ctx) {
+            stopped(ctx, stop);
+        }
     }
     ctx.vcpu.run.may_run_on()
 }

@@ -141,6 +141,17 @@ fn an_nmi_wakes_a_vcpu_and_kicks_its_cpu() {
 }
 
 #[test]
+fn an_nmi_that_comes_just_before_sleep_is_not_slept_through() {
+    let mut guest = guest();
+    // Another CPU's `send_nmi`, which finds the vCPU running: in its hypercall, as it is.
+    guest.vcpu().run.request_nmi();
+    assert_eq!(guest.call(nr::SCHED_OP, &[SCHEDOP_BLOCK.into(), 0]), 0);
+    assert_eq!(guest.leave(), Next::Switch);
+    assert_eq!(guest.pick(), Some((0, 0)), "it does not sleep");
+    assert_eq!(guest.regs.rip, u64::from(HANDLER));
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let mut guest = guest();
     let with_argument = [VCPUOP_SEND_NMI.into(), 0, 1];
