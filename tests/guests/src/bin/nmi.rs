@@ -8,7 +8,7 @@
 #![allow(unsafe_code)] // UNSAFETY: an NMI handler in assembly.
 use core::sync::atomic::{AtomicU32, Ordering};
 use guest_kernel::arch::abi::{FLAT_KERNEL_CS, TrapInfo, XennmiCallback};
-use guest_kernel::arch::events;
+use guest_kernel::arch::{calls, events};
 use pv_abi::errno::Errno;
 use pv_abi::hypercall::{NMI_OP, VCPU_OP};
 use pv_abi::nmi::{XENNMI_REGISTER_CALLBACK, XENNMI_UNREGISTER_CALLBACK};
@@ -16,8 +16,10 @@ use pv_abi::traps::TI_IF;
 use pv_abi::types::VcpuId;
 use pv_abi::vcpu::*;
 use pv_abi::vectors::NMI;
+use pv_abi::x86_32::VcpuRunstateInfo;
 use pv_guests::call::{address_of, ret};
 use pv_guests::{Outcome, StartInfo, check, check_eq, clock, guest, vcpus, with_argument};
+use zerocopy::FromZeros;
 
 guest!(run);
 
@@ -71,6 +73,25 @@ extern "C" fn second() -> ! {
     }
 }
 
+/// Whether the other vCPU sleeps.
+fn asleep() -> bool {
+    let mut info = VcpuRunstateInfo::new_zeroed();
+    let asked = calls::vcpu_op_with(VCPUOP_GET_RUNSTATE_INFO, VcpuId::new(1), &mut info);
+    asked.is_ok() && info.state == RUNSTATE_BLOCKED
+}
+
+/// Whether that comes true within seconds.
+fn reached(mut what: impl FnMut() -> bool) -> bool {
+    let end = clock::now() + 5_000_000_000;
+    while clock::now() < end {
+        if what() {
+            return true;
+        }
+        vcpus::yield_now();
+    }
+    what()
+}
+
 fn run(_: &'static StartInfo) -> Outcome {
     events::mask();
     check_eq!(with_argument(NMI_OP, XENNMI_UNREGISTER_CALLBACK, &mut 0), 0, "unregister");
@@ -99,13 +120,16 @@ fn run(_: &'static StartInfo) -> Outcome {
     check_eq!(vcpus::hypercall(VCPU_OP, initialise), 0, "initialise");
     check_eq!(vcpus::vcpu_op(VCPUOP_UP, VcpuId::new(1)), 0, "up");
     for sent in 13..=22 {
+        check!(reached(asleep), "it polls again after {sent} NMIs");
+        let polls = POLLS.load(Ordering::SeqCst);
         check_eq!(send(1), 0, "send to the other");
-        let end = clock::now() + 5_000_000_000;
-        while (count() != sent || POLLS.load(Ordering::SeqCst) < sent - 13) && clock::now() < end {
-            vcpus::yield_now();
-        }
-        check_eq!(count(), sent, "entries after {sent} NMIs");
+        let ended = || count() == sent && POLLS.load(Ordering::SeqCst) > polls;
+        check!(reached(ended), "NMI {sent} ends the poll: {} entries", count());
     }
-    check!(POLLS.load(Ordering::SeqCst) >= 9, "polls that ended");
+    // Now it may be anywhere: in its handler, on its way into a poll.
+    for sent in 23..=42 {
+        check_eq!(send(1), 0, "send to the other");
+        check!(reached(|| count() == sent), "NMI {sent} is taken: {} entries", count());
+    }
     Ok(())
 }
