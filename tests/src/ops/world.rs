@@ -504,7 +504,9 @@ impl World {
             }
             let cpu = round % self.cpus.len();
             self.sys.platform.run_on(cpu as u32);
-            for domain in 0..DOMAINS {
+            // Also those that the guests have made.
+            let domains: Vec<_> = self.sys.domains.iter().map(|domain| domain.id.raw()).collect();
+            for domain in domains.into_iter().map(usize::from) {
                 if self.cpus[cpu].as_ref().is_none_or(|l| l.domain != domain) {
                     self.destroy(domain);
                 }
