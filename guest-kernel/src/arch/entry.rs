@@ -56,6 +56,8 @@ hypercall_page:
 
     .pushsection .bss.page_aligned, "aw", @nobits
     .balign 4096
+boot_stack_guard:
+    .skip 4096
     .globl boot_stack
 boot_stack:
     .skip {stack_bytes}
@@ -121,9 +123,10 @@ pub fn shared_info_address() -> u32 {
     (&raw const shared_info_page).addr() as u32
 }
 
-/// Lowest address of the boot stack, [`BOOT_STACK_BYTES`] long.
-pub fn boot_stack_address() -> u32 {
-    (&raw const boot_stack).addr() as u32
+/// The page below the boot stack, which nobody uses: a kernel that takes it out of its address space
+/// hears of a stack that overflows.
+pub fn boot_stack_guard() -> u32 {
+    (&raw const boot_stack).addr() as u32 - 4096
 }
 
 /// Stack pointer with which the builder started the program.

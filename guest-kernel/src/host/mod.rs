@@ -73,6 +73,10 @@ static PIRQ: AtomicU32 = AtomicU32::new(0);
 
 /// Finds the console; whether there is one. Without, nothing ever happens here. Next, services say
 /// that they [`serve`], and [`open`] lets the host's programs in.
+///
+/// Not a part of the caller, under whose frame the shell runs for ever: the device and its channels
+/// are put together on the stack.
+#[inline(never)]
 pub fn init() -> bool {
     let mut console = match Console::new() {
         Ok(console) => console,

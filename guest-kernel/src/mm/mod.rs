@@ -44,6 +44,7 @@ pub mod table;
 pub mod window;
 
 use crate::arch::abi::StartInfo;
+use crate::arch::entry;
 
 /// Bytes of a page.
 pub const PAGE: u32 = 4096;
@@ -55,6 +56,8 @@ pub fn init(start_info: &'static StartInfo) {
     frames::init(start_info);
     direct::protect_image();
     window::init();
+    // As below all other stacks.
+    table::set_va(entry::boot_stack_guard(), 0);
 }
 
 /// What the builder laid out at `address`, which stays there for good.
