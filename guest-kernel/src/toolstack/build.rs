@@ -16,13 +16,12 @@ use crate::arch::{calls, domctl};
 use alloc::boxed::Box;
 use pv_abi::errno::Errno;
 use pv_abi::mmu::MMUEXT_PIN_L3_TABLE;
-use pv_abi::start_info::MAX_GUEST_CMDLINE;
 use pv_abi::traps::{VGCF_IN_KERNEL, VGCF_ONLINE};
 use pv_abi::types::{DomId, Mfn, VcpuId};
-use pv_image::elf::{ElfError, KernelFile};
-use pv_image::kernel::{AddressError, Kernel};
-use pv_image::layout::{Layout, LayoutError, PAGE, RINGS, Wanted};
-use pv_image::notes::{KernelNotes, NotesError, Role};
+use pv_image::kernel::Kernel;
+use pv_image::layout::{Layout, PAGE, RINGS, Wanted};
+use pv_image::notes::Role;
+use pv_image::refusal::Refusal;
 use pv_image::start::{Facts, Ring, info32};
 use pv_image::tables::Tables;
 use pv_image::width::Width;
@@ -64,19 +63,8 @@ pub struct Built {
 /// Why a domain could not be built.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BuildError {
-    /// The kernel's file.
-    Elf(ElfError),
-    /// The kernel's notes.
-    Notes(NotesError),
-    /// The kernel's addresses.
-    Address(AddressError),
-    /// Sizes.
-    Layout(LayoutError),
-    /// The command line is too long.
-    CommandLine {
-        /// Its length in bytes.
-        length: usize,
-    },
+    /// Kernel, sizes or command line.
+    Image(Refusal),
     /// The machine has not that much memory left.
     NoMemory {
         /// How much was wanted, KiB.
@@ -108,15 +96,7 @@ impl BuildError {
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Elf(why) => write!(f, "the kernel is refused: {why}"),
-            Self::Notes(why) => write!(f, "the kernel is refused: {why}"),
-            Self::Address(why) => write!(f, "the kernel is refused: {why}"),
-            Self::Layout(why) => write!(f, "the domain does not fit: {why}"),
-            Self::CommandLine { length } => write!(
-                f,
-                "the command line is too long: {length} bytes, at most {} are passed on",
-                MAX_GUEST_CMDLINE - 1
-            ),
+            Self::Image(refusal) => refusal.explain(f, "the domain", "the"),
             Self::NoMemory { wanted_kib } => {
                 write!(f, "the machine does not have {wanted_kib} KiB of free memory")
             }
@@ -129,40 +109,20 @@ impl fmt::Display for BuildError {
     }
 }
 
-macro_rules! from {
-    ($($error:ident => $variant:ident),*) => {$(
-        impl From<$error> for BuildError {
-            fn from(error: $error) -> BuildError {
-                BuildError::$variant(error)
-            }
-        }
-    )*};
+impl From<Refusal> for BuildError {
+    fn from(refusal: Refusal) -> BuildError {
+        BuildError::Image(refusal)
+    }
 }
-
-from!(ElfError => Elf, NotesError => Notes, AddressError => Address, LayoutError => Layout);
 
 /// Builds a domain; it is paused, and nothing is left of it if this fails.
 pub fn build(request: &Request<'_>) -> Result<Built, BuildError> {
-    let file = KernelFile::parse(request.kernel)?;
-    let width = file.width;
-    let notes = KernelNotes::collect(&file);
-    notes.check(width, Role::DomU)?;
     // Refuses 64-bit kernels.
-    let kernel = Kernel::new(file, &notes)?;
-    if request.command_line.len() >= MAX_GUEST_CMDLINE {
-        return Err(BuildError::CommandLine { length: request.command_line.len() });
-    }
+    let kernel = Kernel::read(request.kernel, Role::DomU, request.command_line)?;
     let pages = request.memory_kib / (PAGE / 1024);
-    let layout = Layout::new(&Wanted {
-        width,
-        virt_base: kernel.virt_base,
-        kernel_end: kernel.end,
-        initrd_len: request.ramdisk.map_or(0, Blob::len),
-        initrd_unmapped: kernel.mod_start_pfn,
-        ring_pages: RINGS,
-        pages,
-        limit: kernel.hv_start,
-    })?;
+    let initrd_len = request.ramdisk.map_or(0, Blob::len);
+    let wanted = Wanted { initrd_len, ring_pages: RINGS, ..kernel.wanted(pages) };
+    let layout = Layout::new(&wanted).map_err(Refusal::from)?;
     let domain = NewDomain::create(request.handle, &request.limits)?;
     let frames = domain.populate(pages, if kernel.high_root { 0 } else { NARROW_ROOT })?;
     let contents = Contents { domain: domain.id(), frames: &frames, start: layout.start };

@@ -7,11 +7,13 @@
 
 use core::fmt;
 
+use pv_abi::start_info::MAX_GUEST_CMDLINE;
 use pv_abi::x86_32::HYPERVISOR_VIRT_START;
 
 use crate::elf::{KernelFile, Segment};
-use crate::layout::PAGE;
-use crate::notes::{HypercallPage, KernelNotes, Pae};
+use crate::layout::{PAGE, Wanted};
+use crate::notes::{HypercallPage, KernelNotes, Pae, Role};
+use crate::refusal::Refusal;
 use crate::width::Width;
 
 /// Where a pv32 guest's addresses end, unless its kernel asks for less.
@@ -87,8 +89,34 @@ impl fmt::Display for AddressError {
 }
 
 impl<'a> Kernel<'a> {
+    /// Reads a kernel's file for a domain of that role, and looks whether the command line fits.
+    pub fn read(bytes: &'a [u8], role: Role, command_line: &[u8]) -> Result<Kernel<'a>, Refusal> {
+        let file = KernelFile::parse(bytes)?;
+        let notes = KernelNotes::collect(&file);
+        notes.check(file.width, role)?;
+        let kernel = Kernel::new(file, &notes)?;
+        if command_line.len() >= MAX_GUEST_CMDLINE {
+            return Err(Refusal::CommandLine { length: command_line.len() });
+        }
+        Ok(kernel)
+    }
+
+    /// What a domain of so many pages needs for it alone: without initrd and rings.
+    pub fn wanted(&self, pages: u64) -> Wanted {
+        Wanted {
+            width: self.file.width,
+            virt_base: self.virt_base,
+            kernel_end: self.end,
+            initrd_len: 0,
+            initrd_unmapped: self.mod_start_pfn,
+            ring_pages: 0,
+            pages,
+            limit: self.hv_start,
+        }
+    }
+
     /// Puts file and notes together.
-    pub fn new(file: KernelFile<'a>, notes: &KernelNotes<'a>) -> Result<Kernel<'a>, AddressError> {
+    fn new(file: KernelFile<'a>, notes: &KernelNotes<'a>) -> Result<Kernel<'a>, AddressError> {
         let virt_base = notes.virt_base.unwrap_or(0);
         let default_offset = if notes.legacy { virt_base } else { 0 };
         let paddr_offset = notes.paddr_offset.unwrap_or(default_offset);

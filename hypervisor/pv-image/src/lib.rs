@@ -11,6 +11,7 @@
 //! | [`elf`] | which bytes of the file go where; refuses what cannot be |
 //! | [`notes`] | what the kernel says of itself, read tolerantly |
 //! | [`kernel`] | both put together, and checked against each other |
+//! | [`refusal`] | why nothing can be made of it |
 //! | [`layout`] | what lies where in the domain's memory |
 //! | [`tables`] | which page-table entries there are |
 //! | [`start`] | what the start info page says |
@@ -28,6 +29,7 @@ pub mod elf;
 pub mod kernel;
 pub mod layout;
 pub mod notes;
+pub mod refusal;
 pub mod start;
 pub mod tables;
 pub mod width;

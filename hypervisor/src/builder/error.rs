@@ -2,28 +2,13 @@
 
 use core::fmt;
 
-use pv_abi::start_info::MAX_GUEST_CMDLINE;
-use pv_image::elf::ElfError;
-use pv_image::kernel::AddressError;
-use pv_image::layout::LayoutError;
-use pv_image::notes::NotesError;
+use pv_image::refusal::Refusal;
 
 /// Why domain 0 could not be built.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BuildError {
-    /// The kernel's file.
-    Elf(ElfError),
-    /// The kernel's notes.
-    Notes(NotesError),
-    /// The kernel's addresses.
-    Address(AddressError),
-    /// Sizes.
-    Layout(LayoutError),
-    /// The command line is too long.
-    CommandLine {
-        /// Its length in bytes.
-        length: usize,
-    },
+    /// Kernel, sizes or command line.
+    Image(Refusal),
     /// There is a domain 0 already.
     Exists,
     /// There is no memory left.
@@ -44,15 +29,7 @@ pub enum BuildError {
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Elf(why) => write!(f, "domain 0's kernel is refused: {why}"),
-            Self::Notes(why) => write!(f, "domain 0's kernel is refused: {why}"),
-            Self::Address(why) => write!(f, "domain 0's kernel is refused: {why}"),
-            Self::Layout(why) => write!(f, "domain 0 does not fit: {why}"),
-            Self::CommandLine { length } => write!(
-                f,
-                "domain 0's command line is too long: {length} bytes, at most {} are passed on",
-                MAX_GUEST_CMDLINE - 1
-            ),
+            Self::Image(refusal) => refusal.explain(f, "domain 0", "domain 0's"),
             Self::Exists => write!(f, "there is a domain 0 already"),
             Self::NoMemory => write!(f, "there is too little memory for domain 0"),
             Self::NoLowMemory => {
@@ -72,14 +49,8 @@ impl fmt::Display for BuildError {
     }
 }
 
-macro_rules! from {
-    ($($error:ident => $variant:ident),*) => {$(
-        impl From<$error> for BuildError {
-            fn from(error: $error) -> BuildError {
-                BuildError::$variant(error)
-            }
-        }
-    )*};
+impl From<Refusal> for BuildError {
+    fn from(refusal: Refusal) -> BuildError {
+        BuildError::Image(refusal)
+    }
 }
-
-from!(ElfError => Elf, NotesError => Notes, AddressError => Address, LayoutError => Layout);

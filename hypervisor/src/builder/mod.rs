@@ -35,12 +35,11 @@ pub use error::BuildError;
 
 use core::sync::atomic::Ordering;
 
-use pv_abi::start_info::MAX_GUEST_CMDLINE;
 use pv_abi::types::DomId;
-use pv_image::elf::KernelFile;
 use pv_image::kernel::Kernel;
 use pv_image::layout::{Layout, PAGE, Wanted};
-use pv_image::notes::{KernelNotes, Role};
+use pv_image::notes::Role;
+use pv_image::refusal::Refusal;
 
 use crate::domain::vcpu::Vcpu;
 use crate::domain::{Domain, MAX_VCPUS};
@@ -80,28 +79,14 @@ pub fn build<'s, P: Platform>(
     sys: &'s System<P>,
     request: &Request<'_>,
 ) -> Result<&'s Domain, BuildError> {
-    let file = KernelFile::parse(request.kernel)?;
-    let width = file.width;
-    let notes = KernelNotes::collect(&file);
-    notes.check(width, Role::Domain0)?;
-    let kernel = Kernel::new(file, &notes)?;
-    if request.command_line.len() >= MAX_GUEST_CMDLINE {
-        return Err(BuildError::CommandLine { length: request.command_line.len() });
-    }
+    let kernel = Kernel::read(request.kernel, Role::Domain0, request.command_line)?;
     if sys.domain(DOMAIN_0).is_some() {
         return Err(BuildError::Exists);
     }
-    let pages = size(sys, width, request);
-    let layout = Layout::new(&Wanted {
-        width,
-        virt_base: kernel.virt_base,
-        kernel_end: kernel.end,
-        initrd_len: request.initrd.len() as u64,
-        initrd_unmapped: kernel.mod_start_pfn,
-        ring_pages: 0,
-        pages,
-        limit: kernel.hv_start,
-    })?;
+    let pages = size(sys, kernel.file.width, request);
+    let initrd_len = request.initrd.len() as u64;
+    let wanted = Wanted { initrd_len, ..kernel.wanted(pages) };
+    let layout = Layout::new(&wanted).map_err(Refusal::from)?;
     let domain = assemble::assemble(sys, &kernel, &layout, pages, request)?;
     time::clock::publish_wallclock(sys, domain);
     if let Some(vcpu) = domain.vcpus().next() {
