@@ -23,7 +23,7 @@ pub fn set(port: Port, function: fn()) {
 }
 
 /// An event on `port` calls nothing any more.
-pub fn clear(port: Port) {
+fn clear(port: Port) {
     FUNCTIONS.with(|functions| {
         if let Some(slot) = functions.get_mut(port.raw() as usize) {
             *slot = None;

@@ -4,12 +4,12 @@
 //! domain 0, is bound. A domain that breaks its ring is told why in the page, and is not listened to
 //! any more until it asks for empty rings.
 
-use crate::arch::calls;
 use crate::arch::events::{self, Masked};
 use crate::mm::foreign::SharedFrame;
-use crate::ports;
+use crate::ports::{self, Channels};
 use pv_abi::errno::Errno;
 use pv_abi::types::{DomId, Mfn, Port};
+use xenbus::access::Events;
 use xenbus::store_page::{Failure, StoreEnd};
 
 /// The daemon's end of a domain's ring. The port is closed and the page unmapped when it is dropped.
@@ -27,7 +27,7 @@ impl Ring {
         let memory = SharedFrame::map(domain, Mfn::new(frame))?;
         let end = StoreEnd::attach(memory).map_err(|_| Errno::EINVAL)?;
         let _masked = Masked::new();
-        let port = calls::evtchn_bind_interdomain(domain, Port::new(port))?;
+        let port = Channels.bind(domain, Port::new(port))?;
         ports::set(port, super::rung);
         events::unmask_port(port);
         // It may have written before we listened.
@@ -98,14 +98,13 @@ impl Ring {
 
     /// If it cannot be told, the domain is going.
     fn notify(&self) {
-        let _ = calls::evtchn_send(self.port);
+        let _ = Channels.send(self.port);
     }
 }
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        ports::clear(self.port);
         // It may have gone with the domain.
-        let _ = calls::evtchn_close(self.port);
+        let _ = Channels.close(self.port);
     }
 }
