@@ -89,28 +89,21 @@ pub(crate) struct Transaction {
 
 impl Transaction {
     pub(crate) fn new(store: &mut Store) -> Self {
-        Self {
-            base: store.tree.clone(),
-            base_changed: store.changed,
-            tree: store.tree.clone(),
-            seen: BTreeMap::new(),
-            planned: BTreeMap::new(),
-            next_order: 0,
-            touched: 0,
-            growth: 0,
-            size: 0,
-            began: store.draw(),
-            lost: false,
-        }
+        Self { began: store.draw(), ..Self::of(store.tree.clone(), store.changed) }
     }
 
     /// One whose snapshot there is no more. Its requests see the store as it is, change nothing, and
     /// its commit gives `EAGAIN`, so its client begins anew.
     pub(crate) fn lost() -> Self {
+        Self { lost: true, ..Self::of(Tree::default(), 0) }
+    }
+
+    /// One that has a snapshot, and has done nothing.
+    fn of(base: Tree, base_changed: Generation) -> Self {
         Self {
-            base: Tree::default(),
-            base_changed: 0,
-            tree: Tree::default(),
+            tree: base.clone(),
+            base,
+            base_changed,
             seen: BTreeMap::new(),
             planned: BTreeMap::new(),
             next_order: 0,
@@ -118,7 +111,7 @@ impl Transaction {
             growth: 0,
             size: 0,
             began: 0,
-            lost: true,
+            lost: false,
         }
     }
 
