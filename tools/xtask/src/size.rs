@@ -109,20 +109,8 @@ fn ring0_memory(text: &str) -> Option<(u64, u64)> {
 }
 
 fn boot(ws: &Workspace, memory_mib: u32) -> Result<()> {
-    let machine = Machine {
-        hypervisor: ws.image(),
-        hypervisor_args: "console=com1 debug-exit".into(),
-        kernel: ws.guest_kernel(),
-        kernel_args: exec_word("cat /etc/motd"),
-        initrd: Some(ws.initrd()),
-        memory_mib,
-        cpus: 1,
-        devices: Vec::new(),
-        icount: None,
-        gdb: false,
-        memory_file: None,
-        console: None,
-    };
+    let machine =
+        Machine { kernel_args: exec_word("cat /etc/motd"), memory_mib, ..Machine::of(ws) };
     let began = Instant::now();
     let real = watch(&machine)?;
     let seconds = began.elapsed().as_secs_f64();

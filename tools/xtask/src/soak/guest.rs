@@ -47,11 +47,7 @@ pub fn run(
             initrd: None,
             memory_mib: 128,
             cpus: 2,
-            devices: Vec::new(),
-            icount: None,
-            gdb: false,
-            memory_file: None,
-            console: None,
+            ..Machine::of(ws)
         };
         let boot = Instant::now();
         boot_once(&machine).with_context(|| {
