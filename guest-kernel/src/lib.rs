@@ -1,13 +1,15 @@
 #![doc = include_str!("../README.md")]
 //!
-//! What can run on the host is logic without the machine: [`counters`], [`shell`], [`initrd`],
-//! [`program`], [`regions`], [`store_nodes`]. The rest exists only for the bare-metal target.
+//! What can run on the host is logic without the machine: [`block`] in part, [`counters`], [`shell`],
+//! [`initrd`], [`program`], [`regions`], [`store_nodes`]. The rest exists only for the bare-metal
+//! target.
 #![no_std]
 #[cfg(test)]
 extern crate std;
 
 extern crate alloc;
 
+pub mod block;
 pub mod counters;
 pub mod initrd;
 pub mod program;
