@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
 //!
-//! What can run on the host is logic without the machine: [`block`] in part, [`counters`], [`shell`],
-//! [`initrd`], [`program`], [`regions`], [`store_nodes`]. The rest exists only for the bare-metal
-//! target.
+//! What can run on the host is logic without the machine: [`block`] in part, [`counters`], [`errno`],
+//! [`fs`] in part, [`shell`], [`initrd`], [`program`], [`regions`], [`store_nodes`]. The rest exists
+//! only for the bare-metal target.
 #![no_std]
 #[cfg(test)]
 extern crate std;
@@ -11,6 +11,8 @@ extern crate alloc;
 
 pub mod block;
 pub mod counters;
+pub mod errno;
+pub mod fs;
 pub mod initrd;
 pub mod program;
 pub mod regions;
@@ -23,8 +25,6 @@ pub mod arch;
 pub mod console;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod domu;
-#[cfg(all(target_os = "none", target_arch = "x86"))]
-pub mod fs;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod heap;
 #[cfg(all(target_os = "none", target_arch = "x86"))]

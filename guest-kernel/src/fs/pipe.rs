@@ -1,9 +1,9 @@
 //! Pipes: a bounded queue of bytes between two open files.
 
+use super::file::{FIFO, File, Flags, Ready, Result, Status};
 use crate::arch::events::Masked;
-use crate::shell::kernel::Errno;
+use crate::errno::{EAGAIN, EINTR, EPIPE};
 use crate::sync::Guarded;
-use crate::syscall::errno::{EINTR, EPIPE};
 use crate::task::{scheduler, signal};
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -39,21 +39,27 @@ pub fn new() -> (Reader, Writer) {
     (Reader(Arc::clone(&pipe)), Writer(pipe))
 }
 
-impl Reader {
-    /// Reads what there is, at least a byte; 0 when nobody will ever write.
-    pub fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+impl File for Reader {
+    fn status(&self) -> Result<Status> {
+        Ok(Status::anonymous(FIFO | 0o600))
+    }
+
+    fn read(&self, _: u64, into: &mut [u8], flags: Flags) -> Result<usize> {
         let _masked = Masked::new();
         loop {
             let (count, writers) = self.0.state.with(|state| {
-                let count = buffer.len().min(state.bytes.len());
-                for (slot, byte) in buffer.iter_mut().zip(state.bytes.drain(..count)) {
+                let count = into.len().min(state.bytes.len());
+                for (slot, byte) in into.iter_mut().zip(state.bytes.drain(..count)) {
                     *slot = byte;
                 }
                 (count, state.writers)
             });
-            if count > 0 || !writers || buffer.is_empty() {
+            if count > 0 || !writers || into.is_empty() {
                 scheduler::wake(self.0.channel);
                 return Ok(count);
+            }
+            if flags.is_nonblocking() {
+                return Err(EAGAIN);
             }
             if signal::is_pending() {
                 return Err(EINTR);
@@ -61,17 +67,31 @@ impl Reader {
             scheduler::sleep(self.0.channel, 0);
         }
     }
+
+    fn ready(&self) -> Ready {
+        self.0.state.with(|state| {
+            let bytes = if state.bytes.is_empty() { Ready::empty() } else { Ready::READ };
+            bytes | if state.writers { Ready::empty() } else { Ready::HANGUP }
+        })
+    }
+
+    fn channel(&self) -> u32 {
+        self.0.channel
+    }
 }
 
-impl Writer {
-    /// Writes what has room, at least a byte.
-    pub fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
+impl File for Writer {
+    fn status(&self) -> Result<Status> {
+        Ok(Status::anonymous(FIFO | 0o600))
+    }
+
+    fn write(&self, _: u64, from: &[u8], flags: Flags) -> Result<usize> {
         let _masked = Masked::new();
         loop {
             let (count, readers) = self.0.state.with(|state| {
-                let count = bytes.len().min(CAPACITY - state.bytes.len());
+                let count = from.len().min(CAPACITY - state.bytes.len());
                 if state.readers {
-                    state.bytes.extend(&bytes[..count]);
+                    state.bytes.extend(&from[..count]);
                 }
                 (count, state.readers)
             });
@@ -79,15 +99,30 @@ impl Writer {
                 let _ = signal::send(scheduler::current().pid, signal::SIGPIPE);
                 return Err(EPIPE);
             }
-            if count > 0 || bytes.is_empty() {
+            if count > 0 || from.is_empty() {
                 scheduler::wake(self.0.channel);
                 return Ok(count);
+            }
+            if flags.is_nonblocking() {
+                return Err(EAGAIN);
             }
             if signal::is_pending() {
                 return Err(EINTR);
             }
             scheduler::sleep(self.0.channel, 0);
         }
+    }
+
+    fn ready(&self) -> Ready {
+        self.0.state.with(|state| {
+            let room = state.bytes.len() < CAPACITY;
+            let room = if room { Ready::WRITE } else { Ready::empty() };
+            room | if state.readers { Ready::empty() } else { Ready::ERROR }
+        })
+    }
+
+    fn channel(&self) -> u32 {
+        self.0.channel
     }
 }
 

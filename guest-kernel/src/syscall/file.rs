@@ -1,123 +1,138 @@
 //! System calls about files.
 
-use super::errno::{EBADF, EFAULT, EINVAL, ENOENT, ENOTDIR, EOVERFLOW, EROFS, ESPIPE};
+use super::errno::{EEXIST, EFAULT, EINVAL, ENOENT, ENOTDIR, EOVERFLOW, EROFS, ESPIPE};
 use super::{Call, Result, enough_memory, read_path, signed};
-use crate::arch::uaccess::{clear_user, copy_from_user, copy_to_user, is_user_range};
+use crate::arch::uaccess::{copy_from_user, copy_to_user, is_user_range};
 use crate::arch::uaccess::{read_user, write_user};
-use crate::fs::{self, Kind, Open, pipe};
-use crate::initrd::Member;
+use crate::fs::file::{DIRECTORY, File, Flags, Open};
+use crate::fs::{self, pipe};
 use crate::shell::kernel::Errno;
-use crate::sync::Guarded;
-use crate::{console, tty};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
-/// Bytes copied through the kernel at a time.
-const CHUNK: usize = 512;
+/// Bytes copied through the kernel's stack at a time.
+const SMALL: usize = 512;
+/// Bytes copied through the kernel's heap at a time; no datagram is larger.
+const LARGE: usize = 64 * 1024;
 
-fn read_at(member: &Member, offset: u64, address: u32, length: u32) -> Result {
-    if member.is_directory() {
-        return Err(super::errno::EISDIR);
+/// Lends a buffer for `length` bytes, or as many as are copied at a time, to `f`.
+fn with_buffer<R>(length: u32, f: impl FnOnce(&mut [u8]) -> R) -> R {
+    let length = length as usize;
+    let mut large = Vec::new();
+    if length > SMALL && large.try_reserve_exact(length.min(LARGE)).is_ok() {
+        large.resize(length.min(LARGE), 0);
+        return f(&mut large);
     }
-    let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-    let rest = member.bytes.get(offset..).unwrap_or_default();
-    let bytes = rest.get(..length as usize).unwrap_or(rest);
-    copy_to_user(address, bytes)?;
-    Ok(bytes.len() as u32)
+    f(&mut [0; SMALL][..length.min(SMALL)])
 }
 
-fn read_from(open: &Open, address: u32, length: u32) -> Result {
+/// Moves `length` bytes between a file and a process's memory at `address` with `step`, part by
+/// part, until one moves less than it could. What is moved stays moved; only a first part that fails
+/// is an error.
+fn in_parts(
+    address: u32,
+    length: u32,
+    mut step: impl FnMut(&mut [u8], u32) -> Result<usize>,
+) -> Result {
     if !is_user_range(address, length) && length != 0 {
         return Err(EFAULT);
     }
-    let small = (length as usize).min(CHUNK);
-    match &open.kind {
-        Kind::Member(member) => {
-            // The position is read, and written after the copy, which may fault and block.
-            let position = open.position.with(|position| *position);
-            let count = read_at(member, position, address, length)?;
-            open.position.with(|now| *now = position + u64::from(count));
-            Ok(count)
-        }
-        Kind::Console if length == 0 => Ok(0),
-        Kind::Console => {
-            let mut buffer = [0; CHUNK];
-            let count = tty::read_line(&mut buffer[..small])?;
-            copy_to_user(address, &buffer[..count])?;
-            Ok(count as u32)
-        }
-        Kind::Null => Ok(0),
-        Kind::Zero => {
-            clear_user(address, length)?;
-            Ok(length)
-        }
-        Kind::PipeReader(reader) => {
-            let mut buffer = [0; CHUNK];
-            let count = reader.read(&mut buffer[..small])?;
-            copy_to_user(address, &buffer[..count])?;
-            Ok(count as u32)
-        }
-        Kind::PipeWriter(_) => Err(EBADF),
-    }
-}
-
-fn write_to(open: &Open, address: u32, length: u32) -> Result {
-    if !is_user_range(address, length) && length != 0 {
-        return Err(EFAULT);
-    }
-    match &open.kind {
-        Kind::Null | Kind::Zero => return Ok(length),
-        Kind::Member(_) | Kind::PipeReader(_) => return Err(EBADF),
-        Kind::Console | Kind::PipeWriter(_) => {}
-    }
-    let mut done = 0;
-    while done < length {
-        let mut buffer = [0; CHUNK];
-        let count = (length - done).min(CHUNK as u32);
-        let chunk = &mut buffer[..count as usize];
-        if copy_from_user(chunk, address + done).is_err() {
-            // What is written stays written; only a first chunk that cannot be read is an error.
-            return if done > 0 { Ok(done) } else { Err(EFAULT) };
-        }
-        let written = match &open.kind {
-            Kind::PipeWriter(writer) => match writer.write(chunk) {
-                Ok(written) => written as u32,
+    with_buffer(length, |buffer| {
+        let mut done = 0;
+        loop {
+            let count = buffer.len().min((length - done) as usize);
+            match step(&mut buffer[..count], address + done) {
+                Ok(moved) => {
+                    done += moved as u32;
+                    if moved < count || done == length {
+                        return Ok(done);
+                    }
+                }
                 Err(errno) => return if done > 0 { Ok(done) } else { Err(errno) },
-            },
-            _ => {
-                console::write_bytes(chunk);
-                count
             }
-        };
-        done += written;
-    }
-    if matches!(open.kind, Kind::Console) {
-        console::flush();
-    }
-    Ok(done)
+        }
+    })
+}
+
+/// Reads at a position, or else at the file's own, which moves. Files without positions are asked
+/// once, for what one buffer holds: more might have to be waited for.
+fn read_from(open: &Open, at: Option<u64>, address: u32, length: u32) -> Result {
+    let length = if open.file.end().is_some() { length } else { length.min(LARGE as u32) };
+    let mut from = at.unwrap_or_else(|| open.position.load(Ordering::Relaxed));
+    in_parts(address, length, |buffer, address| {
+        let count = open.read_at(from, buffer)?;
+        // The position is read, and written after the copy, which may fault and block.
+        copy_to_user(address, &buffer[..count])?;
+        from += count as u64;
+        if at.is_none() {
+            open.position.store(from, Ordering::Relaxed);
+        }
+        Ok(count)
+    })
+}
+
+/// Writes at a position, or else at the file's own, which moves. All of it, unless that fails.
+fn write_to(open: &Open, at: Option<u64>, address: u32, length: u32) -> Result {
+    let mut to = at.unwrap_or_default();
+    in_parts(address, length, |buffer, address| {
+        copy_from_user(buffer, address)?;
+        let mut done = 0;
+        loop {
+            let rest = &buffer[done..];
+            let written = match at {
+                Some(_) => open.write_at(to, rest),
+                None => open.write(rest),
+            };
+            match written {
+                Ok(count) => {
+                    done += count;
+                    to += count as u64;
+                    if done == buffer.len() || count == 0 {
+                        return Ok(done);
+                    }
+                }
+                Err(errno) => return if done > 0 { Ok(done) } else { Err(errno) },
+            }
+        }
+    })
 }
 
 /// `read(fd, buffer, count)`.
 pub fn read(call: &mut Call<'_>) -> Result {
-    read_from(&*call.open_file(call.a())?, call.b(), call.c())
+    read_from(&*call.open_file(call.a())?, None, call.b(), call.c())
 }
 
 /// `write(fd, buffer, count)`.
 pub fn write(call: &mut Call<'_>) -> Result {
-    write_to(&*call.open_file(call.a())?, call.b(), call.c())
+    write_to(&*call.open_file(call.a())?, None, call.b(), call.c())
+}
+
+/// The file of `pread64` and `pwrite64`, which must have positions, and the position.
+fn positioned(call: &Call<'_>) -> Result<(Arc<Open>, u64)> {
+    let open = call.open_file(call.a())?;
+    let offset = u64::from(call.d()) | u64::from(call.e()) << 32;
+    if offset.cast_signed() < 0 {
+        return Err(EINVAL);
+    }
+    open.file.end().ok_or(ESPIPE)?;
+    Ok((open, offset))
 }
 
 /// `pread64(fd, buffer, count, offset low, offset high)`.
 pub fn pread64(call: &mut Call<'_>) -> Result {
-    let open = call.open_file(call.a())?;
-    let offset = u64::from(call.d()) | u64::from(call.e()) << 32;
-    match &open.kind {
-        Kind::Member(member) => read_at(member, offset, call.b(), call.c()),
-        _ => Err(ESPIPE),
-    }
+    let (open, at) = positioned(call)?;
+    read_from(&open, Some(at), call.b(), call.c())
+}
+
+/// `pwrite64(fd, buffer, count, offset low, offset high)`.
+pub fn pwrite64(call: &mut Call<'_>) -> Result {
+    let (open, at) = positioned(call)?;
+    write_to(&open, Some(at), call.b(), call.c())
 }
 
 /// Runs `f` over the parts of an `iovec` array until one is short.
-fn vectored(call: &Call<'_>, f: fn(&Open, u32, u32) -> Result) -> Result {
+fn vectored(call: &Call<'_>, f: fn(&Open, Option<u64>, u32, u32) -> Result) -> Result {
     let open = call.open_file(call.a())?;
     if call.c() > 1024 {
         return Err(EINVAL);
@@ -129,7 +144,7 @@ fn vectored(call: &Call<'_>, f: fn(&Open, u32, u32) -> Result) -> Result {
         if length == 0 {
             continue;
         }
-        match f(&open, address, length) {
+        match f(&open, None, address, length) {
             Ok(count) => {
                 total = total.saturating_add(count);
                 if count < length {
@@ -153,7 +168,6 @@ pub fn writev(call: &mut Call<'_>) -> Result {
     vectored(call, write_to)
 }
 
-const O_ACCMODE: u32 = 3;
 const O_CREAT: u32 = 0o100;
 const O_EXCL: u32 = 0o200;
 const O_DIRECTORY: u32 = 0o200_000;
@@ -182,8 +196,7 @@ fn open_path(call: &Call<'_>, address: u32, flags: u32) -> Result {
     if path.is_empty() {
         return Err(ENOENT);
     }
-    let writing = flags & O_ACCMODE != 0;
-    let open = fs::open(&path, writing).map_err(|errno| {
+    let open = fs::open(&path, Flags::from_bits_truncate(flags)).map_err(|errno| {
         // Nothing can be made here; but what cannot be found is not there first of all.
         match errno {
             errno if errno == ENOENT || (errno == EROFS && flags & O_CREAT == 0) => {
@@ -195,16 +208,12 @@ fn open_path(call: &Call<'_>, address: u32, flags: u32) -> Result {
             errno => errno,
         }
     })?;
-    if let Kind::Member(member) = &open.kind {
-        if path.ends_with('/') && !member.is_directory() {
-            return Err(ENOTDIR);
-        }
-        if flags & O_DIRECTORY != 0 && !member.is_directory() {
-            return Err(ENOTDIR);
-        }
-        if flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL {
-            return Err(Errno::new(17));
-        }
+    let wants_directory = path.ends_with('/') || flags & O_DIRECTORY != 0;
+    if wants_directory && !open.file.status()?.is(DIRECTORY) {
+        return Err(ENOTDIR);
+    }
+    if flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL {
+        return Err(EEXIST);
     }
     call.process.files.borrow().add(Arc::new(open), 0, flags & O_CLOEXEC != 0)
 }
@@ -232,25 +241,10 @@ pub fn close(call: &mut Call<'_>) -> Result {
     call.process.files.borrow().close(call.a()).map(|()| 0)
 }
 
-fn seek(open: &Open, offset: i64, whence: u32) -> Result<u64> {
-    let Kind::Member(member) = &open.kind else { return Err(ESPIPE) };
-    open.position.with(|position| {
-        let base = match whence {
-            0 => 0,
-            1 => position.cast_signed(),
-            2 => member.bytes.len() as i64,
-            _ => return Err(EINVAL),
-        };
-        let target = base.checked_add(offset).filter(|target| *target >= 0).ok_or(EINVAL)?;
-        *position = target.cast_unsigned();
-        Ok(*position)
-    })
-}
-
 /// `lseek(fd, offset, whence)`.
 pub fn lseek(call: &mut Call<'_>) -> Result {
     let open = call.open_file(call.a())?;
-    let position = seek(&open, i64::from(signed(call.b())), call.c())?;
+    let position = open.seek(i64::from(signed(call.b())), call.c())?;
     u32::try_from(position).ok().filter(|at| signed(*at) >= 0).ok_or(EOVERFLOW)
 }
 
@@ -258,7 +252,7 @@ pub fn lseek(call: &mut Call<'_>) -> Result {
 pub fn llseek(call: &mut Call<'_>) -> Result {
     let open = call.open_file(call.a())?;
     let offset = (u64::from(call.b()) << 32 | u64::from(call.c())).cast_signed();
-    let position = seek(&open, offset, call.e())?;
+    let position = open.seek(offset, call.e())?;
     write_user(call.d(), &[position as u32, (position >> 32) as u32])?;
     Ok(0)
 }
@@ -286,9 +280,12 @@ pub fn dup3(call: &mut Call<'_>) -> Result {
 fn make_pipe(call: &Call<'_>, flags: u32) -> Result {
     enough_memory()?;
     let (reader, writer) = pipe::new();
+    let files: [(Arc<dyn File>, Flags); 2] =
+        [(Arc::new(reader), Flags::empty()), (Arc::new(writer), Flags::WRITE_ONLY)];
+    let lasting = Flags::from_bits_truncate(flags) & Flags::NONBLOCK;
     let mut ends = [0u32; 2];
-    for (end, kind) in ends.iter_mut().zip([Kind::PipeReader(reader), Kind::PipeWriter(writer)]) {
-        let open = Arc::new(Open { kind, position: Guarded::new(0) });
+    for (end, (file, access)) in ends.iter_mut().zip(files) {
+        let open = Arc::new(Open::new(file, access | lasting));
         *end = call.process.files.borrow().add(open, 0, flags & O_CLOEXEC != 0)?;
     }
     if let Err(bad) = write_user(call.a(), &ends) {
@@ -308,7 +305,7 @@ pub fn pipe(call: &mut Call<'_>) -> Result {
 
 /// `pipe2(*fds, flags)`.
 pub fn pipe2(call: &mut Call<'_>) -> Result {
-    if call.b() & !O_CLOEXEC != 0 {
+    if call.b() & !(O_CLOEXEC | Flags::NONBLOCK.bits()) != 0 {
         return Err(EINVAL);
     }
     make_pipe(call, call.b())
@@ -323,12 +320,11 @@ pub fn fcntl64(call: &mut Call<'_>) -> Result {
         0 => files.add(open, call.c(), false),
         1 => files.is_close_on_exec(call.a()).map(u32::from),
         2 => files.set_close_on_exec(call.a(), call.c() & 1 != 0).map(|()| 0),
-        3 => Ok(match open.kind {
-            Kind::Console | Kind::Null | Kind::Zero => 2,
-            Kind::PipeWriter(_) => 1,
-            _ => 0,
-        }),
-        4 => Ok(0),
+        3 => Ok(open.flags().bits()),
+        4 => {
+            open.set_flags(Flags::from_bits_truncate(call.c()));
+            Ok(0)
+        }
         1030 => files.add(open, call.c(), true),
         _ => Err(EINVAL),
     }

@@ -1,9 +1,9 @@
 //! System calls about memory.
 
-use super::errno::{EACCES, EINVAL, ENODEV, ENOMEM, EPERM};
+use super::errno::{EACCES, EEXIST, EINVAL, ENODEV, ENOMEM, EPERM};
 use super::{Call, Result, enough_memory};
 use crate::arch::uaccess::USER_END;
-use crate::fs::Kind as FileKind;
+use crate::fs::file::Contents;
 use crate::program::LOWEST;
 use crate::regions::{Access, Kind, Region, Source};
 use crate::task::process::{MAPPINGS_TOP, Memory};
@@ -92,18 +92,19 @@ pub fn mmap2(call: &mut Call<'_>) -> Result {
         None
     } else {
         let open = call.open_file(call.e())?;
-        match &open.kind {
-            FileKind::Member(member) if member.is_file() => {
-                if flags & MAP_TYPE == MAP_SHARED && access.write {
-                    return Err(EACCES);
-                }
+        if !open.flags().reads() {
+            return Err(EACCES);
+        }
+        match open.file.contents()? {
+            Contents::Bytes(_) if flags & MAP_TYPE == MAP_SHARED && access.write => {
+                return Err(EACCES);
+            }
+            Contents::Bytes(bytes) => {
                 let from = u64::from(call.f()) * u64::from(PAGE);
                 let from = usize::try_from(from).unwrap_or(usize::MAX);
-                Some(member.bytes.get(from..).unwrap_or_default())
+                Some(bytes.get(from..).unwrap_or_default())
             }
-            FileKind::Zero => None,
-            FileKind::Member(_) => return Err(EACCES),
-            _ => return Err(ENODEV),
+            Contents::Zero => None,
         }
     };
     if length == 0 || !matches!(flags & MAP_TYPE, MAP_SHARED | MAP_PRIVATE) {
@@ -123,7 +124,7 @@ pub fn mmap2(call: &mut Call<'_>) -> Result {
                 return Err(EPERM);
             }
             if flags & MAP_FIXED_NOREPLACE != 0 && !memory.regions.is_free(start, end) {
-                return Err(crate::shell::kernel::Errno::new(17));
+                return Err(EEXIST);
             }
             start
         } else {

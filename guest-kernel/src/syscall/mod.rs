@@ -5,16 +5,17 @@
 //! numbers exist; the rest return `ENOSYS`. User memory is reached through
 //! [`uaccess`](crate::arch::uaccess) alone, which fails with `EFAULT` and nothing else.
 
-pub mod errno;
 mod file;
 mod memory;
 mod process;
 mod status;
 mod time;
 
+pub use crate::errno;
+
 use crate::arch::trap::TrapFrame;
 use crate::arch::uaccess::{BadAddress, copy_from_user};
-use crate::fs::Open;
+use crate::fs::file::Open;
 use crate::shell::kernel::Errno;
 use crate::task::process::Process;
 use crate::task::scheduler;
@@ -118,6 +119,7 @@ table! {
     162 nanosleep => time::nanosleep,
     175 rt_sigprocmask => process::rt_sigprocmask,
     180 pread64 => file::pread64,
+    181 pwrite64 => file::pwrite64,
     183 getcwd => status::getcwd,
     190 vfork => process::fork,
     192 mmap2 => memory::mmap2,

@@ -1,48 +1,30 @@
 //! System calls that tell what a file is: status, directories, the terminal's properties.
 
-use super::errno::{EACCES, EFAULT, EINVAL, ENOENT, ENOTDIR, ENOTTY, ERANGE, EROFS};
+use super::errno::{EACCES, EINVAL, ENOENT, ENOTDIR, ERANGE, EROFS};
 use super::file::missing;
 use super::{Call, Result, read_path, signed};
-use crate::arch::uaccess::{copy_to_user, write_user};
-use crate::fs::{self, Kind, Open};
+use crate::arch::uaccess::copy_to_user;
+use crate::fs;
+use crate::fs::file::{CHARACTERS, Flags, Open, Status, TYPE};
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 
 /// `access(path, mode)`.
 pub fn access(call: &mut Call<'_>) -> Result {
     let path = read_path(call.a())?;
-    let open = fs::open(&path, false).map_err(|_| missing(&path))?;
-    let Kind::Member(member) = &open.kind else { return Ok(0) };
+    let status = find(&path)?.file.status()?;
     match call.b() {
+        _ if status.is(CHARACTERS) => Ok(0),
         mode if mode & 2 != 0 => Err(EROFS),
-        mode if mode & 1 != 0 && member.mode & 0o111 == 0 => Err(EACCES),
+        mode if mode & 1 != 0 && status.mode & 0o111 == 0 => Err(EACCES),
         mode if mode > 7 => Err(EINVAL),
         _ => Ok(0),
     }
 }
 
-/// `ioctl(fd, request, argument)`: `TCGETS` and `TIOCGWINSZ` of the console.
+/// `ioctl(fd, request, argument)`.
 pub fn ioctl(call: &mut Call<'_>) -> Result {
-    let open = call.open_file(call.a())?;
-    if !matches!(open.kind, Kind::Console) {
-        return Err(ENOTTY);
-    }
-    match call.b() {
-        0x5401 => {
-            // struct termios: ICRNL, OPOST|ONLCR, B38400|CS8|CREAD, ISIG|ICANON|ECHO|ECHOE; c_line,
-            // c_cc[19].
-            let flags = [0o400u32, 0o5, 0o277, 0o33];
-            write_user(call.c(), &flags)?;
-            let mut rest = [0u8; 20];
-            rest[1..6].copy_from_slice(&[3, 28, 127, 21, 4]);
-            copy_to_user(call.c().checked_add(16).ok_or(EFAULT)?, &rest)?;
-            Ok(0)
-        }
-        0x5413 => {
-            write_user(call.c(), &[24u16, 80, 0, 0])?;
-            Ok(0)
-        }
-        _ => Err(ENOTTY),
-    }
+    call.open_file(call.a())?.file.ioctl(call.b(), call.c())
 }
 
 /// `getcwd(buffer, size)`: always `/`.
@@ -54,31 +36,29 @@ pub fn getcwd(call: &mut Call<'_>) -> Result {
     Ok(2)
 }
 
-/// What `stat64` tells of an open file: `struct stat64` of i386, 96 bytes.
-fn status(open: &Open) -> [u8; 96] {
-    let (mode, size, inode, time) = match &open.kind {
-        Kind::Console | Kind::Null | Kind::Zero => (0o020_666, 0, 1, 0),
-        Kind::PipeReader(_) | Kind::PipeWriter(_) => (0o010_600, 0, 1, 0),
-        Kind::Member(member) => {
-            (member.mode, member.bytes.len() as u64, member.inode, member.modified)
-        }
-    };
+/// What a path leads to.
+fn find(path: &str) -> Result<Open> {
+    fs::open(path, Flags::empty()).map_err(|_| missing(path))
+}
+
+/// A status as `struct stat64` of i386, 96 bytes.
+fn encode(status: &Status) -> [u8; 96] {
     let mut out = [0u8; 96];
     let mut put = |at: usize, bytes: &[u8]| out[at..at + bytes.len()].copy_from_slice(bytes);
-    put(0, &1u64.to_le_bytes()); // st_dev
-    put(12, &inode.to_le_bytes()); // __st_ino
-    put(16, &mode.to_le_bytes());
-    put(20, &1u32.to_le_bytes()); // st_nlink
-    if mode & 0o170_000 == 0o020_000 {
-        put(32, &0x0501u64.to_le_bytes()); // st_rdev: /dev/console
-    }
-    put(44, &size.to_le_bytes());
-    put(52, &4096u32.to_le_bytes()); // st_blksize
-    put(56, &size.div_ceil(512).to_le_bytes());
-    for at in [64, 72, 80] {
-        put(at, &time.to_le_bytes()); // st_atime, st_mtime, st_ctime
-    }
-    put(88, &u64::from(inode).to_le_bytes());
+    put(0, &status.device.to_le_bytes()); // st_dev
+    put(12, &(status.inode as u32).to_le_bytes()); // __st_ino
+    put(16, &status.mode.to_le_bytes());
+    put(20, &status.links.to_le_bytes()); // st_nlink
+    put(24, &status.uid.to_le_bytes());
+    put(28, &status.gid.to_le_bytes());
+    put(32, &status.special.to_le_bytes()); // st_rdev
+    put(44, &status.size.to_le_bytes());
+    put(52, &status.block_size.to_le_bytes()); // st_blksize
+    put(56, &status.blocks.to_le_bytes());
+    put(64, &status.accessed.to_le_bytes());
+    put(72, &status.modified.to_le_bytes());
+    put(80, &status.changed.to_le_bytes());
+    put(88, &status.inode.to_le_bytes());
     out
 }
 
@@ -88,15 +68,14 @@ pub fn stat64(call: &mut Call<'_>) -> Result {
     if path.is_empty() {
         return Err(ENOENT);
     }
-    let open = fs::open(&path, false).map_err(|_| missing(&path))?;
-    copy_to_user(call.b(), &status(&open))?;
+    copy_to_user(call.b(), &encode(&find(&path)?.file.status()?))?;
     Ok(0)
 }
 
 /// `fstat64(fd, *status)`.
 pub fn fstat64(call: &mut Call<'_>) -> Result {
     let open = call.open_file(call.a())?;
-    copy_to_user(call.b(), &status(&open))?;
+    copy_to_user(call.b(), &encode(&open.file.status()?))?;
     Ok(0)
 }
 
@@ -108,51 +87,48 @@ pub fn fstatat64(call: &mut Call<'_>) -> Result {
         if call.d() & AT_EMPTY_PATH == 0 {
             return Err(ENOENT);
         }
-        status(&*call.open_file(call.a())?)
+        call.open_file(call.a())?.file.status()?
     } else {
         if !path.starts_with('/') && signed(call.a()) != -100 {
             call.open_file(call.a())?;
             return Err(ENOTDIR);
         }
-        status(&fs::open(&path, false).map_err(|_| missing(&path))?)
+        find(&path)?.file.status()?
     };
-    copy_to_user(call.c(), &status)?;
+    copy_to_user(call.c(), &encode(&status))?;
     Ok(0)
 }
+
+/// Bytes of entries after which a call lists no more.
+const LISTED: usize = 32 * 1024;
 
 /// `getdents64(fd, buffer, size)`.
 pub fn getdents64(call: &mut Call<'_>) -> Result {
     let open = call.open_file(call.a())?;
-    let Kind::Member(directory) = &open.kind else { return Err(ENOTDIR) };
-    if !directory.is_directory() {
-        return Err(ENOTDIR);
-    }
-    let start = open.position.with(|position| *position);
-    let own = [(".", directory.inode, 4u8), ("..", 1, 4)];
-    let members = fs::initrd()
-        .list(directory.path)
-        .map(|member| (member.name(), member.inode, if member.is_directory() { 4 } else { 8 }));
+    let room = call.c() as usize;
     let mut out: Vec<u8> = Vec::new();
-    let mut next = start;
-    for (name, inode, kind) in own.into_iter().chain(members).skip(start as usize) {
+    let (mut next, mut full) = (open.position.load(Ordering::Relaxed), false);
+    open.file.entries(next, &mut |entry| {
         // u64 inode, u64 offset of the next, u16 length, u8 type, name and NUL, to 8 bytes.
-        let length = (19 + name.len() + 1).next_multiple_of(8);
-        if out.len() + length > call.c() as usize {
-            if out.is_empty() {
-                return Err(EINVAL);
-            }
-            break;
-        }
-        next += 1;
+        let length = (19 + entry.name.len() + 1).next_multiple_of(8);
         let end = out.len() + length;
-        out.extend_from_slice(&u64::from(inode.max(1)).to_le_bytes());
+        full = end > room || out.len() >= LISTED;
+        if full {
+            return false;
+        }
+        next = entry.next;
+        out.extend_from_slice(&entry.inode.to_le_bytes());
         out.extend_from_slice(&next.to_le_bytes());
         out.extend_from_slice(&(length as u16).to_le_bytes());
-        out.push(kind);
-        out.extend_from_slice(name.as_bytes());
+        out.push(((entry.kind & TYPE) >> 12) as u8);
+        out.extend_from_slice(entry.name);
         out.resize(end, 0);
+        true
+    })?;
+    if full && out.is_empty() {
+        return Err(EINVAL);
     }
     copy_to_user(call.b(), &out)?;
-    open.position.with(|position| *position = next);
+    open.position.store(next, Ordering::Relaxed);
     Ok(out.len() as u32)
 }

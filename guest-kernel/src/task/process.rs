@@ -6,7 +6,10 @@
 use super::{children, context::Context, scheduler};
 use crate::arch::events;
 use crate::arch::trap::TrapFrame;
-use crate::fs::{self, Files};
+use crate::fs;
+use crate::fs::descriptors::Files;
+use crate::fs::device::Console;
+use crate::fs::file::{Flags, Open};
 use crate::mm::frames::{self, Use};
 use crate::mm::space::{self, Space};
 use crate::mm::{PAGE, table};
@@ -16,6 +19,7 @@ use crate::shell::kernel::Errno;
 use crate::sync::Owned;
 use crate::syscall::errno::{E2BIG, EACCES, ENOENT, ENOEXEC, ENOMEM};
 use crate::{arch, time};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use pv_abi::types::Pfn;
@@ -154,7 +158,8 @@ pub fn spawn(parent: u32, path: &str, arguments: &[&[u8]]) -> Result<u32, Errno>
     children::bury();
     let environment: [&[u8]; 3] = [b"PATH=/bin", b"HOME=/", b"TERM=vt100"];
     let (memory, registers) = build(path, arguments, &environment)?;
-    let process = Process::new(memory, Files::console(), Context::new());
+    let console = Open::new(Arc::new(Console), Flags::READ_WRITE);
+    let process = Process::new(memory, Files::standard(console), Context::new());
     let name = name_of(path, arguments);
     scheduler::start_process(&name, parent, process, &registers, 0).ok_or(ENOMEM)
 }

@@ -19,18 +19,30 @@ errnos! {
     EINTR = 4;
     /// Too many arguments.
     E2BIG = 7;
+    /// The device failed.
+    EIO = 5;
+    /// No such device or address.
+    ENXIO = 6;
     /// Not a program.
     ENOEXEC = 8;
     /// No such descriptor.
     EBADF = 9;
     /// No child.
     ECHILD = 10;
+    /// Not now; without waiting, try again.
+    EAGAIN = 11;
     /// Out of memory.
     ENOMEM = 12;
     /// Not allowed by the file's mode.
     EACCES = 13;
     /// An address that the process has not.
     EFAULT = 14;
+    /// Something is mounted there, or it is in use.
+    EBUSY = 16;
+    /// It is there already.
+    EEXIST = 17;
+    /// On another file system.
+    EXDEV = 18;
     /// No such device, or it cannot do that.
     ENODEV = 19;
     /// Part of the path is not a directory.
@@ -43,10 +55,16 @@ errnos! {
     EMFILE = 24;
     /// Not a terminal.
     ENOTTY = 25;
+    /// Larger than files may be.
+    EFBIG = 27;
+    /// The file system is full.
+    ENOSPC = 28;
     /// No positions in there.
     ESPIPE = 29;
     /// A read-only file system.
     EROFS = 30;
+    /// Too many links.
+    EMLINK = 31;
     /// Nobody reads.
     EPIPE = 32;
     /// Result does not fit.
@@ -55,6 +73,14 @@ errnos! {
     ENAMETOOLONG = 36;
     /// No such system call.
     ENOSYS = 38;
+    /// The directory is not empty.
+    ENOTEMPTY = 39;
+    /// Too many symbolic links on the way.
+    ELOOP = 40;
     /// Value does not fit its type.
     EOVERFLOW = 75;
+    /// This kind of file cannot do that.
+    EOPNOTSUPP = 95;
+    /// What is stored is damaged (`EFSCORRUPTED`).
+    EUCLEAN = 117;
 }
