@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
 //!
 //! What can run on the host is logic without the machine: [`block`] in part, [`counters`], [`errno`],
-//! [`fs`] in part, [`shell`], [`initrd`], [`program`], [`regions`], [`store_nodes`]. The rest exists
-//! only for the bare-metal target.
+//! [`fs`] in part, [`shell`], [`initrd`], [`net`], [`program`], [`regions`], [`store_nodes`],
+//! [`waker`]. The rest exists only for the bare-metal target.
 #![no_std]
 #[cfg(test)]
 extern crate std;
@@ -14,10 +14,12 @@ pub mod counters;
 pub mod errno;
 pub mod fs;
 pub mod initrd;
+pub mod net;
 pub mod program;
 pub mod regions;
 pub mod shell;
 pub mod store_nodes;
+pub mod waker;
 
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod arch;

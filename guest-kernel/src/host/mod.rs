@@ -16,6 +16,7 @@ use crate::arch::physdev;
 use crate::sync::Guarded;
 use crate::task::scheduler::{self, LINK};
 use crate::virtio::console::{Console, Error};
+use crate::waker::Waker;
 use crate::{ports, println, time};
 use alloc::collections::{BTreeMap, VecDeque};
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -23,31 +24,6 @@ use link::{ChannelId, End, Event, Side};
 
 /// Services at most.
 const SERVICES: usize = 4;
-
-/// What is called when something happens to a channel, with its argument.
-#[derive(Clone, Copy)]
-pub struct Waker {
-    /// The function; it must not come back here.
-    pub call: fn(u32),
-    /// Its argument.
-    pub argument: u32,
-}
-
-impl Waker {
-    /// Wakes a channel of the scheduler.
-    pub fn channel(channel: u32) -> Self {
-        Self { call: scheduler::wake, argument: channel }
-    }
-
-    fn wake(self) {
-        (self.call)(self.argument);
-    }
-
-    /// Whether waking one has woken the other.
-    fn is(self, other: Self) -> bool {
-        core::ptr::fn_addr_eq(self.call, other.call) && self.argument == other.argument
-    }
-}
 
 struct Service {
     name: &'static str,

@@ -1,8 +1,8 @@
 //! A channel as a stream of one task, which waits as needed.
 
-use super::Waker;
 use crate::arch::events::Masked;
 use crate::task::scheduler;
+use crate::waker::Waker;
 use link::ChannelId;
 use xl::remote::{Channel, Incoming};
 

@@ -4,7 +4,7 @@
 //! time; who comes later waits in its channel, which domain 0 has not accepted yet.
 
 use super::stream::Stream;
-use super::{Waker, accept, serve};
+use super::{accept, serve};
 use crate::arch::events::Masked;
 use crate::mm::PAGE;
 use crate::mm::frames::{self, Use};
@@ -13,6 +13,7 @@ use crate::sync::Guarded;
 use crate::task::children;
 use crate::task::scheduler::{self, VERBS};
 use crate::toolstack::machine::Machine;
+use crate::waker::Waker;
 use core::sync::atomic::{AtomicU32, Ordering};
 use heapless::Deque;
 use link::ChannelId;

@@ -27,6 +27,7 @@ use crate::mm::frames;
 use crate::println;
 use crate::sync::Guarded;
 use crate::task::scheduler::{self, STORE};
+use crate::waker::Waker;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -75,7 +76,7 @@ pub fn start() {
         println!("xenstored: its first nodes: {error}");
     }
     // Without a way to the host there is nobody to offer it to.
-    let _ = host::serve(XENSTORE, host::Waker { call: |_| rung(), argument: 0 });
+    let _ = host::serve(XENSTORE, Waker { call: |_| rung(), argument: 0 });
 }
 
 /// Something has come for the task, or there is room again for something of its own.

@@ -16,6 +16,7 @@ use crate::mm::space;
 use crate::mm::stacks::Stack;
 use crate::sync::Guarded;
 use crate::time;
+use crate::waker::Waker;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -189,6 +190,13 @@ impl Scheduler {
                 self.make_ready(index);
             }
         }
+    }
+}
+
+impl Waker {
+    /// One that [wakes](wake) a channel.
+    pub fn channel(channel: u32) -> Self {
+        Self { call: wake, argument: channel }
     }
 }
 
