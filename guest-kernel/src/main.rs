@@ -44,7 +44,8 @@ fn main(start_info: &'static StartInfo) -> ! {
     }
 
     if is_domu {
-        domu::control::start(start_info);
+        domu::store::start(start_info);
+        domu::control::start();
     } else if host::init() {
         store::start();
         host::verbs::start();

@@ -6,7 +6,6 @@ use crate::arch::{abi, calls, entry, hypercall};
 use crate::initrd::Member;
 use crate::mm::frames::{self, Use};
 use crate::mm::{fault, space};
-use crate::shell::commands::FAILED;
 use crate::shell::kernel::{
     Errno, ExitStatus, FileInfo, FileKind, HypercallStat, MemoryInfo, Pid, ProcessInfo,
     ProcessState, Shutdown, Uptime,
@@ -19,7 +18,7 @@ use crate::task::children::{self, Reaped};
 use crate::task::scheduler::{self, CHILDREN};
 use crate::task::{State, process, signal};
 use crate::toolstack::command;
-use crate::{console, domu, fs, time, tty};
+use crate::{console, fs, time, tty};
 use ::xenstore::client::Client;
 use alloc::vec::Vec;
 use core::fmt;
@@ -277,10 +276,6 @@ impl Kernel for Services {
     }
 
     fn xenstore(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8 {
-        if domu::is_domu(self.start_info) {
-            let _ = terminal.write_str("xenstore: the store is domain 0's\n");
-            return FAILED;
-        }
         let mut client = Client::new(Connection::waking(scheduler::CONSOLE));
         xenstore::run(&mut client, &mut Person, words, terminal)
     }

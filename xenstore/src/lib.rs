@@ -9,6 +9,7 @@
 //!   for nothing and knows no clock; what only its embedder can do (map a ring, unmap it) it asks for
 //!   as an [`server::Action`].
 //! * [`client`]: [`client::Client`], blocking requests over any [`client::Transport`].
+//! * [`share`]: [`share::Share`], several clients over one connection.
 //!
 //! Xen's 4.17 headers decide the protocol; where they and `docs/misc/xenstore.txt` are silent, what
 //! Xen 4.17's own daemon does.
@@ -28,6 +29,7 @@ mod path;
 pub mod perms;
 pub mod quota;
 pub mod server;
+pub mod share;
 mod store;
 mod transaction;
 mod tree;

@@ -40,6 +40,7 @@ pub(crate) use connection::Connection;
 pub use connection::ConnectionId;
 pub(crate) use delivery::Ticket;
 pub use domains::Introduced;
+pub(crate) use outbox::Outbox;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 

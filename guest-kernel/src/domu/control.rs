@@ -3,15 +3,12 @@
 //! A task of its own watches the nodes in which domain 0 asks, and says in others what this kernel
 //! can do. A request is taken by writing an empty value over it, which is how the asker knows.
 
-use super::store::Ring;
-use crate::arch::abi::StartInfo;
 use crate::arch::calls;
 use crate::mm::{PAGE, balloon};
-use crate::sync::Guarded;
+use crate::store::local::{Closed, Connection};
 use crate::task::{children, scheduler};
 use crate::{console, println};
 use pv_abi::sched;
-use xenbus::memory::Corrupt;
 use xenstore::client::{Client, Error, Store};
 
 /// Where a shutdown is asked for.
@@ -24,30 +21,25 @@ const TARGET: &str = "memory/target";
 const FEATURES: [&str; 3] =
     ["control/feature-poweroff", "control/feature-reboot", "control/feature-balloon"];
 
-/// The ring, until the task takes it.
-static RING: Guarded<Option<Ring>> = Guarded::new(None);
-
-/// Starts the task. Nothing happens where the domain has no XenStore.
-pub fn start(start_info: &StartInfo) {
-    let Some(ring) = Ring::attach(start_info) else { return };
-    RING.with(|slot| *slot = Some(ring));
+/// Starts the task.
+pub fn start() {
     if scheduler::start_kernel("control", task, 0).is_none() {
         println!("no memory for the task that does what domain 0 asks for");
     }
 }
 
 extern "C" fn task(_: u32) -> ! {
-    if let Some(ring) = RING.with(Option::take)
-        && let Err(error) = serve(&mut Client::new(ring))
-    {
-        println!("domain 0 is not heard any more: {error:?}");
+    match serve(&mut Client::new(Connection::new())) {
+        // There is no store, and so nobody who asks; or its end was told of already.
+        Ok(()) | Err(Error::Closed | Error::Transport(Closed)) => {}
+        Err(error) => println!("domain 0 is not heard any more: {error}"),
     }
     children::end(0)
 }
 
-type Result<T = ()> = core::result::Result<T, Error<Corrupt>>;
+type Result<T = ()> = core::result::Result<T, Error<Closed>>;
 
-fn serve(store: &mut Client<Ring>) -> Result {
+fn serve(store: &mut Client<Connection>) -> Result {
     for feature in FEATURES {
         store.write(feature, b"1")?;
     }
@@ -68,7 +60,7 @@ fn serve(store: &mut Client<Ring>) -> Result {
 
 /// Takes what stands in a node, and writes nothing over it. None: nothing stands there.
 fn take<'a>(
-    store: &mut Client<Ring>,
+    store: &mut Client<Connection>,
     path: &str,
     buffer: &'a mut [u8; 16],
 ) -> Result<Option<&'a str>> {
@@ -78,7 +70,7 @@ fn take<'a>(
     Ok(core::str::from_utf8(buffer.get(..kept).unwrap_or_default()).ok())
 }
 
-fn shut_down(store: &mut Client<Ring>) -> Result {
+fn shut_down(store: &mut Client<Connection>) -> Result {
     let reason = match take(store, SHUTDOWN, &mut [0; 16])? {
         None => return Ok(()),
         Some("poweroff" | "halt") => sched::SHUTDOWN_POWEROFF,
@@ -94,7 +86,7 @@ fn shut_down(store: &mut Client<Ring>) -> Result {
     calls::shutdown(reason)
 }
 
-fn press(store: &mut Client<Ring>) -> Result {
+fn press(store: &mut Client<Connection>) -> Result {
     let mut buffer = [0; 16];
     let reason = match take(store, SYSRQ, &mut buffer)? {
         None => return Ok(()),
@@ -111,7 +103,7 @@ fn press(store: &mut Client<Ring>) -> Result {
 }
 
 /// Gives memory back or takes some, as far as it goes.
-fn breathe(store: &mut Client<Ring>) -> Result {
+fn breathe(store: &mut Client<Connection>) -> Result {
     let target = store.read(TARGET)?;
     let kib =
         target.as_deref().and_then(|value| core::str::from_utf8(value).ok()?.parse::<u32>().ok());

@@ -1,4 +1,7 @@
-//! Connections of domain 0's own services to its store: two queues of bytes each.
+//! Connections of the kernel's own services to XenStore: two queues of bytes each.
+//!
+//! At the daemon's end is domain 0's store, or in a domU the task that passes on to it what comes
+//! ([`crate::domu::store`]); clients do not see the difference.
 //!
 //! A [`Connection`] is the client's end and a [`Transport`]; the daemon's end are functions that take
 //! its [`Number`]. Both queues are bounded: a client that sends waits for room, and the daemon keeps
@@ -158,12 +161,12 @@ fn take(queue: &mut VecDeque<u8>, into: &mut [u8]) -> usize {
 }
 
 /// The next connection that the daemon has not seen.
-pub(super) fn take_new() -> Option<Number> {
+pub fn take_new() -> Option<Number> {
     PIPES.with(|pipes| pipes.new.pop_front())
 }
 
 /// Takes bytes of requests. None: the client has let go, and left nothing.
-pub(super) fn take_requests(number: Number, into: &mut [u8]) -> Option<usize> {
+pub fn take_requests(number: Number, into: &mut [u8]) -> Option<usize> {
     with_pipe(number, |pipe| {
         let taken = take(&mut pipe.requests, into);
         (taken > 0 || !pipe.left).then_some(taken)
@@ -171,7 +174,7 @@ pub(super) fn take_requests(number: Number, into: &mut [u8]) -> Option<usize> {
 }
 
 /// Gives bytes of replies and events. None: the client has let go.
-pub(super) fn give_replies(number: Number, bytes: &[u8]) -> Option<usize> {
+pub fn give_replies(number: Number, bytes: &[u8]) -> Option<usize> {
     with_pipe(number, |pipe| (!pipe.left).then(|| append(&mut pipe.replies, bytes)))
 }
 
@@ -188,7 +191,7 @@ fn with_pipe(number: Number, f: impl FnOnce(&mut Pipe) -> Option<usize>) -> Opti
 }
 
 /// Ends a connection.
-pub(super) fn hang_up(number: Number) {
+pub fn hang_up(number: Number) {
     let channel = PIPES.with(|pipes| {
         let pipe = pipes.all.get_mut(&number)?;
         pipe.hung_up = true;

@@ -13,6 +13,9 @@
 //! moves bytes, another follows. A connection that takes no replies is not read from, by the
 //! server's own bound, and no other one waits for it.
 //!
+//! A domU has no store: its [`local`] connections are the same, and a task of its own
+//! ([`crate::domu::store`]) passes on what comes over them.
+//!
 //! `control live-update` puts a server restored from the old one's dump into its place. The numbers of
 //! connections stay, and with them each connection's channel, pipe or ring: nobody notices.
 
@@ -59,17 +62,14 @@ static FATES: Guarded<Vec<(DomId, Fate)>> = Guarded::new(Vec::new());
 /// There may be work.
 static RUNG: AtomicBool = AtomicBool::new(false);
 
-/// The task was started.
+/// A task that serves was started.
 static STARTED: AtomicBool = AtomicBool::new(false);
 
 /// Starts the task, unless it runs: a domain 0 that nobody asks for its store does without. On return
 /// the store has what it begins with.
 pub fn start() {
-    if STARTED.swap(true, Ordering::Relaxed) {
+    if !start_task("xenstored", task) {
         return;
-    }
-    if scheduler::start_kernel("xenstored", task, 0).is_none() {
-        panic!("no memory for xenstored");
     }
     let memory_kib = u64::from(frames::counts().total()) * 4;
     if let Err(error) = initial::populate(memory_kib) {
@@ -77,6 +77,27 @@ pub fn start() {
     }
     // Without a way to the host there is nobody to offer it to.
     let _ = host::serve(XENSTORE, Waker { call: |_| rung(), argument: 0 });
+}
+
+/// Starts a task that serves the connections, which [`rung`] wakes. False: there is one.
+pub fn start_task(name: &str, task: extern "C" fn(u32) -> !) -> bool {
+    let first = !STARTED.swap(true, Ordering::Relaxed);
+    if first && scheduler::start_kernel(name, task, 0).is_none() {
+        panic!("no memory for {name}");
+    }
+    first
+}
+
+/// Passes of such a task: each whether anything moved. Sleeps while nothing does.
+pub fn work(mut pass: impl FnMut() -> bool) -> ! {
+    loop {
+        RUNG.store(false, Ordering::Relaxed);
+        while pass() {}
+        let _masked = Masked::new();
+        if !RUNG.load(Ordering::Relaxed) {
+            scheduler::sleep(STORE, 0);
+        }
+    }
 }
 
 /// Something has come for the task, or there is room again for something of its own.
@@ -102,14 +123,7 @@ extern "C" fn task(_: u32) -> ! {
         logs: false,
         piece: alloc::vec![0; PIECE],
     };
-    loop {
-        RUNG.store(false, Ordering::Relaxed);
-        while daemon.pass() {}
-        let _masked = Masked::new();
-        if !RUNG.load(Ordering::Relaxed) {
-            scheduler::sleep(STORE, 0);
-        }
-    }
+    work(|| daemon.pass())
 }
 
 struct Daemon {

@@ -39,8 +39,6 @@ pub const STORE: u32 = 3;
 pub const CONSOLED: u32 = 4;
 /// Channel of the task that sees to domains that end.
 pub const LIFECYCLE: u32 = 5;
-/// Channel of a domain's own ring to XenStore.
-pub const STORE_RING: u32 = 7;
 /// Channel of those who wait for their turn to change domains.
 pub const TOOLSTACK: u32 = 6;
 /// Channel of the task that starts verbs of the host.
