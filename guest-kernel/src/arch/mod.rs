@@ -30,6 +30,7 @@
 //! | [`hypercall`] | the one call site, counters |
 //! | [`calls`] | the hypercalls as typed functions |
 //! | [`domctl`], [`sysctl`] | what domain 0 does to others, and asks of the machine |
+//! | [`grants`] | grant tables: one's own, and the uses of others' |
 //! | [`physdev`] | interrupts of devices |
 //! | [`io`] | I/O ports |
 //! | [`shared`] | the shared info page: pending and mask bits, clocks |
@@ -43,6 +44,7 @@ pub mod calls;
 pub mod domctl;
 pub mod entry;
 pub mod events;
+pub mod grants;
 pub mod hypercall;
 pub mod io;
 pub mod physdev;

@@ -8,9 +8,9 @@
 //! The bytes are reached by pointer alone: the owner may change them at any time.
 #![allow(unsafe_code)] // UNSAFETY: maps and reaches memory of other domains.
 
+use super::range::Range;
 use super::{PAGE, space, table};
 use crate::arch::calls;
-use crate::sync::Guarded;
 use core::ops::Deref;
 use core::ptr::NonNull;
 use heapless::Vec;
@@ -26,8 +26,7 @@ pub const END: u32 = 0xb7c0_0000;
 /// Pages that can be mapped at a time, by all users.
 const PAGES: usize = ((END - FOREIGN) / PAGE) as usize;
 
-/// One bit for each page of the window: taken.
-static WINDOW: Guarded<[u32; PAGES / 32]> = Guarded::new([0; PAGES / 32]);
+static WINDOW: Range<{ PAGES / 32 }> = Range::new(FOREIGN);
 
 /// What may be done to mapped frames.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,7 +40,7 @@ pub enum Access {
 /// Frames of another domain, mapped side by side; unmapped when dropped.
 #[derive(Debug)]
 pub struct Foreign {
-    first: u32,
+    at: u32,
     pages: u32,
 }
 
@@ -52,21 +51,23 @@ impl Foreign {
     /// hypervisor refuses a frame.
     pub fn map(owner: DomId, frames: &[Mfn], access: Access) -> Result<Foreign, Errno> {
         let pages = u32::try_from(frames.len()).map_err(|_| Errno::ENOSPC)?;
-        let first = take(frames.len()).ok_or(Errno::ENOSPC)?;
+        let at = WINDOW.take(frames.len()).ok_or(Errno::ENOSPC)?;
         // From here on dropping it unmaps what is mapped.
-        let foreign = Foreign { first, pages };
+        let foreign = Foreign { at, pages };
         let flags = match access {
             Access::Read => table::KERNEL_RO,
             Access::Write => table::KERNEL_RW,
         } | table::no_execute();
-        change(owner, (first..).zip(frames).map(|(page, mfn)| (page, mfn.raw() << 12 | flags)))?;
+        let entries =
+            foreign.addresses().zip(frames).map(|(at, mfn)| (at, mfn.raw() << 12 | flags));
+        change(owner, entries)?;
         Ok(foreign)
     }
 
     /// Where they are mapped.
     pub fn base(&self) -> NonNull<u8> {
-        let address = address(self.first) as usize;
-        NonNull::new(core::ptr::with_exposed_provenance_mut(address)).unwrap_or(NonNull::dangling())
+        let address = core::ptr::with_exposed_provenance_mut(self.at as usize);
+        NonNull::new(address).unwrap_or(NonNull::dangling())
     }
 
     /// Bytes that are mapped.
@@ -90,6 +91,11 @@ impl Foreign {
         }
     }
 
+    /// The address of each page.
+    fn addresses(&self) -> impl Iterator<Item = u32> + use<> {
+        (self.at..self.at + self.pages * PAGE).step_by(PAGE as usize)
+    }
+
     /// Writes a 64-bit word at `offset`, a multiple of 4. Panics where it does not fit.
     pub fn write_u64(&self, offset: usize, value: u64) {
         self.write(offset, &value.to_le_bytes());
@@ -98,11 +104,10 @@ impl Foreign {
 
 impl Drop for Foreign {
     fn drop(&mut self) {
-        let pages = self.first..self.first + self.pages;
         // Taking mappings out of one's own tables is refused to nobody.
-        if change(DomId::new(DOMID_SELF), pages.map(|page| (page, 0))).is_ok() {
+        if change(DomId::new(DOMID_SELF), self.addresses().map(|at| (at, 0))).is_ok() {
             space::flush();
-            give_back(self.first as usize, self.pages as usize);
+            WINDOW.give_back(self.at, self.pages as usize);
         }
     }
 }
@@ -137,18 +142,13 @@ impl Deref for SharedFrame {
 
 /// Pages that are mapped now.
 pub fn mapped() -> u32 {
-    WINDOW.with(|used| used.iter().map(|word| word.count_ones()).sum())
-}
-
-fn address(page: u32) -> u32 {
-    FOREIGN + page * PAGE
+    WINDOW.taken()
 }
 
 /// Makes page-table entries of the window; frames in them are `owner`'s.
 fn change(owner: DomId, entries: impl Iterator<Item = (u32, u64)>) -> Result<(), Errno> {
     let mut updates: Vec<MmuUpdate, { table::BATCH }> = Vec::new();
-    for (page, val) in entries {
-        let at = address(page);
+    for (at, val) in entries {
         let l1 = table::kernel_l1(at).ok_or(Errno::ENOMEM)?;
         let slot = super::p2m::mfn(l1).raw() << 12 | u64::from((at >> 12) % table::ENTRIES * 8);
         if updates.is_full() {
@@ -168,27 +168,4 @@ fn send(owner: DomId, updates: &mut Vec<MmuUpdate, { table::BATCH }>) -> Result<
     unsafe { calls::mmu_update_of(owner, updates) }?;
     updates.clear();
     Ok(())
-}
-
-/// Takes `count` pages of the window that lie side by side; the first one's number.
-fn take(count: usize) -> Option<u32> {
-    WINDOW.with(|used| {
-        let mut free = 0;
-        for page in 0..PAGES {
-            let taken = used[page / 32] >> (page % 32) & 1 != 0;
-            free = if taken { 0 } else { free + 1 };
-            if free == count {
-                let first = page + 1 - count;
-                (first..=page).for_each(|page| used[page / 32] |= 1 << (page % 32));
-                return u32::try_from(first).ok();
-            }
-        }
-        None
-    })
-}
-
-fn give_back(first: usize, count: usize) {
-    WINDOW.with(|used| {
-        (first..first + count).for_each(|page| used[page / 32] &= !(1 << (page % 32)));
-    });
 }

@@ -6,9 +6,10 @@
 //! 0xF580_0000 .. end          hypervisor: M2P table, read-only
 //! 0xC000_0000 .. 0xF580_0000  unused (L3 slot 3: its L2 is exclusive to one L3)
 //! 0xB800_0000 .. 0xC000_0000  kernel stacks, each with an unmapped page below   (stacks)
-//! 0xB7C0_0000 .. 0xB800_0000  registers of devices                              (window)
+//! 0xB7C0_0000 .. 0xB800_0000  registers of devices, the grant table             (window)
 //! 0xB740_0000 .. 0xB7C0_0000  frames of other domains                           (foreign)
-//! 0xB000_0000 .. 0xB740_0000  kernel heap                                       (window)
+//! 0xB640_0000 .. 0xB740_0000  pages that domains share by grants                (crate::grant)
+//! 0xB000_0000 .. 0xB640_0000  kernel heap                                       (window)
 //! 0x8000_0000 .. 0xB000_0000  the domain's frames in order: address = 0x8000_0000 + pfn * 4096
 //! 0x0000_1000 .. 0x8000_0000  the process: program, heap, mappings, stack at the top
 //! ```
@@ -38,6 +39,7 @@ pub mod fault;
 pub mod foreign;
 pub mod frames;
 pub mod p2m;
+pub mod range;
 pub mod space;
 pub mod stacks;
 pub mod table;

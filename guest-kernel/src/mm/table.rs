@@ -194,3 +194,9 @@ pub fn kernel_l1(va: u32) -> Option<Pfn> {
     set(kernel_l2(), index, entry(l1, KERNEL_RW));
     Some(l1)
 }
+
+/// The frame of ours behind a kernel address, if one is mapped there.
+pub fn kernel_frame(va: u32) -> Option<Pfn> {
+    let l1 = target(read(kernel_l2(), (va >> 21) % ENTRIES))?;
+    target(read(l1, va >> 12))
+}
