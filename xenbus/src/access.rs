@@ -82,6 +82,67 @@ pub trait Grants {
     fn unmap(&mut self, memory: Self::Foreign);
 }
 
+/// Our side of a [`Piece`].
+#[derive(Debug)]
+pub enum Local<'a> {
+    /// The peer's bytes are copied here. What is here after a failure is anything.
+    Into(&'a mut [u8]),
+    /// These bytes are copied to the peer.
+    From(&'a [u8]),
+}
+
+impl Local<'_> {
+    /// How many bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Local::Into(bytes) => bytes.len(),
+            Local::From(bytes) => bytes.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Bytes in one page that another domain granted, and where in our memory they go or come from.
+#[derive(Debug)]
+pub struct Piece<'a> {
+    /// The page.
+    pub grant: GrantRef,
+    /// The first byte in it. With our side's length it must end within the page.
+    pub offset: u16,
+    /// Our side.
+    pub local: Local<'a>,
+    /// What became of it.
+    pub done: Result<(), Errno>,
+}
+
+impl<'a> Piece<'a> {
+    /// A piece to be read from the peer's page.
+    #[must_use]
+    pub fn read(grant: GrantRef, offset: u16, into: &'a mut [u8]) -> Piece<'a> {
+        Piece { grant, offset, local: Local::Into(into), done: Ok(()) }
+    }
+
+    /// A piece to be written to the peer's page.
+    #[must_use]
+    pub fn write(grant: GrantRef, offset: u16, from: &'a [u8]) -> Piece<'a> {
+        Piece { grant, offset, local: Local::From(from), done: Ok(()) }
+    }
+}
+
+/// Copies from and to pages that others granted, without mapping them: the hypervisor does it.
+pub trait Copies: Grants {
+    /// Copies pieces of pages that `with` granted, many in one crossing. Each has an outcome of its
+    /// own, in `done`: EINVAL, EPERM and others of `GNTTABOP_copy`; one that fails may have been
+    /// done in part, and the others are done nevertheless.
+    fn copy(&mut self, with: DomId, pieces: &mut [Piece<'_>]);
+}
+
 /// The nodes of XenStore, inside of a transaction or outside.
 ///
 /// Paths may be relative to the domain's own. Errors are those that the store names; EIO where it

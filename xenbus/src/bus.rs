@@ -8,6 +8,7 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use pv_abi::errno::Errno;
 
@@ -60,6 +61,18 @@ impl Roster {
         let vanished = self.0.difference(&now).cloned().collect();
         self.0 = now;
         Changes { appeared, vanished }
+    }
+
+    /// Whether a change of the node at `path` may mean that a device came or went: what happens below
+    /// a known one does not. Paths are as [`front_ends`] and [`back_ends`] have them.
+    #[must_use]
+    pub fn concerns(&self, path: &str) -> bool {
+        let below = |known: &String| {
+            path.strip_prefix(known.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        };
+        // Nothing that names a device stands between it and what is below it.
+        let before = (Bound::Unbounded, Bound::Included(path));
+        !self.0.range::<str, _>(before).next_back().is_some_and(below)
     }
 
     /// Forgets a device that could not be opened, so that it counts as new next time.

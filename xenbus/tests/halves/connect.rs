@@ -305,6 +305,10 @@ fn devices_come_and_go() {
     let found = front_ends(&mut guest, "console").expect("one");
     assert_eq!(roster.update(found.clone()).appeared, ["device/console/1"]);
     assert_eq!(roster.update(found.clone()), Changes::default());
+    for path in ["device", "device/console", "device/console/1", "device/console/10/state"] {
+        assert!(roster.concerns(path), "{path}");
+    }
+    assert!(!roster.concerns("device/console/1/state"), "the known one's own");
     roster.forget("device/console/1");
     assert_eq!(roster.update(found).appeared, ["device/console/1"]);
     world.remove(&crate::world::front());
