@@ -13,6 +13,7 @@ pub mod block;
 pub mod counters;
 pub mod errno;
 pub mod fs;
+pub mod grant;
 pub mod initrd;
 pub mod net;
 pub mod program;
