@@ -27,6 +27,8 @@ pub mod arch;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod console;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod device;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod domu;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod heap;

@@ -9,12 +9,26 @@ use xenbus::access::Events;
 /// Ports that can have a function: all that there are.
 const PORTS: usize = shared::PORTS as usize;
 
-type Functions = [Option<fn()>; PORTS];
+/// What an event calls.
+#[derive(Clone, Copy)]
+enum Function {
+    Plain(fn()),
+    With(fn(u32), u32),
+}
 
-static FUNCTIONS: Guarded<Functions> = Guarded::new([None; PORTS]);
+static FUNCTIONS: Guarded<[Option<Function>; PORTS]> = Guarded::new([None; PORTS]);
 
 /// Names the function that an event on `port` calls, upcalls masked.
 pub fn set(port: Port, function: fn()) {
+    put(port, Function::Plain(function));
+}
+
+/// As [`set`], for a function of many ports: it is called with `argument`.
+pub fn set_with(port: Port, function: fn(u32), argument: u32) {
+    put(port, Function::With(function, argument));
+}
+
+fn put(port: Port, function: Function) {
     FUNCTIONS.with(|functions| {
         if let Some(slot) = functions.get_mut(port.raw() as usize) {
             *slot = Some(function);
@@ -36,8 +50,10 @@ pub fn run() {
     events::dispatch(|port| {
         let function =
             FUNCTIONS.with(|functions| functions.get(port.raw() as usize).copied().flatten());
-        if let Some(function) = function {
-            function();
+        match function {
+            Some(Function::Plain(function)) => function(),
+            Some(Function::With(function, argument)) => function(argument),
+            None => {}
         }
     });
 }

@@ -43,6 +43,8 @@ pub const LIFECYCLE: u32 = 5;
 pub const TOOLSTACK: u32 = 6;
 /// Channel of the task that starts verbs of the host.
 pub const VERBS: u32 = 8;
+/// Channel of a device's task: this plus its number.
+pub const DEVICES: u32 = 0x2000_0000;
 /// Channel of a task that waits for a stream to the host: this plus its number.
 pub const STREAMS: u32 = 0x4000_0000;
 /// Channel of a connection to the store: this plus its number.
