@@ -79,8 +79,46 @@ errnos! {
     ELOOP = 40;
     /// Value does not fit its type.
     EOVERFLOW = 75;
+    /// Not a socket.
+    ENOTSOCK = 88;
+    /// Nobody to send to.
+    EDESTADDRREQ = 89;
+    /// Longer than a message can be.
+    EMSGSIZE = 90;
+    /// No such option.
+    ENOPROTOOPT = 92;
+    /// No such protocol.
+    EPROTONOSUPPORT = 93;
+    /// No such kind of socket.
+    ESOCKTNOSUPPORT = 94;
     /// This kind of file cannot do that.
     EOPNOTSUPP = 95;
+    /// No such kind of address.
+    EAFNOSUPPORT = 97;
+    /// Another socket has the address.
+    EADDRINUSE = 98;
+    /// The host does not have the address.
+    EADDRNOTAVAIL = 99;
+    /// There is no network.
+    ENETDOWN = 100;
+    /// Nothing leads to that network.
+    ENETUNREACH = 101;
+    /// The peer has reset the connection.
+    ECONNRESET = 104;
+    /// No room for another connection or buffer.
+    ENOBUFS = 105;
+    /// Connected already.
+    EISCONN = 106;
+    /// Not connected.
+    ENOTCONN = 107;
+    /// No answer in time.
+    ETIMEDOUT = 110;
+    /// Nobody listens there.
+    ECONNREFUSED = 111;
+    /// The connection is on its way already.
+    EALREADY = 114;
+    /// The connection is on its way.
+    EINPROGRESS = 115;
     /// What is stored is damaged (`EFSCORRUPTED`).
     EUCLEAN = 117;
 }

@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
 //!
 //! What can run on the host is logic without the machine: [`block`] in part, [`counters`], [`errno`],
-//! [`fs`] in part, [`shell`], [`initrd`], [`net`], [`program`], [`regions`], [`store_nodes`],
-//! [`waker`]. The rest exists only for the bare-metal target.
+//! [`fs`] in part, [`shell`], [`initrd`], [`net`], [`program`], [`regions`], [`socket`] in part,
+//! [`store_nodes`], [`waker`]. The rest exists only for the bare-metal target.
 #![no_std]
 #[cfg(test)]
 extern crate std;
@@ -19,6 +19,7 @@ pub mod net;
 pub mod program;
 pub mod regions;
 pub mod shell;
+pub mod socket;
 pub mod store_nodes;
 pub mod waker;
 

@@ -30,6 +30,8 @@ bitflags! {
         const ERROR = 0x8;
         /// `POLLHUP`: the other end is closed.
         const HANGUP = 0x10;
+        /// `POLLRDHUP`: the other end will send nothing more.
+        const READ_HANGUP = 0x2000;
     }
 }
 
