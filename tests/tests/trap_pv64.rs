@@ -95,7 +95,7 @@ fn nothing_is_delivered_yet() {
     guest.page_fault(0x1000, 4);
     assert!(guest.crashed(), "with a sentence");
     for vector in [vectors::GENERAL_PROTECTION, vectors::INVALID_OPCODE, 0x80] {
-        let mut guest = crate::guest();
+        let mut guest = self::guest();
         guest.regs.rip = guest.base;
         guest.exception(vector, 0);
         assert!(guest.crashed());

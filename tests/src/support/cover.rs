@@ -208,11 +208,11 @@ fn imports(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// A test file's name as in the output of the tests: the path without `main` and `.rs`.
+/// A test file's name as in the output of the tests: the path without `mod` and `.rs`.
 fn name_of(folder: &Path, path: &Path) -> String {
     let within = path.strip_prefix(folder).unwrap_or(path).with_extension("");
     let parts = within.iter().map(|part| part.to_string_lossy().into_owned());
-    parts.filter(|part| part != "main").collect::<Vec<_>>().join("::")
+    parts.filter(|part| part != "mod").collect::<Vec<_>>().join("::")
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {

@@ -1,6 +1,6 @@
 //! From C expressions to values, through the compiler and an object file.
 
-use crate::rows::Row;
+use super::rows::Row;
 use object::{Object, ObjectSection, ObjectSymbol};
 use pv_abi::manifest::Width;
 use std::path::{Path, PathBuf};

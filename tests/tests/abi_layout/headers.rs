@@ -3,11 +3,11 @@
 //! Comparing what is stated cannot find what was forgotten: a command that the
 //! header has and we do not, or a member that sits in what we call padding. So
 //! the macros, the tagged structures and the members that the headers define are
-//! listed, and each must be stated, or be in [`crate::omitted`] with a reason.
+//! listed, and each must be stated, or be in [`super::omitted`] with a reason.
 
-use crate::compile::{Bits, HEADERS, preprocess};
-use crate::omitted::{MACROS, MEMBERS, STRUCTS};
-use crate::rows::by_hand;
+use super::compile::{Bits, HEADERS, preprocess};
+use super::omitted::{MACROS, MEMBERS, STRUCTS};
+use super::rows::by_hand;
 use pv_abi::manifest::{TABLES, Table, Width};
 use std::collections::{BTreeMap, BTreeSet};
 

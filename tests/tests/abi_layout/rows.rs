@@ -1,6 +1,6 @@
 //! Rows of the comparison: what `pv-abi` states beside the C expression for it.
 
-use crate::compile::Bits;
+use super::compile::Bits;
 use pv_abi::io::xs_wire;
 use pv_abi::manifest::{Layout, Table, Width};
 use pv_abi::{cpuid, memory, types, x86_32, x86_64};
