@@ -2,6 +2,8 @@
 //!
 //! The console's page is in [`crate::console`].
 
+pub mod blkif;
+pub mod protocols;
 pub mod ring;
 pub mod xenbus;
 pub mod xs_wire;

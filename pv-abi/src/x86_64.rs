@@ -24,6 +24,8 @@ pub mod registers;
 pub mod segments;
 pub mod shared_info;
 
+#[path = "layout/blkif.rs"]
+pub mod blkif;
 #[path = "layout/grant_table.rs"]
 pub mod grant_table;
 #[path = "layout/hypercall_args.rs"]
@@ -39,6 +41,7 @@ pub mod vcpu;
 
 pub use crate::time::VcpuTimeInfo;
 pub use address_space::*;
+pub use blkif::*;
 pub use grant_table::*;
 pub use hypercall_args::*;
 pub use memory::*;

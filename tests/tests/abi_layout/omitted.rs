@@ -13,6 +13,10 @@ pub const MACROS: &[(&str, &str)] = &[
     ("_XEN_CPUID_*", "number of the bit that the name without `_` is"),
     ("_XEN_NMIREASON_*", "number of the bit that the name without `_` is"),
     ("_XEN_X86_EMU_*", "number of the bit that the name without `_` is"),
+    ("blkif_sector_t", "C's business"),
+    ("blkif_vdev_t", "C's business"),
+    ("XEN_IO_PROTO_ABI_ARM", "there are no guests on ARM"),
+    ("XEN_IO_PROTO_ABI_NATIVE", "one of the others"),
     ("VGCF_i387_valid", "the same as VGCF_I387_VALID"),
     ("VGCF_in_kernel", "the same as VGCF_IN_KERNEL"),
     ("VGCF_IN_SYSCALL", "the same as VGCF_in_syscall"),
@@ -113,6 +117,9 @@ pub const MACROS: &[(&str, &str)] = &[
 
 /// Structures and unions with a tag.
 pub const STRUCTS: &[(&str, &str)] = &[
+    ("blkif_sring*", "generated, of ring_head_sring and the messages"),
+    ("blkif_front_ring", "generated; private to a front end"),
+    ("blkif_back_ring", "generated; private to a back end"),
     ("evtchn_op", "argument of event_channel_op_compat, from before 3.2.2"),
     ("physdev_op", "argument of physdev_op_compat, from before 3.2.2"),
     ("xen_add_to_physmap_batch_extra", "a union of two u16: AddToPhysmapBatch::foreign_domid"),
@@ -192,6 +199,7 @@ pub const STRUCTS: &[(&str, &str)] = &[
 
 /// Members of stated structures, as `struct tag.member`.
 pub const MEMBERS: &[(&str, &str)] = &[
+    ("struct blkif_request_indirect.pad", "padding, which only 32-bit guests' has a name"),
     ("union grant_entry_v2.__spacer", "gives the union its size"),
     ("struct xen_build_id.buf", "the id's bytes, as many as there are"),
     ("struct physdev_pci_device_add.optarr", "words by flags, as many as there are"),

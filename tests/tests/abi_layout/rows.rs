@@ -1,7 +1,7 @@
 //! Rows of the comparison: what `pv-abi` states beside the C expression for it.
 
 use super::compile::Bits;
-use pv_abi::io::xs_wire;
+use pv_abi::io::{protocols, xs_wire};
 use pv_abi::manifest::{Layout, Table, Width};
 use pv_abi::{cpuid, memory, types, x86_32, x86_64};
 
@@ -138,6 +138,8 @@ fn texts() -> Vec<Row> {
     let prefix = format!(".byte {} ; ", bytes.join(","));
     [
         ("XEN_EMULATE_PREFIX", prefix.as_str()),
+        ("XEN_IO_PROTO_ABI_X86_32", protocols::XEN_IO_PROTO_ABI_X86_32),
+        ("XEN_IO_PROTO_ABI_X86_64", protocols::XEN_IO_PROTO_ABI_X86_64),
         ("XS_WRITE_NONE", xs_wire::XS_WRITE_NONE),
         ("XS_WRITE_CREATE", xs_wire::XS_WRITE_CREATE),
         ("XS_WRITE_CREATE_EXCL", xs_wire::XS_WRITE_CREATE_EXCL),

@@ -18,6 +18,8 @@ const BY_HAND: &[(&str, &str, &str)] = &[
     ("errno.rs", "const $name", "the macro `errnos`"),
     ("cpuid.rs", "const EMULATE_PREFIX", "bytes; compared in rows.rs"),
     ("hypercall.rs", "const PAGE_SLOT_BYTES", "the headers say it in a comment only"),
+    ("io/protocols.rs", "const XEN_IO_PROTO_ABI_X86_32", "a string; compared in rows.rs"),
+    ("io/protocols.rs", "const XEN_IO_PROTO_ABI_X86_64", "a string; compared in rows.rs"),
     ("io/xs_wire.rs", "const XS_WRITE_NONE", "a string; compared in rows.rs"),
     ("io/xs_wire.rs", "const XS_WRITE_CREATE", "a string; compared in rows.rs"),
     ("io/xs_wire.rs", "const XS_WRITE_CREATE_EXCL", "a string; compared in rows.rs"),
