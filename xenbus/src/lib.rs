@@ -12,6 +12,7 @@ extern crate alloc;
 
 pub mod access;
 pub mod back;
+pub mod block;
 pub mod bus;
 pub mod console;
 pub mod console_page;
