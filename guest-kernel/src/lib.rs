@@ -11,6 +11,7 @@ extern crate alloc;
 
 pub mod block;
 pub mod counters;
+pub mod device_nodes;
 pub mod errno;
 pub mod fs;
 pub mod grant;

@@ -10,6 +10,7 @@
 use crate::arch::events::Masked;
 use crate::sync::Guarded;
 use crate::task::scheduler::{self, STORE_CLIENTS, STORE_CLIENTS_COUNT};
+use crate::time;
 use alloc::collections::{BTreeMap, VecDeque};
 use core::fmt;
 use xenstore::client::Transport;
@@ -88,6 +89,15 @@ impl Connection {
     /// Whether replies or events wait.
     pub fn has_received(&self) -> bool {
         PIPES.with(|pipes| pipes.all.get(&self.number).is_some_and(|pipe| !pipe.replies.is_empty()))
+    }
+
+    /// Waits until replies or events have come, or until `deadline` of system time; whether they have.
+    pub fn wait(&self, deadline: u64) -> bool {
+        let _masked = Masked::new();
+        while !self.has_received() && time::now() < deadline {
+            scheduler::sleep(self.channel, deadline);
+        }
+        self.has_received()
     }
 
     /// Waits until `f` moved some bytes of the pipe.

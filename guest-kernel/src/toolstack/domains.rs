@@ -3,7 +3,7 @@
 use super::build::{self, BuildError, Built, Request};
 use super::new_domain::Limits;
 use super::records::{self, Record};
-use super::{consoles, store, watchers};
+use super::{consoles, devices, store, watchers};
 use crate::arch::{domctl, hypercall};
 use crate::store_nodes::Domain;
 use crate::time;
@@ -23,11 +23,12 @@ const LARGEST_KERNEL: u64 = 64 << 20;
 
 /// Makes a domain, paused. The caller has the [turn](super::turn).
 pub fn create(creation: Creation) -> Result<DomId> {
-    let Creation { config, kernel, ramdisk } = creation;
+    let Creation { mut config, kernel, ramdisk } = creation;
     if config.name == "Domain-0" || records::find(&config.name).is_some() {
         return Err(Error::NameTaken);
     }
     super::start();
+    devices::complete(&mut config);
     let uuid = config.uuid.unwrap_or_else(fresh_uuid);
     // Only what came in pieces has to be put together.
     let read = match kernel.as_slice() {
@@ -81,12 +82,13 @@ fn make_ready(built: &Built, config: &DomainConfig, uuid: Uuid) -> Result<()> {
         share.cap = config.cap.unwrap_or(share.cap);
         domctl::set_share(id, share).map_err(refused("domctl scheduler_op"))?;
     }
-    Ok(())
+    devices::give_all(id, config)
 }
 
 /// Ends a domain and takes back what it had. The caller has the turn.
 pub fn destroy(id: DomId) -> Result<()> {
     // Nothing of its memory may be mapped any more, or the frames would stay.
+    devices::take_all(id);
     consoles::detach(id);
     if let Some(uuid) = records::with(id, |record| record.uuid) {
         store::withdraw(id, uuid);
@@ -147,7 +149,7 @@ fn read(file: &dyn Blob) -> Result<Vec<u8>> {
 }
 
 /// A handle that no other domain has: what it is made of is the time, to the tick.
-fn fresh_uuid() -> Uuid {
+pub fn fresh_uuid() -> Uuid {
     let words = [time::now(), hypercall::rdtsc()];
     let mut state = words[0] ^ words[1].rotate_left(32);
     let mut bytes = [0; 16];

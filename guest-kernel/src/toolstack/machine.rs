@@ -4,7 +4,7 @@
 //! Each verb that runs has one of these; what it has open (its place in consoles) goes with it.
 
 use super::domains::refused;
-use super::{consoles, domains, lifecycle, records, store, turn, watchers};
+use super::{consoles, devices, domains, lifecycle, records, store, turn, watchers};
 use crate::arch::{calls, domctl, sysctl};
 use crate::counters::{EVENTS, HYPERCALLS};
 use crate::time;
@@ -22,8 +22,9 @@ use xl::config::DomainConfig;
 use xl::cpu_set::CpuSet;
 use xl::terminal::Terminal;
 use xl::toolstack::{
-    Activity, ConsoleOutput, Creation, DomainInfo, Error, HostInfo, Messages, Result,
-    SchedulerInfo, Share, ShutdownRequest, Toolstack, Trigger, VcpuInfo, Wake,
+    Activity, ConsoleOutput, Creation, Detach, Device, DeviceClass, DeviceInfo, DomainInfo, Error,
+    HostInfo, Messages, Result, SchedulerInfo, Share, ShutdownRequest, Toolstack, Trigger,
+    VcpuInfo, Wake,
 };
 use xl::uuid::Uuid;
 
@@ -335,6 +336,23 @@ impl Toolstack for Machine {
     fn sysrq(&mut self, domain: DomId, key: char) -> Result<()> {
         self.domain(domain)?;
         store::write(domain, "control/sysrq", key.encode_utf8(&mut [0; 4]))
+    }
+
+    fn attach(&mut self, domain: DomId, device: Device) -> Result<()> {
+        let _turn = turn::take();
+        self.domain(domain)?;
+        devices::attach(domain, device)
+    }
+
+    fn devices(&mut self, domain: DomId, class: DeviceClass) -> Result<Vec<DeviceInfo>> {
+        self.domain(domain)?;
+        devices::list(domain, class)
+    }
+
+    fn detach(&mut self, domain: DomId, class: DeviceClass, id: u32, how: Detach) -> Result<()> {
+        let _turn = turn::take();
+        self.domain(domain)?;
+        devices::detach(domain, class, id, how)
     }
 
     fn open_console(&mut self, domain: DomId) -> Result<()> {

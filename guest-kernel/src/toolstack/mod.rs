@@ -8,6 +8,7 @@
 //! | [`domains`] | what goes with a domain beside the domain: console, shares, records |
 //! | [`records`] | what is remembered of each domain |
 //! | [`store`] | what XenStore says of a domain |
+//! | [`devices`] | disks and network interfaces, given and taken |
 //! | [`consoles`] | `consoled`: the other end of every domain's console |
 //! | [`lifecycle`] | what becomes of a domain that shuts down |
 //! | [`machine`] | all of it, as the verbs of `xl` see it |
@@ -25,6 +26,7 @@ pub mod churn;
 pub mod command;
 pub mod consoles;
 pub mod contents;
+pub mod devices;
 pub mod domains;
 pub mod lifecycle;
 pub mod machine;

@@ -17,13 +17,13 @@ use xl::toolstack::{Error, Result};
 use xl::uuid::Uuid;
 
 /// How the store fails.
-type Failure = client::Error<<Connection as Transport>::Error>;
+pub type Failure = client::Error<<Connection as Transport>::Error>;
 
 /// Connections that nobody uses.
 static IDLE: Guarded<Vec<Client<Connection>>> = Guarded::new(Vec::new());
 
 /// Runs `work` with a connection; `path` is what an error is said to be about.
-fn with<R>(
+pub fn with<R>(
     path: &str,
     work: impl FnOnce(&mut Client<Connection>) -> core::result::Result<R, Failure>,
 ) -> Result<R> {
@@ -33,13 +33,16 @@ fn with<R>(
     if matches!(done, Ok(_) | Err(client::Error::Refused(_))) {
         IDLE.with(|idle| idle.push(client));
     }
-    done.map_err(|failure| Error::Store {
-        path: path.into(),
-        error: match failure {
-            client::Error::Refused(errno) => errors::name(errno),
-            _ => "the store is not there",
-        },
-    })
+    done.map_err(|failure| failed(path, failure))
+}
+
+/// What the store's failure is to verbs; `path` is what it is said to be about.
+pub fn failed(path: &str, failure: Failure) -> Error {
+    let error = match failure {
+        client::Error::Refused(errno) => errors::name(errno),
+        _ => "the store is not there",
+    };
+    Error::Store { path: path.into(), error }
 }
 
 /// Says what there is to say about a new domain, and connects it to the store.

@@ -11,8 +11,9 @@ use crate::config::DomainConfig;
 use crate::cpu_set::CpuSet;
 use crate::terminal::{Blob, FileError, Files, Input, InputMode, Size, Stream, Terminal};
 use crate::toolstack::{
-    Activity, ConsoleOutput, Creation, DomId, DomainInfo, Error, HostInfo, Messages, Result,
-    SchedulerInfo, Share, ShutdownRequest, Toolstack, Trigger, VcpuInfo, Wake,
+    Activity, ConsoleOutput, Creation, Detach, Device, DeviceClass, DeviceInfo, DomId, DomainInfo,
+    Error, HostInfo, Messages, Result, SchedulerInfo, Share, ShutdownRequest, Toolstack, Trigger,
+    VcpuInfo, Wake,
 };
 use crate::uuid::Uuid;
 
@@ -89,6 +90,8 @@ pub struct FakeMachine {
     /// What happens during each wait.
     pub meanwhile: VecDeque<fn(&mut FakeMachine)>,
     pub counts: bool,
+    /// Devices by domain and class.
+    pub devices: BTreeMap<(u16, &'static str), Vec<DeviceInfo>>,
 }
 
 impl FakeMachine {
@@ -135,6 +138,7 @@ impl FakeMachine {
             typed: Vec::new(),
             meanwhile: VecDeque::new(),
             counts: true,
+            devices: BTreeMap::new(),
         }
     }
 
@@ -307,6 +311,22 @@ impl Toolstack for FakeMachine {
 
     fn sysrq(&mut self, domain: DomId, key: char) -> Result<()> {
         self.act(format!("sysrq {domain} {key}"))
+    }
+
+    fn attach(&mut self, domain: DomId, device: Device) -> Result<()> {
+        self.act(match device {
+            Device::Disk(disk) => format!("disk {domain} {} {}", disk.vdev, disk.target),
+            Device::Network(vif) => format!("vif {domain} {:?} {:?}", vif.mac, vif.bridge),
+        })
+    }
+
+    fn devices(&mut self, domain: DomId, class: DeviceClass) -> Result<Vec<DeviceInfo>> {
+        self.domain(domain)?;
+        Ok(self.devices.get(&(domain.raw(), class.name())).cloned().unwrap_or_default())
+    }
+
+    fn detach(&mut self, domain: DomId, class: DeviceClass, id: u32, how: Detach) -> Result<()> {
+        self.act(format!("detach {domain} {} {id} {how:?}", class.name()))
     }
 
     fn open_console(&mut self, domain: DomId) -> Result<()> {

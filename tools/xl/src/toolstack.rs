@@ -4,7 +4,7 @@
 //! One method is one act on one domain or one question about it; what xl prints about it, in which
 //! columns, and what it does after what, is the verbs' business. Methods act at once and do not
 //! wait for a guest: whoever needs to (`shutdown -w`, `console`, `top`) looks again after
-//! [`Toolstack::wait`], the only method that blocks.
+//! [`Toolstack::wait`]. Besides that, only devices that come and go are waited for, and not long.
 //!
 //! A domain that is gone is [`Error::NoSuchDomain`], whichever method finds out: between two calls
 //! anything may have happened.
@@ -18,6 +18,7 @@ pub use pv_abi::errno::Errno;
 pub use pv_abi::types::DomId;
 
 use crate::config::DomainConfig;
+use crate::config::model::{Disk, Vif};
 use crate::cpu_set::CpuSet;
 use crate::terminal::{Blob, Terminal};
 use crate::uuid::Uuid;
@@ -269,6 +270,64 @@ pub struct Creation {
     pub ramdisk: Option<Box<dyn Blob>>,
 }
 
+/// A kind of device that domains share.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DeviceClass {
+    /// A virtual disk.
+    Disk,
+    /// A virtual network interface.
+    Network,
+}
+
+impl DeviceClass {
+    /// Its name in XenStore.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Disk => "vbd",
+            Self::Network => "vif",
+        }
+    }
+}
+
+/// A device for a domain.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Device {
+    /// A disk.
+    Disk(Disk),
+    /// A network interface.
+    Network(Vif),
+}
+
+/// What there is to know about a device of a domain. What the guest has not said is `None`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeviceInfo {
+    /// Its number: of a disk, what `vdev` stands for.
+    pub id: u32,
+    /// The domain that serves it.
+    pub back: DomId,
+    /// The back end's directory in XenStore.
+    pub back_path: String,
+    /// The front end's state: a `XenbusState*` of xenbus.h.
+    pub state: Option<u32>,
+    /// The front end's event channel.
+    pub event_channel: Option<u32>,
+    /// The grants of its rings: one, or one to send and one to receive.
+    pub rings: [Option<u32>; 2],
+    /// A network interface's address.
+    pub mac: Option<[u8; 6]>,
+}
+
+/// How a device is taken away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Detach {
+    /// The guest is asked to let go, and if it does not the device stays.
+    Ask,
+    /// The guest is asked, and if it does not let go the device goes all the same.
+    AskThenTake,
+    /// It goes at once.
+    Take,
+}
+
 /// What a domain's console has said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ConsoleOutput {
@@ -374,6 +433,16 @@ pub trait Toolstack {
 
     /// Sends a magic SysRq key to a guest (`control/sysrq`).
     fn sysrq(&mut self, domain: DomId, key: char) -> Result<()>;
+
+    /// Gives a domain a device, and returns when its back end has found what stands behind it. A
+    /// number or address that it has not is chosen.
+    fn attach(&mut self, domain: DomId, device: Device) -> Result<()>;
+
+    /// A domain's devices of one class, in order of their numbers.
+    fn devices(&mut self, domain: DomId, class: DeviceClass) -> Result<Vec<DeviceInfo>>;
+
+    /// Takes a device away. A guest that is asked has ten seconds, as with libxl.
+    fn detach(&mut self, domain: DomId, class: DeviceClass, id: u32, how: Detach) -> Result<()>;
 
     /// Takes up a domain's console: from now on its output waits for [`Self::read_console`].
     fn open_console(&mut self, domain: DomId) -> Result<()>;

@@ -9,6 +9,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 
 use super::model::{Access, Disk, DiskFormat, DiskKind};
+use super::vdev;
 
 /// Prefixes that name a format.
 const FORMAT_PREFIXES: [(&str, DiskFormat); 4] = [
@@ -161,7 +162,7 @@ impl Parsed {
     fn finish(self) -> Result<Disk, String> {
         let target = self.target.unwrap_or_default();
         let vdev = self.vdev.filter(|vdev| !vdev.is_empty()).ok_or("vdev is missing")?;
-        if !is_vdev(&vdev) {
+        if vdev::number(&vdev).is_none() {
             return Err(format!("{vdev} is no vdev: xvda, sda1, hdc, d0p1 are"));
         }
         if target.is_empty() && self.kind != DiskKind::Cdrom {
@@ -196,20 +197,6 @@ impl Parsed {
             direct_io_safe: self.direct_io_safe,
         })
     }
-}
-
-/// Whether it is a name of xen-vbd-interface(7).
-fn is_vdev(name: &str) -> bool {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if let Some(rest) = name.strip_prefix('d')
-        && let Some((disk, partition)) = rest.split_once('p')
-    {
-        return digits(disk) && digits(partition);
-    }
-    let disk = ["xvd", "hd", "sd"].iter().find_map(|prefix| name.strip_prefix(prefix));
-    let Some(disk) = disk else { return digits(name) };
-    let partition = disk.trim_start_matches(|character: char| character.is_ascii_lowercase());
-    partition.len() < disk.len() && (partition.is_empty() || digits(partition))
 }
 
 #[cfg(test)]
@@ -295,16 +282,6 @@ mod tests {
             ("raw:qcow2:/x,xvda", "format is given twice"),
         ] {
             assert_eq!(parse(text), Err(error.into()), "{text}");
-        }
-    }
-
-    #[test]
-    fn vdevs() {
-        for name in ["xvda", "xvdzz9", "hda", "sdb15", "d0p0", "d12p3", "51712"] {
-            assert!(is_vdev(name), "{name}");
-        }
-        for name in ["", "xvd", "xvd1", "fda", "d0", "d0p", "dp1", "xvda-1"] {
-            assert!(!is_vdev(name), "{name}");
         }
     }
 

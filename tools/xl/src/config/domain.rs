@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use super::diagnostic::{Diagnostic, Position, Severity, Source};
 use super::keys::{self, Use};
-use super::model::{Action, Actions, Affinity, DomainConfig};
+use super::model::{Action, Actions, Affinity, Disk, DomainConfig, Vif};
 use super::syntax::{self, Data, Setting, Value};
 use super::{disk, vif};
 use crate::cpu_set::CpuSet;
@@ -96,8 +96,8 @@ impl<'a> Checker<'a> {
             weight: self.number("cpu_weight", 1, 65535).map(narrow),
             cap: self.number("cap", 0, 65534).map(narrow),
             on: self.actions(),
-            disks: self.devices("disk", disk::parse),
-            vifs: self.devices("vif", vif::parse),
+            disks: self.devices("disk", disk::parse, Disk::clash),
+            vifs: self.devices("vif", vif::parse, Vif::clash),
             time_offset_s: self.time_offset(),
             max_grant_frames: self.number("max_grant_frames", 1, 0x7fff_ffff).map(narrow),
             max_maptrack_frames: self.number("max_maptrack_frames", 0, 0x7fff_ffff).map(narrow),
@@ -230,10 +230,20 @@ impl<'a> Checker<'a> {
         default
     }
 
-    fn devices<T>(&mut self, key: &str, parse: fn(&str) -> Result<T, String>) -> Vec<T> {
-        let mut devices = Vec::new();
+    /// Devices of one kind; `clash` says what two of them cannot both have.
+    fn devices<T>(
+        &mut self,
+        key: &str,
+        parse: fn(&str) -> Result<T, String>,
+        clash: fn(&T, &T) -> Option<String>,
+    ) -> Vec<T> {
+        let mut devices: Vec<T> = Vec::new();
         for (at, text) in self.strings(key) {
-            match parse(&text) {
+            let device = parse(&text).and_then(|device| {
+                let clash = devices.iter().find_map(|other| clash(&device, other));
+                clash.map_or(Ok(device), |what| Err(format!("{what} is given twice")))
+            });
+            match device {
                 Ok(device) => devices.push(device),
                 Err(why) => self.error(at, format!("{key}: {why}")),
             }

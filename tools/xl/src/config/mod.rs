@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  text ─ syntax ─ settings ─ domain ─ model::DomainConfig
-//!            │                  │  └ disk, vif
+//!            │                  │  └ disk (vdev), vif
 //!            └─── diagnostic ───┘    keys
 //! ```
 //!
@@ -10,12 +10,13 @@
 //! the machine; domain 0 reads it again.
 
 pub mod diagnostic;
-mod disk;
+pub mod disk;
 pub mod domain;
 pub mod keys;
 pub mod model;
 mod syntax;
-mod vif;
+pub mod vdev;
+pub mod vif;
 
 pub use diagnostic::{Diagnostic, Severity, Source};
 pub use domain::{Reading, read};

@@ -4,9 +4,11 @@
 //! names has been checked as far as a file alone can be. Whether the machine has the memory, the
 //! CPUs or the disk is found out by the toolstack.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::vdev;
 use crate::cpu_set::CpuSet;
 use crate::uuid::Uuid;
 
@@ -168,6 +170,14 @@ pub struct Disk {
     pub direct_io_safe: bool,
 }
 
+impl Disk {
+    /// What two disks of a domain cannot both have.
+    pub fn clash(&self, other: &Disk) -> Option<String> {
+        let same = vdev::number(&self.vdev) == vdev::number(&other.vdev);
+        same.then(|| self.vdev.clone())
+    }
+}
+
 /// The format of an image.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum DiskFormat {
@@ -245,6 +255,16 @@ pub struct Vif {
     pub mtu: Option<u32>,
     /// Whether the guest is to distrust the back end.
     pub untrusted: bool,
+}
+
+impl Vif {
+    /// What two interfaces of a domain cannot both have.
+    pub fn clash(&self, other: &Vif) -> Option<String> {
+        if let Some(devid) = self.devid.filter(|_| self.devid == other.devid) {
+            return Some(format!("devid {devid}"));
+        }
+        (self.mac.is_some() && self.mac == other.mac).then(|| "this mac".into())
+    }
 }
 
 /// How fast an interface may send.

@@ -50,8 +50,13 @@ fn set(vif: &mut Vif, name: &str, value: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// An address as it is written.
+pub fn display(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
 /// Six pairs of hexadecimal digits; not a group address.
-fn mac(text: &str) -> Option<[u8; 6]> {
+pub fn mac(text: &str) -> Option<[u8; 6]> {
     let mut bytes = [0; 6];
     let mut pairs = text.split(':');
     for byte in &mut bytes {

@@ -9,6 +9,7 @@ mod complete;
 mod console;
 mod create;
 mod describe;
+mod devices;
 mod domains;
 mod help;
 mod host;

@@ -2,7 +2,7 @@
 
 use super::arguments::{Arguments, Flag};
 use super::{Operands, Outcome, Session, Verb};
-use super::{complete, console, create, domains, host, info, list, resources, scheduler};
+use super::{complete, console, create, devices, domains, host, info, list, resources, scheduler};
 use super::{shutdown, top, vcpus};
 
 /// What any number of operands is written as.
@@ -237,6 +237,56 @@ pub static VERBS: &[Verb] = &[
         top::top,
     )
     .with(top::FLAGS),
+    verb(
+        "network-attach",
+        "<Domain> [mac=<mac>] [bridge=<bridge>] [ip=<ip>] [script=<script>] \
+         [backend=<BackDomain>] [vifname=<name>] [rate=<rate>] [mtu=<mtu>]",
+        "Create a new virtual network device",
+        (1, ANY),
+        Operands::Domain,
+        devices::network_attach,
+    ),
+    verb(
+        "network-list",
+        "<Domain(s)>",
+        "List virtual network interfaces for a domain",
+        (1, ANY),
+        Operands::Domains,
+        devices::network_list,
+    ),
+    verb(
+        "network-detach",
+        "<Domain> <DevId|mac>",
+        "Destroy a domain's virtual network device",
+        (2, 2),
+        Operands::Domain,
+        devices::network_detach,
+    ),
+    verb(
+        "block-attach",
+        "<Domain> <disk-spec-component(s)>...",
+        "Create a new virtual block device",
+        (2, ANY),
+        Operands::Domain,
+        devices::block_attach,
+    ),
+    verb(
+        "block-list",
+        "<Domain(s)>",
+        "List virtual block devices for a domain",
+        (1, ANY),
+        Operands::Domains,
+        devices::block_list,
+    ),
+    verb(
+        "block-detach",
+        "[option] <Domain> <DevId>",
+        "Destroy a domain's virtual block device",
+        (2, 2),
+        Operands::Domain,
+        devices::block_detach,
+    )
+    .with(&[Flag::plain('f', "force", "Do not wait for the domain to release the device.")]),
     verb(
         "uptime",
         "[-s] [Domain...]",

@@ -2,6 +2,7 @@
 //! machine, and with what it ends.
 
 mod create;
+mod devices;
 mod top;
 
 use std::string::String;

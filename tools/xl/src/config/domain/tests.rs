@@ -151,6 +151,13 @@ fn wrong_values_are_refused() {
         ("disk = '/x,,xvda'", "8: disk: a list is wanted, [ … ]"),
         ("disk = [ ['/x'] ]", "10: disk: a list of strings is wanted"),
         ("disk = [ '/x,,xvda', '/y' ]", "22: disk: vdev is missing"),
+        ("disk = [ '/x,,xvda', '/y,,51712' ]", "22: disk: 51712 is given twice"),
+        ("disk = [ '/x,,hde' ]", "10: disk: hde is no vdev: xvda, sda1, hdc, d0p1 are"),
+        ("vif = [ 'devid=1', '', 'devid=1' ]", "24: vif: devid 1 is given twice"),
+        (
+            "vif = [ 'mac=00:16:3e:00:00:01', 'mac=00:16:3e:00:00:01' ]",
+            "34: vif: this mac is given twice",
+        ),
         ("vif = [ 'brigde=x' ]", "9: vif: unknown parameter brigde"),
         ("rtc_timeoffset = 'x'", "18: rtc_timeoffset: x is no number of seconds"),
         ("pci = ['01:00.0']", "1: pci cannot be had: hardware is domain 0's"),
