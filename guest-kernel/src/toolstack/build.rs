@@ -132,6 +132,7 @@ pub fn build(request: &Request<'_>) -> Result<Built, BuildError> {
     };
     let (store, console) = (ring(0)?, ring(1)?);
     fill(&contents, &kernel, &layout, request, &domain, (store, console))?;
+    domain.grant_rings(console.mfn, store.mfn)?;
     let root = contents.frame(layout.tables)?;
     pin(domain.id(), root)?;
     start(domain.id(), &kernel, &layout, root)?;

@@ -4,11 +4,15 @@
 //! destroyed with all that it has got by then, so that an attempt that fails leaves nothing behind.
 
 use super::build::BuildError;
-use crate::arch::{calls, domctl};
+use crate::arch::{calls, domctl, grants};
+use crate::mm::foreign::{Access, Foreign};
 use alloc::vec::Vec;
 use pv_abi::domctl::Createdomain;
+use pv_abi::grant_table::{
+    GNTTAB_RESERVED_CONSOLE, GNTTAB_RESERVED_XENSTORE, GTF_PERMIT_ACCESS, GrantEntryV1,
+};
 use pv_abi::types::{DomId, Mfn, Port};
-use zerocopy::FromZeros;
+use zerocopy::{FromZeros, IntoBytes};
 
 /// log2 of the pages that memory is asked for at a time: 2 MiB.
 const LARGE: u32 = 9;
@@ -100,6 +104,28 @@ impl NewDomain {
         domctl::info(self.id)
             .map(|info| Mfn::new(info.shared_info_frame))
             .map_err(BuildError::call("domctl getdomaininfo"))
+    }
+
+    /// Grants domain 0 the pages of its rings, by the entries that are kept for them, so that daemons
+    /// that go by grants reach them without any privilege (`xc_dom_gnttab_seed` of Xen's tools).
+    pub fn grant_rings(&self, console: Mfn, store: Mfn) -> Result<(), BuildError> {
+        let mut frames = [0];
+        grants::setup_table(self.id, &mut frames)
+            .map_err(BuildError::call("grant table setup_table"))?;
+        let table =
+            Foreign::map(self.id, &frames.map(|frame| Mfn::new(frame.into())), Access::Write)
+                .map_err(BuildError::call("mapping a new domain's grant table"))?;
+        for (entry, page) in [(GNTTAB_RESERVED_CONSOLE, console), (GNTTAB_RESERVED_XENSTORE, store)]
+        {
+            let grant = GrantEntryV1 {
+                flags: GTF_PERMIT_ACCESS,
+                domid: DomId::new(0),
+                // Frames of 32-bit guests are below 16 TiB.
+                frame: page.raw() as u32,
+            };
+            table.write(entry as usize * size_of::<GrantEntryV1>(), grant.as_bytes());
+        }
+        Ok(())
     }
 
     /// It is all there: from now on it stays.
