@@ -18,7 +18,7 @@ use crate::task::children::{self, Reaped};
 use crate::task::scheduler::{self, CHILDREN};
 use crate::task::{State, process, signal};
 use crate::toolstack::command;
-use crate::{console, fs, time, tty};
+use crate::{console, device, fs, time, tty};
 use ::xenstore::client::Client;
 use alloc::vec::Vec;
 use core::fmt;
@@ -269,6 +269,14 @@ impl Kernel for Services {
 
     fn xl(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8 {
         if self.has_toolstack(terminal) { command::run(words, terminal) } else { 1 }
+    }
+
+    fn devices(&mut self, each: &mut dyn FnMut(&str)) {
+        device::paths().iter().for_each(|path| each(path));
+    }
+
+    fn restart_device(&mut self, path: &str) -> Result<(), Errno> {
+        device::restart(path).map_err(|errno| Errno::new(errno.raw().into()))
     }
 
     fn churn(&mut self, rounds: u32, alive: u32, terminal: &mut dyn Terminal) -> u8 {

@@ -55,22 +55,9 @@ pub(super) fn order(bell: Bell) -> Option<Order> {
     SLOTS.with(|slots| slots.get_mut(&bell.number())?.order.take())
 }
 
-/// A device that has a task.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Status {
-    /// Its directory, below this domain's own.
-    pub path: String,
-    /// Whether it is the half that has the device.
-    pub is_back: bool,
-}
-
-/// The devices that have a task.
-pub fn list() -> Vec<Status> {
-    SLOTS.with(|slots| {
-        let status =
-            |slot: &Slot| Status { path: slot.path.clone(), is_back: slot.kind.side == Side::Back };
-        slots.values().map(status).collect()
-    })
+/// The directories of the devices that have a task, below this domain's own.
+pub fn paths() -> Vec<String> {
+    SLOTS.with(|slots| slots.values().map(|slot| slot.path.clone()).collect())
 }
 
 /// Ends a device's task as if it had crashed, and begins another.

@@ -40,4 +40,4 @@ pub use bell::Bell;
 pub use domain::Domain;
 pub use half::{Serve, Served};
 pub use kinds::{Device, back, front};
-pub use manager::{Status, list, restart};
+pub use manager::{paths, restart};

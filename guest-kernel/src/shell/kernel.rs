@@ -278,6 +278,13 @@ pub trait Kernel {
     /// Carries out what was typed behind `xenstore`; its exit status.
     fn xenstore(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8;
 
+    /// Calls `device` with the directory of each half of a device that has a task here.
+    fn devices(&mut self, device: &mut dyn FnMut(&str));
+
+    /// Ends the task of such a half as if its driver had crashed, and starts another; `ENOENT`: it
+    /// has none.
+    fn restart_device(&mut self, path: &str) -> Result<(), Errno>;
+
     /// Makes and ends `rounds` domains beside `alive` others, and tells what that costs; the status is
     /// 1 when anything is left of them.
     fn churn(&mut self, rounds: u32, alive: u32, terminal: &mut dyn Terminal) -> u8;

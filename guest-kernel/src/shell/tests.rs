@@ -164,6 +164,14 @@ impl Kernel for Fake {
         0
     }
 
+    fn devices(&mut self, device: &mut dyn FnMut(&str)) {
+        device("backend/vbd/1/51712");
+    }
+
+    fn restart_device(&mut self, path: &str) -> Result<(), Errno> {
+        if path == "backend/vbd/1/51712" { Ok(()) } else { Err(Errno::ENOENT) }
+    }
+
     fn churn(&mut self, rounds: u32, alive: u32, terminal: &mut dyn Terminal) -> u8 {
         let _ = writeln!(terminal, "{rounds} beside {alive}");
         0
@@ -251,6 +259,14 @@ fn xl_completes_its_words_itself() {
     // More words than a command can have.
     let many = "xl ".to_string() + &"x ".repeat(WORDS_MAX + 1);
     assert_eq!(completed(&many), completed("ls "));
+}
+
+#[test]
+fn devices_are_listed_and_restarted() {
+    check("devices", "backend/vbd/1/51712\n", 0);
+    check("devices restart backend/vbd/1/51712", "", 0);
+    check("devices restart x", "x: no such file or directory\n", 1);
+    check("devices stop x", "devices: restart PATH, or nothing\n", commands::USAGE);
 }
 
 #[test]

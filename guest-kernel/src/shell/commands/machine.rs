@@ -1,4 +1,4 @@
-//! `mem`, `cpu`, `uptime`, `hypercalls`, `sensitive`, `poweroff`, `reboot`, `crash`.
+//! `mem`, `cpu`, `uptime`, `hypercalls`, `sensitive`, `devices`, `poweroff`, `reboot`, `crash`.
 
 use super::{Context, FAILED, OK, USAGE, run_program};
 use crate::shell::kernel::{Errno, Shutdown};
@@ -120,6 +120,28 @@ pub fn churn(context: &mut Context<'_>, words: &[&str]) -> u8 {
         }
         _ => {
             context.line(format_args!("churn: ROUNDS and BESIDE are numbers"));
+            USAGE
+        }
+    }
+}
+
+pub fn devices(context: &mut Context<'_>, words: &[&str]) -> u8 {
+    match words {
+        [] => {
+            context.kernel.devices(&mut |path| {
+                let _ = writeln!(context.terminal, "{path}");
+            });
+            OK
+        }
+        ["restart", path] => match context.kernel.restart_device(path) {
+            Ok(()) => OK,
+            Err(error) => {
+                context.failed(path, error);
+                FAILED
+            }
+        },
+        _ => {
+            context.line(format_args!("devices: restart PATH, or nothing"));
             USAGE
         }
     }

@@ -111,6 +111,15 @@ pub static COMMANDS: &[Command] = &[
          stack: it loses its stack, so that no trap can be delivered: the hypervisor ends it.\n\
          In each case the hypervisor reports the registers and lives on.",
     ),
+    Command::new(
+        "devices",
+        "[restart PATH]",
+        "halves of devices in this domain",
+        0..=2,
+        machine::devices,
+        "Without arguments: the directories in XenStore of the front and back ends that have a\n\
+         task here. restart: ends the task of one as if its driver had crashed, and starts another.",
+    ),
     Command::new("echo", "[WORD...]", "print the arguments", 0..=ANY, files::echo, ""),
     Command::new("help", "[COMMAND]", "this list, or more about one command", 0..=1, help, ""),
     Command::new(
