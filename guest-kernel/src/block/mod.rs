@@ -21,7 +21,7 @@ pub mod registry;
 use pv_abi::errno::Errno;
 
 #[cfg(all(target_os = "none", target_arch = "x86"))]
-pub use registry::{find, for_each, register, remove};
+pub use registry::{find, for_each, register, remove, wait_for};
 
 /// Bytes of a sector, as sectors are counted here and in Xen's and virtio's protocols.
 pub const SECTOR: usize = 512;

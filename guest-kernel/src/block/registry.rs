@@ -10,6 +10,8 @@ use alloc::vec::Vec;
 
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 use crate::sync::Guarded;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+use crate::task::scheduler;
 
 /// A disk that can be found.
 pub type Shared = Arc<dyn Disk>;
@@ -61,7 +63,22 @@ static REGISTRY: Guarded<Registry> = Guarded::new(Registry::new());
 /// Has a disk be found under a name. False: there is one of that name.
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub fn register(name: &str, disk: Shared) -> bool {
-    REGISTRY.with(|registry| registry.add(name, disk))
+    let new = REGISTRY.with(|registry| registry.add(name, disk));
+    scheduler::wake(scheduler::DISKS);
+    new
+}
+
+/// The disk of this name, which is waited for until `deadline` of system time.
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub fn wait_for(name: &str, deadline: u64) -> Option<Shared> {
+    let _masked = crate::arch::events::Masked::new();
+    loop {
+        let found = find(name);
+        if found.is_some() || crate::time::now() >= deadline {
+            return found;
+        }
+        scheduler::sleep(scheduler::DISKS, deadline);
+    }
 }
 
 /// The disk of this name.

@@ -41,6 +41,8 @@ pub const CONSOLED: u32 = 4;
 pub const LIFECYCLE: u32 = 5;
 /// Channel of those who wait for their turn to change domains.
 pub const TOOLSTACK: u32 = 6;
+/// Channel of those who wait for a disk to come.
+pub const DISKS: u32 = 9;
 /// Channel of the task that starts verbs of the host.
 pub const VERBS: u32 = 8;
 /// Channel of a device's task: this plus its number.
