@@ -51,9 +51,10 @@ fn main(start_info: &'static StartInfo) -> ! {
         host::verbs::start();
         host::open();
     }
-    let mut kernel = Services::new(start_info);
     let line = start_info.cmd_line.split(|byte| *byte == 0).next().unwrap_or_default();
     let line = core::str::from_utf8(line).unwrap_or_default();
+    fs::root::mount_root(line);
+    let mut kernel = Services::new(start_info);
     match line.split_whitespace().find_map(|word| word.strip_prefix("exec=")) {
         Some(lines) => {
             let script = if is_domu { Script::Plain } else { Script::Transcript };
@@ -66,6 +67,7 @@ fn main(start_info: &'static StartInfo) -> ! {
             shell::run(&mut kernel, &mut Serial);
         }
     }
+    fs::root::stop();
     guest_kernel::console::flush();
     calls::poweroff()
 }

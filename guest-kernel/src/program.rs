@@ -8,6 +8,7 @@
 //! The first stack is Linux's (System V ABI, Intel386 supplement, "process initialization"; Linux
 //! `fs/binfmt_elf.c`): from esp up `argc`, `argv[]`, 0, `envp[]`, 0, auxiliary vector, then strings.
 
+use crate::fs::image::Image;
 use crate::regions::{Access, Kind, Region, Source};
 use alloc::vec::Vec;
 use elf::ElfBytes;
@@ -56,7 +57,7 @@ pub struct Program {
 }
 
 /// Reads the headers of the file.
-pub fn parse(file: &'static [u8]) -> Result<Program, Refusal> {
+pub fn parse(file: &Image) -> Result<Program, Refusal> {
     let elf = ElfBytes::<LittleEndian>::minimal_parse(file).map_err(|_| Refusal::NotElf)?;
     if elf.ehdr.class != Class::ELF32 || elf.ehdr.e_machine != EM_386 {
         return Err(Refusal::Machine);
@@ -87,7 +88,7 @@ pub fn parse(file: &'static [u8]) -> Result<Program, Refusal> {
         let number = |value: u64| u32::try_from(value).map_err(|_| Refusal::Segments);
         let (offset, file_size) = (number(header.p_offset)?, number(header.p_filesz)?);
         let file_end = offset.checked_add(file_size).ok_or(Refusal::Segments)?;
-        let bytes = file.get(offset as usize..file_end as usize).ok_or(Refusal::Segments)?;
+        let bytes = file.part(offset as usize..file_end as usize).ok_or(Refusal::Segments)?;
         let at = base.checked_add(number(header.p_vaddr)?).ok_or(Refusal::Segments)?;
         let end = at.checked_add(number(header.p_memsz)?).ok_or(Refusal::Segments)?;
         if at < LOWEST || end > HIGHEST || header.p_filesz > header.p_memsz {

@@ -5,6 +5,7 @@
 //! edges of what is mapped, unmapped or protected, as `mmap`, `munmap` and `mprotect` do. No machine
 //! here: the page tables follow in `mm::space`.
 
+use crate::fs::image::Image;
 use alloc::vec::Vec;
 
 /// Bytes of a page.
@@ -14,14 +15,14 @@ const PAGE: u32 = 4096;
 const REGIONS: usize = 1024;
 
 /// What a page shows when it is first touched.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Source {
     /// Zeroes.
     Zero,
     /// Bytes of a file, of which byte 0 lies at address `at`; zeroes where it has none.
     File {
         /// The bytes.
-        bytes: &'static [u8],
+        bytes: Image,
         /// Address of the first one; need not be in the region, nor page aligned.
         at: u32,
     },
@@ -62,7 +63,7 @@ pub enum Kind {
 }
 
 /// A range of pages with the same properties.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Region {
     /// First address; a page's.
     pub start: u32,
@@ -84,8 +85,8 @@ impl Region {
 
     /// Writes the first contents of the page at `page` into `contents`, which is zeroed.
     pub fn fill_page(&self, page: u32, contents: &mut [u8; PAGE as usize]) {
-        let Source::File { bytes, at } = self.source else { return };
-        let (page, at) = (i64::from(page), i64::from(at));
+        let Source::File { bytes, at } = &self.source else { return };
+        let (page, at) = (i64::from(page), i64::from(*at));
         let first = page.max(at);
         let last = (page + i64::from(PAGE)).min(at + bytes.len() as i64);
         if first < last {
@@ -154,7 +155,7 @@ impl Regions {
         if let Some(index) = found
             && let Some(region) = self.list.get_mut(index)
         {
-            let upper = Region { start: at, ..*region };
+            let upper = Region { start: at, ..region.clone() };
             region.end = at;
             self.list.insert(index + 1, upper);
         }
@@ -174,8 +175,8 @@ impl Regions {
         if region.source == Source::Zero
             && let Some(before) = index.checked_sub(1).and_then(|index| self.list.get_mut(index))
             && before.end == region.start
-            && (before.access, before.source, before.kind)
-                == (region.access, region.source, region.kind)
+            && (before.access, &before.source, before.kind)
+                == (region.access, &region.source, region.kind)
         {
             before.end = region.end;
             return;
@@ -289,7 +290,7 @@ mod tests {
     #[test]
     fn pages_are_filled_from_files_that_start_and_end_anywhere() {
         let bytes: &'static [u8] = &[7; 0x1800];
-        let source = Source::File { bytes, at: 0x1ff0 };
+        let source = Source::File { bytes: Image::lasting(bytes), at: 0x1ff0 };
         let region = Region { source, ..zero(0x1000, 0x5000) };
         let mut page = [0; 4096];
         region.fill_page(0x1000, &mut page);

@@ -3,7 +3,8 @@
 
 use crate::arch::events::{self, Masked};
 use crate::arch::{abi, calls, entry, hypercall};
-use crate::initrd::Member;
+use crate::fs::file::{DIRECTORY, Flags, REGULAR, Status, TYPE};
+use crate::fs::tree::Last;
 use crate::mm::frames::{self, Use};
 use crate::mm::{fault, space};
 use crate::shell::kernel::{
@@ -13,13 +14,14 @@ use crate::shell::kernel::{
 use crate::shell::xenstore::{self, Patience};
 use crate::shell::{Kernel, Terminal};
 use crate::store::local::Connection;
-use crate::syscall::errno::{EISDIR, ENOENT, ENOTDIR, EPERM};
+use crate::syscall::errno::EPERM;
 use crate::task::children::{self, Reaped};
 use crate::task::scheduler::{self, CHILDREN};
 use crate::task::{State, process, signal};
 use crate::toolstack::command;
 use crate::{console, device, fs, time, tty};
 use ::xenstore::client::Client;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::Ordering;
@@ -46,20 +48,13 @@ impl Services {
     }
 }
 
-fn info(member: &Member) -> FileInfo<'static> {
-    let kind = if member.is_directory() {
-        FileKind::Directory
-    } else if member.is_file() {
-        FileKind::File
-    } else {
-        FileKind::Other
+fn info<'a>(name: &'a str, status: &Status) -> FileInfo<'a> {
+    let kind = match status.mode & TYPE {
+        DIRECTORY => FileKind::Directory,
+        REGULAR => FileKind::File,
+        _ => FileKind::Other,
     };
-    let (name, size) = (member.name(), member.bytes.len() as u64);
-    FileInfo { name, kind, size, mode: member.mode & 0o7777 }
-}
-
-fn find(path: &str) -> Result<Member, Errno> {
-    fs::initrd().find(path).ok_or(ENOENT)
+    FileInfo { name, kind, size: status.size, mode: status.mode & 0o7777 }
 }
 
 fn exit_status(status: u32) -> ExitStatus {
@@ -91,29 +86,34 @@ impl Patience<Connection> for Person {
 
 impl Kernel for Services {
     fn list(&mut self, path: &str, entry: &mut dyn FnMut(&FileInfo<'_>)) -> Result<(), Errno> {
-        let directory = find(path)?;
-        if !directory.is_directory() {
-            return Err(ENOTDIR);
+        let tree = fs::root::tree();
+        let directory = tree.find(&tree.root(), path.as_bytes(), Last::Follow)?;
+        let mut names = Vec::new();
+        directory.mount.system.entries(directory.inode, 0, &mut |found| {
+            if !matches!(found.name, b"." | b"..") {
+                names.push(String::from_utf8_lossy(found.name).into_owned());
+            }
+            true
+        })?;
+        for name in names {
+            // What went meanwhile is not listed.
+            if let Ok(place) = tree.find(&directory, name.as_bytes(), Last::Keep) {
+                entry(&info(&name, &place.status()?));
+            }
         }
-        fs::initrd().list(directory.path).for_each(|member| entry(&info(&member)));
         Ok(())
     }
 
     fn stat(&mut self, path: &str, found: &mut dyn FnMut(&FileInfo<'_>)) -> Result<(), Errno> {
-        found(&info(&find(path)?));
+        let tree = fs::root::tree();
+        let place = tree.find(&tree.root(), path.as_bytes(), Last::Follow)?;
+        let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or(path);
+        found(&info(name, &place.status()?));
         Ok(())
     }
 
     fn read(&mut self, path: &str, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
-        let member = find(path)?;
-        if member.is_directory() {
-            return Err(EISDIR);
-        }
-        let from = usize::try_from(offset).unwrap_or(usize::MAX);
-        let rest = member.bytes.get(from..).unwrap_or_default();
-        let count = rest.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&rest[..count]);
-        Ok(count)
+        fs::open(path, Flags::empty())?.read_at(offset, buffer)
     }
 
     fn spawn(&mut self, path: &str, args: &[&str]) -> Result<Pid, Errno> {
@@ -289,6 +289,9 @@ impl Kernel for Services {
     }
 
     fn shutdown(&mut self, how: Shutdown) {
+        if matches!(how, Shutdown::Poweroff | Shutdown::Reboot) {
+            fs::root::stop();
+        }
         console::flush();
         match how {
             Shutdown::Poweroff => calls::shutdown(sched::SHUTDOWN_POWEROFF),

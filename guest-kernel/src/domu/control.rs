@@ -7,7 +7,7 @@ use crate::arch::calls;
 use crate::mm::{PAGE, balloon};
 use crate::store::local::{Closed, Connection};
 use crate::task::{children, scheduler};
-use crate::{console, println};
+use crate::{console, fs, println};
 use pv_abi::sched;
 use xenstore::client::{Client, Error, Store};
 
@@ -82,6 +82,9 @@ fn shut_down(store: &mut Client<Connection>) -> Result {
         }
     };
     println!("domain 0 asks to shut down");
+    if reason != sched::SHUTDOWN_CRASH {
+        fs::root::stop();
+    }
     console::flush();
     calls::shutdown(reason)
 }

@@ -1,6 +1,8 @@
-//! The descriptors of a process: small numbers for open files.
+//! What a process has of files: descriptors, small numbers for open ones; the directory that its paths
+//! begin at; its umask.
 
 use super::file::{Open, Result};
+use super::place::Place;
 use crate::errno::{EBADF, EINVAL, EMFILE};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -19,13 +21,38 @@ struct Descriptor {
 #[derive(Clone)]
 pub struct Files {
     list: Vec<Option<Descriptor>>,
+    /// Where relative paths begin. None: at the root.
+    directory: Option<Place>,
+    /// Permissions that new files do not get.
+    umask: u32,
 }
 
 impl Files {
     /// Descriptors 0 to 2 of one open file.
     pub fn standard(open: Open) -> Self {
         let descriptor = Some(Descriptor { open: Arc::new(open), close_on_exec: false });
-        Self { list: alloc::vec![descriptor.clone(), descriptor.clone(), descriptor] }
+        let list = alloc::vec![descriptor.clone(), descriptor.clone(), descriptor];
+        Self { list, directory: None, umask: 0o022 }
+    }
+
+    /// Where relative paths begin. None: at the root.
+    pub fn directory(&self) -> Option<Place> {
+        self.directory.clone()
+    }
+
+    /// Has relative paths begin elsewhere: the directory before.
+    pub fn set_directory(&mut self, directory: Place) -> Option<Place> {
+        self.directory.replace(directory)
+    }
+
+    /// Permissions that new files do not get.
+    pub fn umask(&self) -> u32 {
+        self.umask
+    }
+
+    /// Changes them: those before.
+    pub fn set_umask(&mut self, umask: u32) -> u32 {
+        core::mem::replace(&mut self.umask, umask & 0o777)
     }
 
     /// The open file of a descriptor.
@@ -100,8 +127,9 @@ impl Files {
         }
     }
 
-    /// Closes everything.
+    /// Closes everything, and lets the directory go.
     pub fn close_all(&mut self) {
         self.list.clear();
+        self.directory = None;
     }
 }

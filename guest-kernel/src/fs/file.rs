@@ -6,6 +6,7 @@
 //! Position, access mode and flags belong to the opening: `dup` and `fork` share them, two `open`s of
 //! the same path do not.
 
+use super::image::Image;
 use crate::errno::{EBADF, EINVAL, ENODEV, ENOTDIR, ENOTTY};
 use crate::shell::kernel::Errno;
 use alloc::sync::Arc;
@@ -92,6 +93,11 @@ pub const SOCKET: u32 = 0o140_000;
 /// A device number as `stat64` and `mknod` have it.
 pub const fn device(major: u32, minor: u32) -> u64 {
     ((minor & 0xff) | major << 8 | (minor & !0xff) << 12) as u64
+}
+
+/// Major and minor number of a device number.
+pub const fn device_numbers(device: u64) -> (u32, u32) {
+    ((device >> 8 & 0xfff) as u32, (device & 0xff | device >> 12 & 0xf_ff00) as u32)
 }
 
 /// What `stat` tells of a file.
@@ -235,10 +241,10 @@ impl dyn File {
 }
 
 /// What a mapping shows.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Contents {
     /// These bytes, and zeroes behind them.
-    Bytes(&'static [u8]),
+    Bytes(Image),
     /// Zeroes.
     Zero,
 }

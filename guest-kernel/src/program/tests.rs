@@ -1,6 +1,7 @@
 //! Tests of the loader over files made here.
 
 use super::*;
+use crate::fs::image::Image;
 use std::boxed::Box;
 use std::vec;
 
@@ -39,7 +40,7 @@ const TEXT: [u32; 6] = [PT_LOAD, 0, 0x08048000, 0x1200, 0x1200, PF_R | PF_X];
 const DATA: [u32; 6] = [PT_LOAD, 0x2010, 0x0804b010, 0x100, 0x2000, PF_R | PF_W];
 
 fn read(bytes: Vec<u8>) -> Result<Program, Refusal> {
-    parse(Box::leak(bytes.into_boxed_slice()))
+    parse(&Image::lasting(Box::leak(bytes.into_boxed_slice())))
 }
 
 #[test]
@@ -93,7 +94,7 @@ fn every_truncation_and_corruption_is_survived() {
     let whole = file(ET_EXEC, &[TEXT, DATA]);
     for length in (0..200).chain((200..whole.len()).step_by(97)) {
         let cut: &'static [u8] = Box::leak(whole[..length].to_vec().into_boxed_slice());
-        assert!(parse(cut).is_err() || length >= 0x2110);
+        assert!(parse(&Image::lasting(cut)).is_err() || length >= 0x2110);
     }
     for index in 0..120 {
         for value in [0, 1, 0x7f, 0x80, 0xff] {

@@ -1,12 +1,13 @@
 //! System calls about files.
 
-use super::errno::{EEXIST, EFAULT, EINVAL, ENOENT, ENOTDIR, EOVERFLOW, EROFS, ESPIPE};
-use super::{Call, Result, enough_memory, read_path, signed};
+use super::errno::{EFAULT, EINVAL, EOVERFLOW, ESPIPE};
+use super::path::{AT_FDCWD, Start};
+use super::{Call, Result, enough_memory, signed};
 use crate::arch::uaccess::{copy_from_user, copy_to_user, is_user_range};
 use crate::arch::uaccess::{read_user, write_user};
-use crate::fs::file::{DIRECTORY, File, Flags, Open};
-use crate::fs::{self, pipe};
-use crate::shell::kernel::Errno;
+use crate::fs::file::{File, Flags, Open};
+use crate::fs::pipe;
+use crate::fs::tree::Wanted;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
@@ -170,70 +171,87 @@ pub fn writev(call: &mut Call<'_>) -> Result {
 
 const O_CREAT: u32 = 0o100;
 const O_EXCL: u32 = 0o200;
+const O_TRUNC: u32 = 0o1000;
 const O_DIRECTORY: u32 = 0o200_000;
+const O_NOFOLLOW: u32 = 0o400_000;
 const O_CLOEXEC: u32 = 0o2_000_000;
 
-/// `ENOTDIR` when something on the way is a file, else `ENOENT`.
-pub(super) fn missing(path: &str) -> Errno {
-    let mut at = 0;
-    let trimmed = path.trim_end_matches('/');
-    while let Some(slash) = path.get(at..).and_then(|rest| rest.find('/')) {
-        let end = at + slash;
-        let prefix = path.get(..end).unwrap_or_default();
-        if end <= trimmed.len()
-            && fs::initrd().find(prefix).is_some_and(|member| !member.is_directory())
-        {
-            return ENOTDIR;
-        }
-        at = end + 1;
-    }
-    ENOENT
-}
-
-fn open_path(call: &Call<'_>, address: u32, flags: u32) -> Result {
+fn open_path(call: &Call<'_>, fd: u32, address: u32, flags: u32, mode: u32) -> Result {
     enough_memory()?;
-    let path = read_path(address)?;
-    if path.is_empty() {
-        return Err(ENOENT);
-    }
-    let open = fs::open(&path, Flags::from_bits_truncate(flags)).map_err(|errno| {
-        // Nothing can be made here; but what cannot be found is not there first of all.
-        match errno {
-            errno if errno == ENOENT || (errno == EROFS && flags & O_CREAT == 0) => {
-                match fs::initrd().find(&path) {
-                    Some(_) => errno,
-                    None => missing(&path),
-                }
-            }
-            errno => errno,
-        }
-    })?;
-    let wants_directory = path.ends_with('/') || flags & O_DIRECTORY != 0;
-    if wants_directory && !open.file.status()?.is(DIRECTORY) {
-        return Err(ENOTDIR);
-    }
-    if flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL {
-        return Err(EEXIST);
-    }
-    call.process.files.borrow().add(Arc::new(open), 0, flags & O_CLOEXEC != 0)
+    let start = Start::at(call, fd, address)?;
+    let umask = call.process.files.borrow().umask();
+    let has = |flag: u32| flags & flag == flag;
+    let wanted = Wanted {
+        create: has(O_CREAT).then_some(mode & 0o7777 & !umask),
+        exclusive: has(O_EXCL),
+        truncate: has(O_TRUNC),
+        directory: has(O_DIRECTORY),
+        no_follow: has(O_NOFOLLOW),
+    };
+    let lasting = Flags::from_bits_truncate(flags);
+    let open = start.tree.open(&start.from, &start.path, lasting, &wanted)?;
+    call.process.files.borrow().add(Arc::new(open), 0, has(O_CLOEXEC))
 }
 
 /// `open(path, flags, mode)`.
 pub fn open(call: &mut Call<'_>) -> Result {
-    open_path(call, call.a(), call.b())
+    open_path(call, AT_FDCWD, call.a(), call.b(), call.c())
 }
 
-/// `openat(directory, path, flags, mode)`: absolute paths, or relative to `AT_FDCWD`.
+/// `creat(path, mode)`.
+pub fn creat(call: &mut Call<'_>) -> Result {
+    let flags = O_CREAT | O_TRUNC | Flags::WRITE_ONLY.bits();
+    open_path(call, AT_FDCWD, call.a(), flags, call.b())
+}
+
+/// `openat(directory, path, flags, mode)`.
 pub fn openat(call: &mut Call<'_>) -> Result {
-    if signed(call.a()) != -100 {
-        let mut first = [0];
-        copy_from_user(&mut first, call.b())?;
-        if first != *b"/" {
-            call.open_file(call.a())?;
-            return Err(ENOTDIR);
-        }
+    open_path(call, call.a(), call.b(), call.c(), call.d())
+}
+
+fn set_length(call: &Call<'_>, length: u64) -> Result {
+    let open = call.open_file(call.a())?;
+    if !open.flags().writes() || length.cast_signed() < 0 {
+        return Err(EINVAL);
     }
-    open_path(call, call.b(), call.c())
+    open.file.truncate(length)?;
+    Ok(0)
+}
+
+/// `ftruncate(fd, length)`.
+pub fn ftruncate(call: &mut Call<'_>) -> Result {
+    set_length(call, i64::from(signed(call.b())).cast_unsigned())
+}
+
+/// `ftruncate64(fd, length low, length high)`.
+pub fn ftruncate64(call: &mut Call<'_>) -> Result {
+    set_length(call, u64::from(call.b()) | u64::from(call.c()) << 32)
+}
+
+fn set_length_of(call: &Call<'_>, length: u64) -> Result {
+    if length.cast_signed() < 0 {
+        return Err(EINVAL);
+    }
+    let start = Start::at(call, AT_FDCWD, call.a())?;
+    let open = start.tree.open(&start.from, &start.path, Flags::WRITE_ONLY, &Wanted::default())?;
+    open.file.truncate(length)?;
+    Ok(0)
+}
+
+/// `truncate(path, length)`.
+pub fn truncate(call: &mut Call<'_>) -> Result {
+    set_length_of(call, i64::from(signed(call.b())).cast_unsigned())
+}
+
+/// `truncate64(path, length low, length high)`.
+pub fn truncate64(call: &mut Call<'_>) -> Result {
+    set_length_of(call, u64::from(call.b()) | u64::from(call.c()) << 32)
+}
+
+/// `fsync(fd)`, `fdatasync(fd)`.
+pub fn fsync(call: &mut Call<'_>) -> Result {
+    call.open_file(call.a())?.file.sync()?;
+    Ok(0)
 }
 
 /// `close(fd)`.

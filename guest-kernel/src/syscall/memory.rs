@@ -101,8 +101,10 @@ pub fn mmap2(call: &mut Call<'_>) -> Result {
             }
             Contents::Bytes(bytes) => {
                 let from = u64::from(call.f()) * u64::from(PAGE);
-                let from = usize::try_from(from).unwrap_or(usize::MAX);
-                Some(bytes.get(from..).unwrap_or_default())
+                let from = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
+                // No further than asked: the rest of the file is not part of the mapping.
+                let end = from.saturating_add(length as usize).min(bytes.len());
+                bytes.part(from..end)
             }
             Contents::Zero => None,
         }
@@ -143,11 +145,7 @@ pub fn mmap2(call: &mut Call<'_>) -> Result {
         }
         let source = match source {
             None => Source::Zero,
-            Some(bytes) => {
-                // No further than asked: the rest of the file is not part of the mapping.
-                let bytes = bytes.get(..size as usize).unwrap_or(bytes);
-                Source::File { bytes, at: start }
-            }
+            Some(bytes) => Source::File { bytes, at: start },
         };
         memory.regions.insert(Region { start, end, access, source, kind: Kind::Mapping });
         Ok(start)

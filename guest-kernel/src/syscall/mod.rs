@@ -5,8 +5,12 @@
 //! numbers exist; the rest return `ENOSYS`. User memory is reached through
 //! [`uaccess`](crate::arch::uaccess) alone, which fails with `EFAULT` and nothing else.
 
+mod directory;
 mod file;
 mod memory;
+mod mounts;
+mod names;
+mod path;
 mod process;
 mod status;
 mod time;
@@ -19,10 +23,9 @@ use crate::fs::file::Open;
 use crate::shell::kernel::Errno;
 use crate::task::process::Process;
 use crate::task::scheduler;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use errno::{EFAULT, EINVAL, ENAMETOOLONG, ENOSYS};
+use errno::{EFAULT, EINVAL, ENOSYS};
 
 /// What a system call returns in eax, or the error.
 pub type Result<T = u32> = core::result::Result<T, Errno>;
@@ -93,44 +96,73 @@ table! {
     5 open => file::open,
     6 close => file::close,
     7 waitpid => process::waitpid,
+    8 creat => file::creat,
+    9 link => names::link,
+    10 unlink => names::unlink,
     11 execve => process::execve,
+    12 chdir => directory::chdir,
     13 time => time::time,
+    14 mknod => names::mknod,
+    15 chmod => status::chmod,
     19 lseek => file::lseek,
     20 getpid => process::getpid,
+    21 mount => mounts::mount,
     29 pause => time::pause,
+    30 utime => status::utime,
     33 access => status::access,
+    36 sync => mounts::sync,
     37 kill => process::kill,
+    38 rename => names::rename,
+    39 mkdir => names::mkdir,
+    40 rmdir => names::rmdir,
     41 dup => file::dup,
     42 pipe => file::pipe,
     45 brk => memory::brk,
+    52 umount2 => mounts::umount,
     54 ioctl => status::ioctl,
+    60 umask => directory::umask,
     63 dup2 => file::dup2,
     64 getppid => process::getppid,
     78 gettimeofday => time::gettimeofday,
+    83 symlink => names::symlink,
+    85 readlink => names::readlink,
     91 munmap => memory::munmap,
+    92 truncate => file::truncate,
+    93 ftruncate => file::ftruncate,
+    94 fchmod => status::fchmod,
+    99 statfs => mounts::statfs,
+    100 fstatfs => mounts::fstatfs,
     114 wait4 => process::wait4,
+    118 fsync => file::fsync,
     120 clone => process::clone,
     122 uname => process::uname,
     125 mprotect => memory::mprotect,
+    133 fchdir => directory::fchdir,
     140 _llseek => file::llseek,
     145 readv => file::readv,
     146 writev => file::writev,
+    148 fdatasync => file::fsync,
     158 sched_yield => process::sched_yield,
     162 nanosleep => time::nanosleep,
     175 rt_sigprocmask => process::rt_sigprocmask,
     180 pread64 => file::pread64,
     181 pwrite64 => file::pwrite64,
-    183 getcwd => status::getcwd,
+    183 getcwd => directory::getcwd,
     190 vfork => process::fork,
     192 mmap2 => memory::mmap2,
+    193 truncate64 => file::truncate64,
+    194 ftruncate64 => file::ftruncate64,
     195 stat64 => status::stat64,
-    196 lstat64 => status::stat64,
+    196 lstat64 => status::lstat64,
     197 fstat64 => status::fstat64,
+    198 lchown32 => status::lchown32,
     199 getuid32 => process::root_id,
     200 getgid32 => process::root_id,
     201 geteuid32 => process::root_id,
     202 getegid32 => process::root_id,
-    220 getdents64 => status::getdents64,
+    207 fchown32 => status::fchown32,
+    212 chown32 => status::chown32,
+    220 getdents64 => directory::getdents64,
     221 fcntl64 => file::fcntl64,
     224 gettid => process::getpid,
     243 set_thread_area => process::set_thread_area,
@@ -138,13 +170,32 @@ table! {
     258 set_tid_address => process::getpid,
     265 clock_gettime => time::clock_gettime,
     267 clock_nanosleep => time::clock_nanosleep,
+    268 statfs64 => mounts::statfs64,
+    269 fstatfs64 => mounts::fstatfs64,
+    271 utimes => status::utimes,
     295 openat => file::openat,
+    296 mkdirat => names::mkdirat,
+    297 mknodat => names::mknodat,
+    298 fchownat => status::fchownat,
     300 fstatat64 => status::fstatat64,
+    301 unlinkat => names::unlinkat,
+    302 renameat => names::renameat,
+    303 linkat => names::linkat,
+    304 symlinkat => names::symlinkat,
+    305 readlinkat => names::readlinkat,
+    306 fchmodat => status::fchmodat,
+    307 faccessat => status::faccessat,
+    320 utimensat => status::utimensat,
     330 dup3 => file::dup3,
     331 pipe2 => file::pipe2,
+    344 syncfs => mounts::syncfs,
+    353 renameat2 => names::renameat2,
     355 getrandom => process::getrandom,
+    383 statx => status::statx,
     403 clock_gettime64 => time::clock_gettime64,
     407 clock_nanosleep_time64 => time::clock_nanosleep_time64,
+    412 utimensat_time64 => status::utimensat_time64,
+    439 faccessat2 => status::faccessat2,
 }
 
 /// Serves the system call that `frame` asks for.
@@ -170,9 +221,6 @@ fn enough_memory() -> Result<()> {
     if crate::mm::frames::is_short() { Err(errno::ENOMEM) } else { Ok(()) }
 }
 
-/// Longest path with its NUL.
-const PATH_MAX: usize = 4096;
-
 /// Reads a string that ends with NUL from a process: at most `limit` bytes with it.
 fn read_string(address: u32, limit: usize, too_long: Errno) -> Result<Vec<u8>> {
     let mut text = Vec::new();
@@ -193,12 +241,6 @@ fn read_string(address: u32, limit: usize, too_long: Errno) -> Result<Vec<u8>> {
         }
         at = at.checked_add(chunk.len() as u32).ok_or(EFAULT)?;
     }
-}
-
-/// Reads a path from a process.
-fn read_path(address: u32) -> Result<String> {
-    let bytes = read_string(address, PATH_MAX, ENAMETOOLONG)?;
-    String::from_utf8(bytes).map_err(|_| errno::ENOENT)
 }
 
 /// A word of a process's memory as a signed number.

@@ -1,7 +1,7 @@
 //! System calls about processes.
 
-use super::errno::{E2BIG, ECHILD, EFAULT, EINTR, EINVAL, ESRCH};
-use super::{Call, Result, enough_memory, read_path, read_string, signed};
+use super::errno::{E2BIG, ECHILD, EFAULT, EINTR, EINVAL, ENOENT, ESRCH};
+use super::{Call, Result, enough_memory, path, read_string, signed};
 use crate::arch::events::Masked;
 use crate::arch::trap::TrapFrame;
 use crate::arch::uaccess::{copy_to_user, read_user, write_user};
@@ -10,6 +10,7 @@ use crate::task::children::{self, Reaped};
 use crate::task::context::{TLS_COUNT, TLS_FIRST};
 use crate::task::scheduler::{self, CHILDREN};
 use crate::task::{process, signal};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
@@ -183,7 +184,7 @@ fn read_strings(address: u32, room: &mut usize) -> Result<Vec<Vec<u8>>> {
 /// `execve(path, argv, envp)`.
 pub fn execve(call: &mut Call<'_>) -> Result {
     enough_memory()?;
-    let path = read_path(call.a())?;
+    let path = String::from_utf8(path::read(call.a())?).map_err(|_| ENOENT)?;
     let mut room = STACK_MAX;
     let mut arguments = read_strings(call.b(), &mut room)?;
     let environment = read_strings(call.c(), &mut room)?;

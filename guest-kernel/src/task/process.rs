@@ -10,6 +10,7 @@ use crate::fs;
 use crate::fs::descriptors::Files;
 use crate::fs::device::Console;
 use crate::fs::file::{Flags, Open};
+use crate::fs::place::Place;
 use crate::mm::frames::{self, Use};
 use crate::mm::space::{self, Space};
 use crate::mm::{PAGE, table};
@@ -17,7 +18,7 @@ use crate::program::{self, Program};
 use crate::regions::{Access, Kind, Region, Regions, Source};
 use crate::shell::kernel::Errno;
 use crate::sync::Owned;
-use crate::syscall::errno::{E2BIG, EACCES, ENOENT, ENOEXEC, ENOMEM};
+use crate::syscall::errno::{E2BIG, ENOEXEC, ENOMEM};
 use crate::{arch, time};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -83,13 +84,10 @@ impl Process {
     }
 }
 
-/// The program file at `path`, and what it holds.
-fn load(path: &str) -> Result<Program, Errno> {
-    let member = fs::initrd().find(path).filter(|_| !path.is_empty()).ok_or(ENOENT)?;
-    if !member.is_file() || member.mode & 0o111 == 0 {
-        return Err(EACCES);
-    }
-    program::parse(member.bytes).map_err(|_| ENOEXEC)
+/// The program file at `path`, which a relative one begins at `from`, and what it holds.
+fn load(from: &Place, path: &str) -> Result<Program, Errno> {
+    let image = fs::root::program(from, path)?;
+    program::parse(&image).map_err(|_| ENOEXEC)
 }
 
 /// Bytes for `AT_RANDOM`: enough to tell processes apart, no secret.
@@ -108,11 +106,12 @@ pub fn random() -> [u8; 16] {
 
 /// Builds the memory of a program that begins, and its registers.
 fn build(
+    from: &Place,
     path: &str,
     arguments: &[&[u8]],
     environment: &[&[u8]],
 ) -> Result<(Memory, TrapFrame), Errno> {
-    let program = load(path)?;
+    let program = load(from, path)?;
     let stack = program::initial_stack(
         &program,
         path.as_bytes(),
@@ -123,7 +122,7 @@ fn build(
     )
     .ok_or(E2BIG)?;
     let mut regions = Regions::new();
-    program.regions.iter().for_each(|region| regions.insert(*region));
+    program.regions.iter().for_each(|region| regions.insert(region.clone()));
     regions.insert(Region {
         start: STACK_TOP - STACK_LIMIT,
         end: STACK_TOP,
@@ -157,7 +156,7 @@ fn build(
 pub fn spawn(parent: u32, path: &str, arguments: &[&[u8]]) -> Result<u32, Errno> {
     children::bury();
     let environment: [&[u8]; 3] = [b"PATH=/bin", b"HOME=/", b"TERM=vt100"];
-    let (memory, registers) = build(path, arguments, &environment)?;
+    let (memory, registers) = build(&fs::root::tree().root(), path, arguments, &environment)?;
     let console = Open::new(Arc::new(Console), Flags::READ_WRITE);
     let process = Process::new(memory, Files::standard(console), Context::new());
     let name = name_of(path, arguments);
@@ -206,7 +205,8 @@ pub fn execute(
     let Some(process) = &task.process else { return Err(ENOEXEC) };
     let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
     let environment: Vec<&[u8]> = environment.iter().map(Vec::as_slice).collect();
-    let (memory, registers) = build(path, &arguments, &environment)?;
+    let from = fs::root::directory(&process.files.borrow());
+    let (memory, registers) = build(&from, path, &arguments, &environment)?;
     let name = name_of(path, &arguments);
     task.name.with(|kept| *kept = name);
     // The new tables first: from here on a switch of tasks loads them.
