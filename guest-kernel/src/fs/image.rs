@@ -119,7 +119,7 @@ mod tests {
         assert_eq!((reads.get(), &first[..], &second[..]), (1, &[7; 10][..], &[7; 10][..]));
         let part = second.part(2..5).unwrap();
         assert_eq!((part.len(), part.part(1..3).unwrap().len()), (3, 2));
-        assert!(part.part(1..4).is_none() && part.part(3..2).is_none());
+        assert!(part.part(1..4).is_none() && part.part(4..5).is_none());
         assert!(part == part.clone() && part != first);
         drop((first, second));
         assert_eq!(load(key, 10, read).map(|image| image.len()), Ok(10));
