@@ -67,6 +67,8 @@ errnos! {
     EMLINK = 31;
     /// Nobody reads.
     EPIPE = 32;
+    /// Not a value that there can be.
+    EDOM = 33;
     /// Result does not fit.
     ERANGE = 34;
     /// The path is too long.

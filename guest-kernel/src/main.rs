@@ -6,9 +6,10 @@ use guest_kernel::arch::abi::StartInfo;
 use guest_kernel::arch::{calls, events};
 use guest_kernel::services::{Serial, Services};
 use guest_kernel::shell::Script;
+use guest_kernel::socket::plan::Plan;
 use guest_kernel::task::{context, scheduler};
 use guest_kernel::{
-    domu, entry, fs, host, mm, ports, println, shell, store, time, toolstack, traps, tty,
+    domu, entry, fs, host, mm, ports, println, shell, socket, store, time, toolstack, traps, tty,
 };
 
 /// Word of the command line with which domain 0 makes no domain at its start.
@@ -55,6 +56,8 @@ fn main(start_info: &'static StartInfo) -> ! {
     let line = core::str::from_utf8(line).unwrap_or_default();
     fs::root::mount_root(line);
     let mut kernel = Services::new(start_info);
+    // Domain 0 asks nobody for an address: the first that is given out is to be a domU's.
+    socket::task::start(line, if is_domu { Plan::Dhcp } else { Plan::Off });
     match line.split_whitespace().find_map(|word| word.strip_prefix("exec=")) {
         Some(lines) => {
             let script = if is_domu { Script::Plain } else { Script::Transcript };

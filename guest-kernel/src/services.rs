@@ -19,11 +19,12 @@ use crate::task::children::{self, Reaped};
 use crate::task::scheduler::{self, CHILDREN};
 use crate::task::{State, process, signal};
 use crate::toolstack::command;
-use crate::{console, device, fs, time, tty};
+use crate::{console, device, fs, socket, time, tty};
 use ::xenstore::client::Client;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::net::Ipv4Addr;
 use core::sync::atomic::Ordering;
 use pv_abi::{sched, version};
 
@@ -286,6 +287,14 @@ impl Kernel for Services {
     fn xenstore(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8 {
         let mut client = Client::new(Connection::waking(scheduler::CONSOLE));
         xenstore::run(&mut client, &mut Person, words, terminal)
+    }
+
+    fn ifconfig(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8 {
+        socket::command::ifconfig(words, terminal)
+    }
+
+    fn ping(&mut self, to: Ipv4Addr, count: u16, terminal: &mut dyn Terminal) -> u8 {
+        socket::command::ping(to, count, terminal)
     }
 
     fn shutdown(&mut self, how: Shutdown) {

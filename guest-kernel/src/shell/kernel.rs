@@ -7,6 +7,7 @@
 //! formats into the terminal or compares names: it never calls back into the kernel).
 
 use core::fmt;
+use core::net::Ipv4Addr;
 
 /// A Linux error number (positive: 2 is `ENOENT`), as the system calls return it, with a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -284,6 +285,12 @@ pub trait Kernel {
     /// Ends the task of such a half as if its driver had crashed, and starts another; `ENOENT`: it
     /// has none.
     fn restart_device(&mut self, path: &str) -> Result<(), Errno>;
+
+    /// Shows the host's network, or (`words`) gets it an address in another way; the exit status.
+    fn ifconfig(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8;
+
+    /// Sends `count` echo requests to a host, and tells of the replies; the exit status.
+    fn ping(&mut self, to: Ipv4Addr, count: u16, terminal: &mut dyn Terminal) -> u8;
 
     /// Makes and ends `rounds` domains beside `alive` others, and tells what that costs; the status is
     /// 1 when anything is left of them.

@@ -4,6 +4,7 @@ use super::complete::Complete;
 use super::kernel::*;
 use super::*;
 use core::fmt;
+use core::net::Ipv4Addr;
 use std::collections::BTreeMap;
 use std::string::{String, ToString};
 use std::vec::Vec as StdVec;
@@ -157,6 +158,16 @@ impl Kernel for Fake {
         }
         let _ = writeln!(terminal, "xl {}", words.join(" "));
         3
+    }
+
+    fn ifconfig(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8 {
+        let _ = writeln!(terminal, "ifconfig {}", words.join(" "));
+        0
+    }
+
+    fn ping(&mut self, to: Ipv4Addr, count: u16, terminal: &mut dyn Terminal) -> u8 {
+        let _ = writeln!(terminal, "ping {to} {count}");
+        0
     }
 
     fn xenstore(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8 {

@@ -11,10 +11,12 @@ use smoltcp::iface::SocketHandle;
 use smoltcp::socket::udp::{self, UdpMetadata};
 use smoltcp::wire::{IpAddress, IpListenEndpoint};
 
-/// Bytes of datagrams that wait, in either direction.
-const BUFFER: usize = 64 << 10;
+/// Bytes of datagrams that wait to be received.
+const RECEIVED: usize = 32 << 10;
+/// Bytes of datagrams that wait to be sent.
+const SENT: usize = 8 << 10;
 /// Datagrams that wait, in either direction.
-const DATAGRAMS: usize = 64;
+const DATAGRAMS: usize = 32;
 /// Bytes of a packet before what it carries: the headers of IP and UDP.
 const HEADERS: usize = 20 + 8;
 
@@ -49,11 +51,11 @@ impl Stack {
         if self.is_short {
             return Err(ENOBUFS);
         }
-        let buffer = || {
+        let buffer = |bytes| {
             let packets = alloc::vec![udp::PacketMetadata::EMPTY; DATAGRAMS];
-            udp::PacketBuffer::new(packets, alloc::vec![0; BUFFER])
+            udp::PacketBuffer::new(packets, alloc::vec![0; bytes])
         };
-        let mut socket = udp::Socket::new(buffer(), buffer());
+        let mut socket = udp::Socket::new(buffer(RECEIVED), buffer(SENT));
         let ip = (!local.ip().is_unspecified()).then_some(IpAddress::Ipv4(*local.ip()));
         socket.bind(IpListenEndpoint { addr: ip, port: local.port() }).map_err(|_| EINVAL)?;
         let handle = self.pool.add(socket);

@@ -6,7 +6,6 @@
 //! Where there is no room for another connection the SYN is dropped, as Linux does: the peer asks
 //! again.
 
-use super::options::Options;
 use super::stack::{Body, Entry, Id, Result, Stack};
 use super::stream::{self, Connection, ORPHAN_S};
 use crate::errno::{EAGAIN, EDESTADDRREQ, EINVAL, EOPNOTSUPP};
@@ -93,6 +92,14 @@ impl Stack {
         Ok(())
     }
 
+    /// Whether a socket listens (`SO_ACCEPTCONN`).
+    ///
+    /// # Errors
+    /// ENOTSOCK.
+    pub fn listens(&mut self, id: Id) -> Result<bool> {
+        Ok(matches!(self.entry(id)?.body, Body::Listener(_)))
+    }
+
     /// A socket of the connection that has waited longest, and its peer.
     ///
     /// # Errors
@@ -112,7 +119,7 @@ impl Stack {
             return Err(EAGAIN);
         };
         let handle = listener.waiting.remove(index);
-        let options = Options { reuse_address: options.reuse_address, ..*options };
+        let options = *options;
         let socket = pool.get_mut::<tcp::Socket<'_>>(handle);
         socket.set_timeout(None);
         stream::configure(socket, &options);

@@ -26,6 +26,8 @@
 
 pub mod address;
 pub mod datagram;
+pub mod echo;
+pub mod ioctl;
 pub mod link;
 pub mod listener;
 pub mod network;
@@ -33,8 +35,16 @@ pub mod options;
 pub mod plan;
 pub mod ports;
 pub mod raw;
+pub mod report;
 pub mod stack;
 pub mod stream;
+
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod command;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod file;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod task;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Where the host's address comes from: the word `ip=` of the command line, in Linux's form.
 //!
 //! ```text
-//! ip=dhcp                                                    also: on, any; and what is not said
+//! ip=dhcp                                                    also: on, any
 //! ip=off                                                     also: none
 //! ip=ADDRESS:SERVER:GATEWAY:NETMASK:NAME:DEVICE:HOW:DNS:DNS  every field may be empty or missing
 //! ```
@@ -78,13 +78,13 @@ fn method(word: &str) -> Option<Plan> {
 }
 
 impl Plan {
-    /// The plan on a kernel's command line: that of its last word `ip=`, else DHCP.
+    /// The plan on a kernel's command line, that of its last word `ip=`. None: there is no such word.
     ///
     /// # Errors
-    /// There is such a word, but it is not a plan.
-    pub fn of_command_line(line: &str) -> Result<Self, Wrong> {
+    /// There is one, but it is not a plan.
+    pub fn of_command_line(line: &str) -> Result<Option<Self>, Wrong> {
         let word = line.split_whitespace().filter_map(|word| word.strip_prefix("ip=")).next_back();
-        word.map_or(Ok(Self::Dhcp), Self::parse)
+        word.map(Self::parse).transpose()
     }
 
     /// The plan that `text` (what stands behind `ip=`) says.

@@ -22,6 +22,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 use smoltcp::iface::{self, PollIngressSingleResult, PollResult, SocketHandle, SocketSet};
+use smoltcp::socket::tcp;
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, HardwareAddress};
 
@@ -29,7 +30,7 @@ use smoltcp::wire::{EthernetAddress, HardwareAddress};
 const FRAMES: usize = 64;
 /// Rounds of sending in one poll, each of at most a packet from each socket.
 const ROUNDS: usize = 32;
-/// Nanoseconds until the interface is asked again whether there is room, should nobody say so.
+/// Nanoseconds until what there was no room for is tried again, should nobody say that there is.
 const RETRY_NS: u64 = 10_000_000;
 
 /// The result of an operation on a socket.
@@ -273,6 +274,25 @@ impl Stack {
         }
     }
 
+    /// Bytes that can be received at once: a stream's all, else those of the next packet.
+    ///
+    /// # Errors
+    /// ENOTSOCK; EINVAL: it listens.
+    pub fn readable(&mut self, id: Id) -> Result<usize> {
+        match &self.entry(id)?.body {
+            Body::Fresh => Ok(0),
+            Body::Listener(_) => Err(EINVAL),
+            Body::Connection(connection) => {
+                let handle = connection.handle();
+                Ok(self.pool.get::<tcp::Socket<'_>>(handle).recv_queue())
+            }
+            Body::Datagram(_) | Body::Raw(_) => match self.receive(id, &mut [], true) {
+                Ok((count, _)) => Ok(count),
+                Err(_) => Ok(0),
+            },
+        }
+    }
+
     /// Shuts one half or both.
     ///
     /// # Errors
@@ -346,14 +366,15 @@ impl Stack {
     pub fn poll(&mut self, now: u64, wake: &mut dyn FnMut(Id)) -> Option<u64> {
         self.prepare(now);
         self.interface.poll_maintenance(instant(now));
-        let mut frames = 0;
-        let mut rounds = 0;
+        let (mut frames, mut rounds) = (0, 0);
+        let mut is_idle = true;
         loop {
             let came = self.take_in(now, FRAMES - frames);
             self.sweep(crate::errno::ECONNRESET);
             let went = rounds < ROUNDS && self.send_out(now, &mut rounds);
             self.sweep(crate::errno::ETIMEDOUT);
             frames += came;
+            is_idle &= came == 0 && !went;
             if (came == 0 && !went) || frames >= FRAMES || rounds >= ROUNDS {
                 break;
             }
@@ -368,7 +389,8 @@ impl Stack {
         let next =
             next.map(|at| u64::try_from(at.total_micros()).unwrap_or(0).saturating_mul(1000));
         match next {
-            Some(at) if at <= now && self.link.is_busy() => Some(now + RETRY_NS),
+            // What could not be done now cannot be done at once.
+            Some(at) if at <= now && (is_idle || self.link.is_busy()) => Some(now + RETRY_NS),
             next => next.map(|at| at.max(now)),
         }
     }

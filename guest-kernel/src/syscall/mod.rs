@@ -12,6 +12,7 @@ mod mounts;
 mod names;
 mod path;
 mod process;
+mod socket;
 mod status;
 mod time;
 
@@ -132,6 +133,7 @@ table! {
     94 fchmod => status::fchmod,
     99 statfs => mounts::statfs,
     100 fstatfs => mounts::fstatfs,
+    102 socketcall => socket::socketcall,
     114 wait4 => process::wait4,
     118 fsync => file::fsync,
     120 clone => process::clone,
@@ -191,6 +193,20 @@ table! {
     344 syncfs => mounts::syncfs,
     353 renameat2 => names::renameat2,
     355 getrandom => process::getrandom,
+    359 socket => socket::socket,
+    361 bind => socket::bind,
+    362 connect => socket::connect,
+    363 listen => socket::listen,
+    364 accept4 => socket::accept4,
+    365 getsockopt => socket::getsockopt,
+    366 setsockopt => socket::setsockopt,
+    367 getsockname => socket::getsockname,
+    368 getpeername => socket::getpeername,
+    369 sendto => socket::sendto,
+    370 sendmsg => socket::sendmsg,
+    371 recvfrom => socket::recvfrom,
+    372 recvmsg => socket::recvmsg,
+    373 shutdown => socket::shutdown,
     383 statx => status::statx,
     403 clock_gettime64 => time::clock_gettime64,
     407 clock_nanosleep_time64 => time::clock_nanosleep_time64,

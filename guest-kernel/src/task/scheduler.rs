@@ -47,8 +47,12 @@ pub const DISKS: u32 = 9;
 pub const VERBS: u32 = 8;
 /// Channel of a device's task: this plus its number.
 pub const DEVICES: u32 = 0x2000_0000;
+/// Channel of the task that moves packets.
+pub const NETWORK: u32 = 12;
 /// Channel of a task that waits for a stream to the host: this plus its number.
 pub const STREAMS: u32 = 0x4000_0000;
+/// Channel of a socket: this plus its number.
+pub const SOCKETS: u32 = 0x5000_0000;
 /// Channel of a connection to the store: this plus its number.
 pub const STORE_CLIENTS: u32 = 0x6000_0000;
 /// How many numbers there are for them.

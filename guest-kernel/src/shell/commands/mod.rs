@@ -5,6 +5,7 @@
 
 mod files;
 mod machine;
+mod network;
 mod process;
 
 use super::kernel::{Errno, Kernel, Terminal};
@@ -131,6 +132,15 @@ pub static COMMANDS: &[Command] = &[
         "One line for each hypercall that this kernel has made since boot.",
     ),
     Command::new(
+        "ifconfig",
+        "[HOW...]",
+        "show the network, or set its address",
+        0..=ANY,
+        network::ifconfig,
+        "HOW is `dhcp`, `off`, or ADDRESS/PREFIX [GATEWAY [NAME-SERVER...]]. At boot it is what the\n\
+         kernel's command line says with Linux's `ip=`, or DHCP.",
+    ),
+    Command::new(
         "kill",
         "[-SIGNAL] PID...",
         "end processes",
@@ -147,6 +157,15 @@ pub static COMMANDS: &[Command] = &[
         machine::mem,
         "Page tables are frames that the hypervisor has typed as such: this kernel can only read\n\
          them, and changes them by hypercalls (mmu_update, update_va_mapping, mmuext_op).",
+    ),
+    Command::new(
+        "ping",
+        "ADDRESS [COUNT]",
+        "ask another host whether it is there",
+        1..=2,
+        network::ping,
+        "One request a second, 4 unless COUNT says otherwise. The status is 1 when one was not\n\
+         answered. Ctrl-C ends it.",
     ),
     Command::new("poweroff", "", "stop the machine", 0..=0, machine::poweroff, ""),
     Command::new("ps", "", "list tasks and processes", 0..=0, process::ps, ""),

@@ -5,6 +5,7 @@ mod connections;
 mod datagrams;
 mod listening;
 mod plans;
+mod reports;
 
 use super::address::ANY;
 use super::plan::{Plan, Settings};
