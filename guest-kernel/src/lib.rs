@@ -37,6 +37,8 @@ pub mod heap;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod host;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod hostname;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod mm;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod panic;

@@ -12,6 +12,9 @@ use guest_kernel::{
     domu, entry, fs, host, mm, ports, println, shell, socket, store, time, toolstack, traps, tty,
 };
 
+/// Word of the command line with lines (percent-encoded) that are run at the start, before somebody can
+/// type others.
+const START: &str = "start=";
 /// Word of the command line with which domain 0 makes no domain at its start.
 const NO_DOMAINS: &str = "nodomains";
 
@@ -66,6 +69,9 @@ fn main(start_info: &'static StartInfo) -> ! {
         None => {
             if !is_domu && !line.split_whitespace().any(|word| word == NO_DOMAINS) {
                 toolstack::command::start_automatic(&mut Serial);
+            }
+            if let Some(lines) = line.split_whitespace().find_map(|word| word.strip_prefix(START)) {
+                shell::exec(&mut kernel, &mut Serial, lines, Script::Plain);
             }
             shell::run(&mut kernel, &mut Serial);
         }

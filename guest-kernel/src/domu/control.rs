@@ -1,4 +1,4 @@
-//! What domain 0 asks of this domain: shut down, restart, more or less memory.
+//! What domain 0 asks of this domain: shut down, restart, more or less memory; and what it calls it.
 //!
 //! A task of its own watches the nodes in which domain 0 asks, and says in others what this kernel
 //! can do. A request is taken by writing an empty value over it, which is how the asker knows.
@@ -7,7 +7,7 @@ use crate::arch::calls;
 use crate::mm::{PAGE, balloon};
 use crate::store::local::{Closed, Connection};
 use crate::task::{children, scheduler};
-use crate::{console, fs, println};
+use crate::{console, fs, hostname, println};
 use pv_abi::sched;
 use xenstore::client::{Client, Error, Store};
 
@@ -17,6 +17,8 @@ const SHUTDOWN: &str = "control/shutdown";
 const SYSRQ: &str = "control/sysrq";
 /// How much memory this domain is to have, KiB.
 const TARGET: &str = "memory/target";
+/// The domain's name, which becomes the host's.
+const NAME: &str = "name";
 /// What this kernel listens to.
 const FEATURES: [&str; 3] =
     ["control/feature-poweroff", "control/feature-reboot", "control/feature-balloon"];
@@ -44,7 +46,7 @@ fn serve(store: &mut Client<Connection>) -> Result {
         store.write(feature, b"1")?;
     }
     // In the order in which what was asked for before the start is to be done.
-    for path in [TARGET, SYSRQ, SHUTDOWN] {
+    for path in [NAME, TARGET, SYSRQ, SHUTDOWN] {
         store.watch(path, path)?;
     }
     loop {
@@ -53,6 +55,7 @@ fn serve(store: &mut Client<Connection>) -> Result {
             SHUTDOWN => shut_down(store)?,
             SYSRQ => press(store)?,
             TARGET => breathe(store)?,
+            NAME => take_name(store)?,
             _ => {}
         }
     }
@@ -103,6 +106,16 @@ fn press(store: &mut Client<Connection>) -> Result {
     };
     console::flush();
     calls::shutdown(reason)
+}
+
+/// Calls the host as the domain is called.
+fn take_name(store: &mut Client<Connection>) -> Result {
+    let name = store.read(NAME)?;
+    if let Some(name) = name.as_deref().and_then(|name| core::str::from_utf8(name).ok()) {
+        // A name that is too long for a host is one that it does not get.
+        hostname::set(name);
+    }
+    Ok(())
 }
 
 /// Gives memory back or takes some, as far as it goes.

@@ -124,6 +124,7 @@ table! {
     60 umask => directory::umask,
     63 dup2 => file::dup2,
     64 getppid => process::getppid,
+    74 sethostname => process::sethostname,
     78 gettimeofday => time::gettimeofday,
     83 symlink => names::symlink,
     85 readlink => names::readlink,

@@ -4,7 +4,8 @@ use super::errno::{E2BIG, ECHILD, EFAULT, EINTR, EINVAL, ENOENT, ESRCH};
 use super::{Call, Result, enough_memory, path, read_string, signed};
 use crate::arch::events::Masked;
 use crate::arch::trap::TrapFrame;
-use crate::arch::uaccess::{copy_to_user, read_user, write_user};
+use crate::arch::uaccess::{copy_from_user, copy_to_user, read_user, write_user};
+use crate::hostname;
 use crate::program::STACK_MAX;
 use crate::task::children::{self, Reaped};
 use crate::task::context::{TLS_COUNT, TLS_FIRST};
@@ -198,9 +199,10 @@ pub fn execve(call: &mut Call<'_>) -> Result {
 
 /// `uname(*names)`: six fields of 65 bytes.
 pub fn uname(call: &mut Call<'_>) -> Result {
+    let host = hostname::get();
     let fields: [&[u8]; 6] = [
         b"Linux",
-        b"ferrule",
+        host.as_bytes(),
         b"4.19.0-ferrule",
         concat!("Ferrule guest kernel ", env!("CARGO_PKG_VERSION")).as_bytes(),
         b"i686",
@@ -211,6 +213,15 @@ pub fn uname(call: &mut Call<'_>) -> Result {
         name[..field.len()].copy_from_slice(field);
     }
     write_user(call.a(), &names)?;
+    Ok(0)
+}
+
+/// `sethostname(*name, length)`.
+pub fn sethostname(call: &mut Call<'_>) -> Result {
+    let mut bytes = [0; hostname::LONGEST];
+    let bytes = bytes.get_mut(..call.b() as usize).ok_or(EINVAL)?;
+    copy_from_user(bytes, call.a())?;
+    hostname::set(core::str::from_utf8(bytes).map_err(|_| EINVAL)?);
     Ok(0)
 }
 
