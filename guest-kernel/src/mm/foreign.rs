@@ -3,7 +3,7 @@
 //! A privileged domain names the frame's owner with `mmu_update` and may map what is the owner's,
 //! by the owner's rules: page tables not writable, nothing at all once the owner is gone. Whoever
 //! has a [`Foreign`] keeps the frames from being freed, so what is built up and looked at is
-//! unmapped soon; shared rings stay as long as their back end.
+//! unmapped soon. (Rings are mapped by grants: [`crate::grant`].)
 //!
 //! The bytes are reached by pointer alone: the owner may change them at any time.
 #![allow(unsafe_code)] // UNSAFETY: maps and reaches memory of other domains.
@@ -11,13 +11,11 @@
 use super::range::Range;
 use super::{PAGE, space, table};
 use crate::arch::calls;
-use core::ops::Deref;
 use core::ptr::NonNull;
 use heapless::Vec;
 use pv_abi::errno::Errno;
 use pv_abi::mmu::{MMU_NORMAL_PT_UPDATE, MmuUpdate};
 use pv_abi::types::{DOMID_SELF, DomId, Mfn};
-use xenbus::memory::Mapped;
 
 /// First address of the window.
 pub const FOREIGN: u32 = 0xb740_0000;
@@ -109,34 +107,6 @@ impl Drop for Foreign {
             space::flush();
             WINDOW.give_back(self.at, self.pages as usize);
         }
-    }
-}
-
-/// One frame of another domain that both sides use at the same time: a ring. To
-/// `xenbus` it is shared memory by what it points to.
-#[derive(Debug)]
-pub struct SharedFrame {
-    memory: Mapped,
-    /// Keeps it mapped.
-    _frames: Foreign,
-}
-
-impl SharedFrame {
-    /// Maps a frame of `owner`. Errors are those of [`Foreign::map`].
-    pub fn map(owner: DomId, frame: Mfn) -> Result<SharedFrame, Errno> {
-        let frames = Foreign::map(owner, &[frame], Access::Write)?;
-        // SAFETY: 1. The page is mapped as long as `frames`, which lives as long as this, and nothing
-        // else reaches it there. 2. It is a page's address.
-        let memory = unsafe { Mapped::new(frames.base(), frames.len()) };
-        Ok(SharedFrame { memory, _frames: frames })
-    }
-}
-
-impl Deref for SharedFrame {
-    type Target = Mapped;
-
-    fn deref(&self) -> &Mapped {
-        &self.memory
     }
 }
 

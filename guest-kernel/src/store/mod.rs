@@ -264,9 +264,9 @@ impl Daemon {
     /// Does what the server asks for.
     fn act(&mut self, action: Action) {
         match action {
-            Action::Introduce { domid, gfn, port } => {
+            Action::Introduce { domid, port, .. } => {
                 self.drop_ring(domid);
-                match Ring::new(domid, gfn, port) {
+                match Ring::new(domid, port) {
                     Ok(ring) => self.connect_ring(ring),
                     Err(errno) => println!("xenstored: cannot introduce {domid}: {errno}"),
                 }

@@ -1,14 +1,15 @@
 //! Rings of other domains: the page through which each talks to the store.
 //!
-//! The page is mapped by its frame, as the toolstack told it; the domain's port, which waits for
-//! domain 0, is bound. A domain that breaks its ring is told why in the page, and is not listened to
+//! The page is mapped by the grant that a domain's builder gives domain 0 for it, as Xen's daemon does
+//! whatever frame it is told; the domain's port, which waits for domain 0, is bound. A domain that breaks its ring is told why in the page, and is not listened to
 //! any more until it asks for empty rings.
 
 use crate::arch::events::{self, Masked};
-use crate::mm::foreign::SharedFrame;
+use crate::grant::Granted;
 use crate::ports::{self, Channels};
 use pv_abi::errno::Errno;
-use pv_abi::types::{DomId, Mfn, Port};
+use pv_abi::grant_table::GNTTAB_RESERVED_XENSTORE;
+use pv_abi::types::{DomId, GrantRef, Port};
 use xenbus::access::Events;
 use xenbus::store_page::{Failure, StoreEnd};
 
@@ -16,15 +17,15 @@ use xenbus::store_page::{Failure, StoreEnd};
 pub struct Ring {
     domain: DomId,
     port: Port,
-    end: StoreEnd<SharedFrame>,
+    end: StoreEnd<Granted>,
     /// The domain broke it.
     failed: bool,
 }
 
 impl Ring {
     /// Maps the page and binds the port that a domain was introduced with.
-    pub fn new(domain: DomId, frame: u64, port: u32) -> Result<Self, Errno> {
-        let memory = SharedFrame::map(domain, Mfn::new(frame))?;
+    pub fn new(domain: DomId, port: u32) -> Result<Self, Errno> {
+        let memory = Granted::map(domain, &[GrantRef::new(GNTTAB_RESERVED_XENSTORE)])?;
         let end = StoreEnd::attach(memory).map_err(|_| Errno::EINVAL)?;
         let _masked = Masked::new();
         let port = Channels.bind(domain, Port::new(port))?;

@@ -8,15 +8,15 @@
 
 use super::watchers;
 use crate::arch::events::{self, Masked};
-use crate::mm::foreign::SharedFrame;
+use crate::grant::Granted;
 use crate::ports::{self, Channels};
 use crate::println;
 use crate::sync::Guarded;
 use crate::task::scheduler::{self, CONSOLED};
 use alloc::collections::BTreeMap;
 use pv_abi::errno::Errno;
-use pv_abi::types::DomId;
-use pv_image::start::Ring;
+use pv_abi::grant_table::GNTTAB_RESERVED_CONSOLE;
+use pv_abi::types::{DomId, GrantRef, Port};
 use xenbus::access::Events;
 use xenbus::console::{Broken, Chunk, Console, Polled};
 use xenbus::memory::TooSmall;
@@ -28,7 +28,7 @@ const BROKEN: &[u8] = b"\n(the domain broke its console)\n";
 
 /// A console, and who looks at it.
 struct Viewed {
-    console: Console<SharedFrame>,
+    console: Console<Granted>,
     /// Who reads it now.
     readers: u32,
     /// The domain has gone; it is kept for its readers.
@@ -88,10 +88,10 @@ impl Viewed {
     }
 }
 
-/// Takes up the console of a new domain.
-pub fn attach(domain: DomId, ring: Ring) -> Result<(), Errno> {
-    let memory = SharedFrame::map(domain, ring.mfn)?;
-    let port = Channels.bind(domain, ring.port)?;
+/// Takes up the console of a new domain, whose builder has granted us its page.
+pub fn attach(domain: DomId, port: Port) -> Result<(), Errno> {
+    let memory = Granted::map(domain, &[GrantRef::new(GNTTAB_RESERVED_CONSOLE)])?;
+    let port = Channels.bind(domain, port)?;
     let mut console = Console::new(KEPT);
     if let Err(TooSmall) = console.attach(memory, port) {
         let _ = Channels.close(port);

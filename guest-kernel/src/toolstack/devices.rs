@@ -132,8 +132,9 @@ fn await_back_end(halves: &Halves) -> Result<()> {
         State::Closing | State::Closed => Err(Error::Other(fault(halves))),
         state if begun(state) => Ok(()),
         _ => {
-            let (back, class) = (halves.back.raw(), halves.class.name());
-            Err(Error::Other(format!("domain {back} does not serve any {class}")))
+            let (back, class, id) = (halves.back.raw(), halves.class.name(), halves.id);
+            let why = format!("domain {back} has not found what stands behind {class} {id}");
+            Err(Error::Other(why))
         }
     }
 }

@@ -59,7 +59,7 @@ pub fn create(creation: Creation) -> Result<DomId> {
 /// Gives a domain what it needs beside memory.
 fn make_ready(built: &Built, config: &DomainConfig, uuid: Uuid) -> Result<()> {
     let id = built.id;
-    consoles::attach(id, built.console).map_err(refused("taking up the console"))?;
+    consoles::attach(id, built.console.port).map_err(refused("taking up the console"))?;
     store::announce(&Domain {
         id,
         name: &config.name,
