@@ -36,6 +36,7 @@ pub mod plan;
 pub mod ports;
 pub mod raw;
 pub mod report;
+pub mod resolver;
 pub mod stack;
 pub mod stream;
 

@@ -6,14 +6,13 @@
 
 use super::plan::Plan;
 use super::stack::Result;
-use super::{Id, Stack};
+use super::{Id, Stack, resolver, stream};
 use crate::arch::events::Masked;
 use crate::errno::{EAGAIN, EINTR, ENETDOWN};
 use crate::mm::PAGE;
 use crate::mm::frames::{self, Use};
 use crate::net::registry;
 use crate::println;
-use crate::socket::stream;
 use crate::sync::Guarded;
 use crate::task::scheduler::{self, NETWORK, SOCKETS};
 use crate::task::{process, signal};
@@ -85,11 +84,18 @@ fn moved(_: u32) {
 
 extern "C" fn run(_: u32) -> ! {
     let _masked = Masked::new();
+    let mut told = resolver::Servers::new();
     loop {
         if IS_OTHER.swap(false, Ordering::Relaxed) {
             attach();
         }
         let next = with(|stack| stack.poll(time::now(), &mut |id| scheduler::wake(channel(id))));
+        let servers = with(|stack| resolver::servers(stack.settings())).unwrap_or_default();
+        if servers != told {
+            // Programs that ask for names then go without.
+            let _ = resolver::write(&servers);
+            told = servers;
+        }
         match next.flatten() {
             Some(at) if at <= time::now() => scheduler::give_way(),
             next => scheduler::sleep(NETWORK, next.unwrap_or(0)),

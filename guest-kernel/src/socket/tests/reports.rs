@@ -4,7 +4,7 @@ use super::*;
 use crate::errno::*;
 use crate::socket::ioctl::{ADD_ROUTE, DELETE_ROUTE, NAME, REQUEST, ROUTE};
 use crate::socket::plan::Wrong;
-use crate::socket::{address, echo, report};
+use crate::socket::{address, echo, report, resolver};
 use std::string::String;
 
 fn named(name: &[u8], rest: &[u8]) -> [u8; REQUEST] {
@@ -58,6 +58,18 @@ fn the_shell_shows_and_reads() {
     text.clear();
     report::write(&alone, &mut text).unwrap();
     assert!(text.starts_with("no network device\nlo "), "{text}");
+}
+
+#[test]
+fn name_servers_are_told_to_programs() {
+    assert_eq!(resolver::text(&resolver::servers(None)), "");
+    let Ok(Plan::Static(settings)) =
+        report::parse(&["10.0.0.5/24", "10.0.0.1", "10.0.0.2", "1.1.1.1"])
+    else {
+        panic!("not a plan");
+    };
+    let servers = resolver::servers(Some(&settings));
+    assert_eq!(resolver::text(&servers), "nameserver 10.0.0.2\nnameserver 1.1.1.1\n");
 }
 
 #[test]
