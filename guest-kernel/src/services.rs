@@ -280,6 +280,32 @@ impl Kernel for Services {
         device::restart(path).map_err(|errno| Errno::new(errno.raw().into()))
     }
 
+    fn mounts(&mut self, mounted: &mut dyn FnMut(&str, &str, &str, bool)) {
+        for mount in fs::root::tree().mounts() {
+            mounted(&mount.source, &mount.path, mount.system.kind(), mount.read_only);
+        }
+    }
+
+    fn mount(
+        &mut self,
+        source: &str,
+        path: &str,
+        kind: &str,
+        read_only: bool,
+    ) -> Result<(), Errno> {
+        let tree = fs::root::tree();
+        let on = tree.find(&tree.root(), path.as_bytes(), Last::Follow)?;
+        fs::root::mount(source, on, kind, read_only)
+    }
+
+    fn unmount(&mut self, what: &str) -> Result<(), Errno> {
+        fs::root::unmount(&fs::root::tree().root(), what.as_bytes())
+    }
+
+    fn sync(&mut self) -> Result<(), Errno> {
+        fs::root::sync()
+    }
+
     fn churn(&mut self, rounds: u32, alive: u32, terminal: &mut dyn Terminal) -> u8 {
         if self.has_toolstack(terminal) { command::churn(rounds, alive, terminal) } else { 1 }
     }

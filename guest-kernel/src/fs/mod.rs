@@ -4,7 +4,7 @@
 //!  descriptors ─ Open ─ dyn File ┬ pipes, sockets, terminals, devices
 //!                                └ PlaceFile ─ Place ┐
 //!                          paths ─ Tree ─ Mount ─────┴ dyn FileSystem ┬ Tmpfs: the initrd, /tmp, /dev
-//!                                                                     └ ext2 ─ Cache ─ dyn Disk
+//!                                                                     └ ext2, ext4 ─ Cache ─ dyn Disk
 //! ```
 //!
 //! [`file::File`] is what every kind of file implements, [`system::FileSystem`] every file system;
@@ -14,6 +14,7 @@
 pub mod cache;
 pub mod descriptors;
 pub mod ext2;
+pub mod ext4;
 pub mod file;
 pub mod image;
 pub mod lock;

@@ -8,6 +8,7 @@
 use super::descriptors::Files;
 use super::device::{Console, Null, Random, Zero};
 use super::ext2::Volume;
+use super::ext4::View;
 use super::file::{BLOCKS, CHARACTERS, DIRECTORY, File, Flags, Open, Result, device};
 use super::lock::Mutex;
 use super::place::Place;
@@ -16,7 +17,7 @@ use super::tmpfs::Tmpfs;
 use super::tree::{Last, Tree, Wanted};
 use super::{disks, unpack};
 use crate::arch::abi::StartInfo;
-use crate::block;
+use crate::block::{self, Disk};
 use crate::errno::{EINVAL, ENODEV, ENOENT};
 use crate::initrd::Initrd;
 use crate::mm::p2m;
@@ -165,17 +166,28 @@ fn system(source: &str, kind: &str, read_only: bool) -> Result<Arc<dyn FileSyste
     match kind {
         "tmpfs" | "ramfs" => Ok(Arc::new(Tmpfs::new("tmpfs", share(4), clock))),
         "devtmpfs" => Ok(Arc::new(devices())),
-        "ext2" | "auto" => {
-            let volume =
-                Volume::mount(disk()?, !read_only, (share(16) as usize).min(32 << 20), clock)?;
-            if !volume.was_clean() {
-                println!("{source}: not unmounted in order; e2fsck can tell what that did");
-            }
-            start_writing_back();
-            Ok(Arc::new(volume))
-        }
+        "ext2" => ext2(disk()?, source, read_only),
+        "ext3" | "ext4" => Ok(Arc::new(View::mount(disk()?, cache())?)),
+        "auto" => match ext2(disk()?, source, read_only) {
+            Err(errno) if errno == EINVAL => system(source, "ext4", read_only),
+            result => result,
+        },
         _ => Err(ENODEV),
     }
+}
+
+/// Most bytes of a disk's cache.
+fn cache() -> usize {
+    (share(16) as usize).min(32 << 20)
+}
+
+fn ext2(disk: Arc<dyn Disk>, source: &str, read_only: bool) -> Result<Arc<dyn FileSystem>> {
+    let volume = Volume::mount(disk, !read_only, cache(), clock)?;
+    if !volume.was_clean() {
+        println!("{source}: not unmounted in order; e2fsck can tell what that did");
+    }
+    start_writing_back();
+    Ok(Arc::new(volume))
 }
 
 /// Mounts a source on a directory.

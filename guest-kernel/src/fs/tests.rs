@@ -462,12 +462,15 @@ fn contents_reach_the_disk_before_the_structure() {
     assert_eq!(order, [Some(4), Some(80), None, Some(2), None]);
 }
 
-fn ext2_volume(kib: usize) -> Vec<u8> {
-    let path = std::env::temp_dir().join(format!("ferrule-fs-{}", std::process::id()));
+/// The bytes of a volume that `mke2fs` makes with these options.
+fn volume(kib: usize, options: &[&str]) -> Vec<u8> {
+    let name = format!("ferrule-fs-{}-{}", std::process::id(), options.join("-").replace('/', "-"));
+    let path = std::env::temp_dir().join(name);
     std::fs::write(&path, vec![0; kib * 1024]).unwrap();
     let programs = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
     let output = std::process::Command::new("mke2fs")
-        .args(["-q", "-F", "-t", "ext2"])
+        .args(["-q", "-F"])
+        .args(options)
         .arg(&path)
         .env("PATH", programs)
         .output()
@@ -480,7 +483,7 @@ fn ext2_volume(kib: usize) -> Vec<u8> {
 
 #[test]
 fn a_disk_with_ext2_is_mounted_written_and_mounted_again() {
-    let bytes = ext2_volume(1024);
+    let bytes = volume(1024, &["-t", "ext2"]);
     let disk = Faulty::new(bytes.len() / SECTOR);
     disk.disk.write(0, &bytes).unwrap();
     let mount = |writable| super::ext2::Volume::mount(disk.clone(), writable, 1 << 20, clock);
@@ -511,4 +514,33 @@ fn a_disk_with_ext2_is_mounted_written_and_mounted_again() {
     assert_eq!(machine.read("mnt/l").as_deref(), Ok("again"));
     assert_eq!(errno(machine.write("mnt/d/f", "")), EROFS);
     assert_eq!(machine.names("mnt"), [".", "..", "d", "l", "lost+found"].map(ToString::to_string));
+}
+
+#[test]
+fn a_disk_with_ext4_is_read() {
+    let folder = std::env::temp_dir().join(format!("ferrule-ext4-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("d")).unwrap();
+    let text: Vec<u8> =
+        (0..300_000u32).map(|index| (index.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
+    std::fs::write(folder.join("d/big"), &text).unwrap();
+    std::os::unix::fs::symlink("d/big", folder.join("l")).unwrap();
+    let bytes = volume(4096, &["-t", "ext4", "-d", folder.to_str().unwrap()]);
+    std::fs::remove_dir_all(&folder).unwrap();
+    let disk = Faulty::new(bytes.len() / SECTOR);
+    disk.disk.write(0, &bytes).unwrap();
+    let view = super::ext4::View::mount(disk, 1 << 20).unwrap();
+    let machine = Machine::new();
+    machine.mkdir("mnt").unwrap();
+    machine.tree.mount(machine.find("mnt").unwrap(), Arc::new(view), "disk", false).unwrap();
+    assert_eq!(machine.names("mnt"), [".", "..", "d", "l", "lost+found"]);
+    let open = machine.open("mnt/l", Flags::empty(), &Wanted::default()).unwrap();
+    let mut found = vec![0; text.len() + 1];
+    assert_eq!(open.read(&mut found), Ok(text.len()));
+    assert!(found[..text.len()] == text);
+    assert_eq!(open.read_at(299_990, &mut found), Ok(10));
+    assert_eq!(machine.path("mnt/d/..").as_deref(), Ok("/mnt"));
+    assert_eq!(errno(machine.read("mnt/nothing")), ENOENT);
+    assert_eq!(errno(machine.mkdir("mnt/x")), EROFS);
+    let empty = super::ext4::View::mount(Faulty::new(100), 1 << 20);
+    assert_eq!(empty.err(), Some(EINVAL));
 }

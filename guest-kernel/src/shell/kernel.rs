@@ -65,10 +65,16 @@ impl fmt::Display for Errno {
             20 => "not a directory",
             21 => "is a directory",
             22 => "invalid argument",
+            18 => "on another file system",
+            19 => "no such device",
             24 => "too many open files",
+            28 => "no space left",
             30 => "read-only file system",
             36 => "file name too long",
             38 => "function not implemented",
+            39 => "directory not empty",
+            40 => "too many symbolic links",
+            117 => "the file system is damaged",
             number => return write!(f, "error {number}"),
         };
         f.write_str(text)
@@ -291,6 +297,20 @@ pub trait Kernel {
 
     /// Sends `count` echo requests to a host, and tells of the replies; the exit status.
     fn ping(&mut self, to: Ipv4Addr, count: u16, terminal: &mut dyn Terminal) -> u8;
+
+    /// Calls `mounted` with the source, the path and the kind of each mounted file system, and whether it
+    /// is read-only.
+    fn mounts(&mut self, mounted: &mut dyn FnMut(&str, &str, &str, bool));
+
+    /// Mounts the file system of a kind (`auto`: whichever it is) that is on a source.
+    fn mount(&mut self, source: &str, path: &str, kind: &str, read_only: bool)
+    -> Result<(), Errno>;
+
+    /// Unmounts what is mounted on a path, or from a source.
+    fn unmount(&mut self, what: &str) -> Result<(), Errno>;
+
+    /// Makes changes of all files last.
+    fn sync(&mut self) -> Result<(), Errno>;
 
     /// Makes and ends `rounds` domains beside `alive` others, and tells what that costs; the status is
     /// 1 when anything is left of them.

@@ -19,6 +19,7 @@ struct Fake {
     ended: BTreeMap<u32, ExitStatus>,
     killed: StdVec<(u32, u8)>,
     stopped: StdVec<Shutdown>,
+    asked: StdVec<String>,
     memory: MemoryInfo,
     sensitive_ok: bool,
 }
@@ -183,6 +184,31 @@ impl Kernel for Fake {
         if path == "backend/vbd/1/51712" { Ok(()) } else { Err(Errno::ENOENT) }
     }
 
+    fn mounts(&mut self, mounted: &mut dyn FnMut(&str, &str, &str, bool)) {
+        mounted("rootfs", "/", "rootfs", true);
+    }
+
+    fn mount(
+        &mut self,
+        source: &str,
+        path: &str,
+        kind: &str,
+        read_only: bool,
+    ) -> Result<(), Errno> {
+        self.asked.push(format!("mount {source} {path} {kind} {read_only}"));
+        Ok(())
+    }
+
+    fn unmount(&mut self, what: &str) -> Result<(), Errno> {
+        self.asked.push(format!("umount {what}"));
+        Err(Errno::EINVAL)
+    }
+
+    fn sync(&mut self) -> Result<(), Errno> {
+        self.asked.push("sync".to_string());
+        Ok(())
+    }
+
     fn churn(&mut self, rounds: u32, alive: u32, terminal: &mut dyn Terminal) -> u8 {
         let _ = writeln!(terminal, "{rounds} beside {alive}");
         0
@@ -278,6 +304,22 @@ fn devices_are_listed_and_restarted() {
     check("devices restart backend/vbd/1/51712", "", 0);
     check("devices restart x", "x: no such file or directory\n", 1);
     check("devices stop x", "devices: restart PATH, or nothing\n", commands::USAGE);
+}
+
+#[test]
+fn file_systems_are_mounted_and_unmounted() {
+    let mut kernel = Fake::new();
+    let mut run = |line: &str| exec(&mut kernel, &mut Paper::default(), line, Script::Plain);
+    assert_eq!(run("mount%20/dev/xvda%20/mnt"), commands::OK);
+    assert_eq!(run("mount%20-r%20-t%20ext4%20/dev/vda%20/mnt;sync"), commands::OK);
+    assert_eq!(run("umount%20/mnt"), commands::FAILED);
+    for wrong in ["mount%20a", "mount%20-x%20a%20b", "mount%20-t", "mount%20a%20b%20c", "umount"] {
+        assert_eq!(run(wrong), commands::USAGE, "{wrong}");
+    }
+    let asked =
+        ["mount /dev/xvda /mnt auto false", "mount /dev/vda /mnt ext4 true", "sync", "umount /mnt"];
+    assert_eq!(kernel.asked, asked);
+    check("mount", "rootfs on / type rootfs (ro)\n", 0);
 }
 
 #[test]

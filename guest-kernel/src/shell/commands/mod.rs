@@ -5,6 +5,7 @@
 
 mod files;
 mod machine;
+mod mounts;
 mod network;
 mod process;
 
@@ -159,6 +160,15 @@ pub static COMMANDS: &[Command] = &[
          them, and changes them by hypercalls (mmu_update, update_va_mapping, mmuext_op).",
     ),
     Command::new(
+        "mount",
+        "[-t TYPE] [-r] [SOURCE DIRECTORY]",
+        "mount a file system, or list them",
+        0..=ANY,
+        mounts::mount,
+        "SOURCE is a disk, as /dev/xvda; TYPE one of ext2, ext4 (read-only), tmpfs, proc, or auto (the\n\
+         default). -r mounts it so that it cannot be written.",
+    ),
+    Command::new(
         "ping",
         "ADDRESS [COUNT]",
         "ask another host whether it is there",
@@ -188,6 +198,15 @@ pub static COMMANDS: &[Command] = &[
         "Executes each instruction that is sensitive but not privileged, in Ring 1 and in Ring 3,\n\
          and prints what it did, what it does in Ring 0, and what the PV ABI gives instead.\n\
          The status is 1 when a row differs from what is expected.",
+    ),
+    Command::new("sync", "", "write what waits in memory to the disks", 0..=0, mounts::sync, ""),
+    Command::new(
+        "umount",
+        "DIRECTORY",
+        "unmount a file system",
+        1..=1,
+        mounts::umount,
+        "Writes what waits in memory first. What is in use is not unmounted.",
     ),
     Command::new("uptime", "", "time and counters since boot", 0..=0, machine::uptime, ""),
     Command::new("wait", "[PID]", "wait for background programs", 0..=1, process::wait, ""),
