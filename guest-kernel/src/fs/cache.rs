@@ -51,8 +51,6 @@ struct State {
     dirty: usize,
     /// A flush failed that nobody had asked for.
     lost: bool,
-    hits: u64,
-    misses: u64,
 }
 
 /// A disk with its cache.
@@ -66,26 +64,13 @@ pub struct Cache {
 impl Cache {
     /// The cache of a disk, of at most `limit` bytes.
     pub fn new(disk: Arc<dyn Disk>, limit: usize) -> Self {
-        let state = State {
-            pages: BTreeMap::new(),
-            queue: VecDeque::new(),
-            dirty: 0,
-            lost: false,
-            hits: 0,
-            misses: 0,
-        };
+        let state = State { pages: BTreeMap::new(), queue: VecDeque::new(), dirty: 0, lost: false };
         Self { disk, limit: (limit / PAGE).max(4 * RUN as usize), state: Mutex::new(state) }
     }
 
     /// Whether something waits to be written.
     pub fn is_dirty(&self) -> bool {
         self.state.lock().dirty > 0
-    }
-
-    /// Pages that were there when they were wanted, and that were not.
-    pub fn counts(&self) -> (u64, u64) {
-        let state = self.state.lock();
-        (state.hits, state.misses)
     }
 
     /// A flush that nobody waits for: that it failed is told to the next who asks for one.
@@ -259,10 +244,7 @@ impl Device for Cache {
         while done < into.len() {
             let here = at + done as u64;
             let (index, offset) = (here / PAGE as u64, (here % PAGE as u64) as usize);
-            if state.pages.contains_key(&index) {
-                state.hits += 1;
-            } else {
-                state.misses += 1;
+            if !state.pages.contains_key(&index) {
                 let wanted = (offset + into.len() - done).div_ceil(PAGE) as u64;
                 self.load(&mut state, index, wanted)?;
             }
@@ -299,7 +281,10 @@ impl Device for Cache {
             let page = state.pages.get_mut(&index).ok_or(Failed)?;
             let was_dirty = page.is_dirty();
             page.recent = true;
-            let (first, last) = (offset / SECTOR, (offset + count).div_ceil(SECTOR));
+            // Whole sectors of the disk's own, which may be as long as a page.
+            let own = (self.disk.sector_size() as usize).clamp(SECTOR, PAGE);
+            let (first, last) = (offset / own * own, (offset + count).next_multiple_of(own));
+            let (first, last) = (first / SECTOR, last / SECTOR);
             *page.dirty(order) |= ((1u16 << last) - (1 << first)) as u8;
             let to = page.bytes.get_mut(offset..offset + count).ok_or(Failed)?;
             let part = from.get(done..done + count).ok_or(Failed)?;

@@ -66,10 +66,12 @@ impl Volume {
         clock: fn() -> u32,
     ) -> Result<Self> {
         let (writable, sector) = (writable && !disk.read_only(), disk.sector_size());
-        let volume = Ext2::mount(Cache::new(disk, memory), writable, clock())?;
-        if volume.space().block < sector {
+        // Looked at first: mounting for writing leaves a mark.
+        let view = Ext2::mount(Cache::new(Arc::clone(&disk), 0), false, clock())?;
+        if view.space().block < sector {
             return Err(EINVAL);
         }
+        let volume = Ext2::mount(Cache::new(disk, memory), writable, clock())?;
         let writable = volume.is_writable();
         Ok(Self { volume: Mutex::new(volume), writable, clock })
     }

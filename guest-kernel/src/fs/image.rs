@@ -100,6 +100,11 @@ pub fn load(
     Ok(Image::shared(bytes))
 }
 
+/// A file is about to change: who maps it from now on sees that, who has it mapped does not.
+pub fn forget(mount: u32, inode: u64) {
+    IMAGES.lock().retain(|(key, _)| (key.0, key.1) != (mount, inode));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,8 +130,11 @@ mod tests {
         assert_eq!(load(key, 10, read).map(|image| image.len()), Ok(10));
         assert_eq!(reads.get(), 1, "a part keeps it");
         drop(part);
-        let _ = load(key, 10, read).unwrap();
+        let kept = load(key, 10, read).unwrap();
         assert_eq!(reads.get(), 2);
+        forget(900, 1);
+        let changed = load(key, 10, read).unwrap();
+        assert!(reads.get() == 3 && kept != changed, "a file that changed is read anew");
         assert_eq!(load(key, LONGEST + 1, read), Err(EFBIG));
     }
 }

@@ -68,7 +68,8 @@ mod machine {
     use crate::arch::events::Masked;
     use crate::task::scheduler;
 
-    /// The channel of a lock: its address, which is above all other channels.
+    /// The channel of a lock: its address. Whoever else sleeps on that number, as the parent of a
+    /// process of a very high one would, is woken once too often, which all who sleep stand.
     fn channel(waiting: &AtomicU32) -> u32 {
         core::ptr::from_ref(waiting).addr() as u32
     }

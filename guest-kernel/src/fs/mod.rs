@@ -18,6 +18,7 @@ pub mod ext4;
 pub mod file;
 pub mod image;
 pub mod lock;
+mod names;
 pub mod place;
 pub mod system;
 pub mod tmpfs;

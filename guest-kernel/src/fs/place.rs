@@ -44,7 +44,7 @@ impl Mount {
         Self { number, system, on, path, source, read_only, users }
     }
 
-    /// Whether places other than its root's one are in use.
+    /// Whether anybody uses anything of it.
     pub fn is_busy(&self) -> bool {
         !self.users.lock().is_empty()
     }
@@ -164,6 +164,7 @@ impl File for PlaceFile {
 
     fn write(&self, at: u64, from: &[u8], flags: Flags) -> Result<usize> {
         self.0.mount.must_be_writable()?;
+        image::forget(self.0.mount.number, self.0.inode);
         let count = self.system().write(self.0.inode, at, from)?;
         if flags.intersects(Flags::SYNC) {
             self.system().sync()?;
@@ -181,6 +182,7 @@ impl File for PlaceFile {
 
     fn truncate(&self, length: u64) -> Result {
         self.0.mount.must_be_writable()?;
+        image::forget(self.0.mount.number, self.0.inode);
         self.system().truncate(self.0.inode, length)
     }
 

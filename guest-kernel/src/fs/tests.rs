@@ -544,3 +544,25 @@ fn a_disk_with_ext4_is_read() {
     let empty = super::ext4::View::mount(Faulty::new(100), 1 << 20);
     assert_eq!(empty.err(), Some(EINVAL));
 }
+
+#[test]
+fn disks_of_large_sectors_need_blocks_as_large() {
+    for (block, mounted) in [("1024", false), ("4096", true)] {
+        let bytes = volume(2048, &["-t", "ext2", "-b", block]);
+        let disk = Arc::new(RamDisk::new(bytes.len() as u64, 4096).expect("fits"));
+        disk.write(0, &bytes).unwrap();
+        let mount = || super::ext2::Volume::mount(disk.clone(), true, 1 << 20, clock);
+        let volume = mount();
+        assert_eq!(volume.is_ok(), mounted);
+        let Ok(volume) = volume else {
+            let mut after = vec![0; bytes.len()];
+            disk.read(0, &mut after).unwrap();
+            assert!(after == bytes, "a refused disk is not written");
+            continue;
+        };
+        volume.create(volume.root(), b"f", REGULAR | 0o644, 0).unwrap();
+        volume.unmount().unwrap();
+        let again = mount().unwrap();
+        assert!(again.was_clean() && again.lookup(again.root(), b"f").is_ok());
+    }
+}

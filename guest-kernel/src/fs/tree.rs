@@ -8,15 +8,13 @@
 use super::file::{DIRECTORY, File, Flags, LINK, Open, REGULAR, Result, Status, TYPE};
 use super::lock::Mutex;
 use super::place::{Mount, Place, PlaceFile};
-use super::system::{Change, FileSystem, NAME_MAX, check_name};
-use crate::errno::{
-    EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, ENOTEMPTY, ENXIO, EPERM,
-    EXDEV,
-};
+use super::system::{FileSystem, NAME_MAX, check_name};
+use crate::errno::{EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, ENXIO};
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Most symbolic links on a path.
 const LINKS: u32 = 40;
@@ -66,6 +64,8 @@ pub struct Wanted {
 pub struct Tree {
     /// The first is the root.
     mounts: Mutex<Vec<Arc<Mount>>>,
+    /// The number of the next mount: none is used twice.
+    next: AtomicU32,
     devices: Devices,
 }
 
@@ -73,7 +73,8 @@ impl Tree {
     /// A tree with a root.
     pub fn new(root: Arc<dyn FileSystem>, source: &str, read_only: bool, devices: Devices) -> Self {
         let mount = Mount::new(1, root, None, "/", source, read_only);
-        Self { mounts: Mutex::new(alloc::vec![Arc::new(mount)]), devices }
+        let mounts = Mutex::new(alloc::vec![Arc::new(mount)]);
+        Self { mounts, next: AtomicU32::new(2), devices }
     }
 
     /// The root directory.
@@ -242,114 +243,6 @@ impl Tree {
         Ok(Open::new(file, flags))
     }
 
-    /// A name that can be given: its directory, and itself.
-    fn free_name(&self, from: &Place, path: &[u8], directory: bool) -> Result<(Place, Vec<u8>)> {
-        let found = self.look(from, path, Last::Keep)?;
-        if found.place.is_some() {
-            return Err(EEXIST);
-        }
-        if found.slash && !directory {
-            return Err(ENOENT);
-        }
-        check_name(&found.name)?;
-        Ok((found.directory, found.name))
-    }
-
-    /// Makes a directory, a device, or an empty file.
-    pub fn make(&self, from: &Place, path: &[u8], mode: u32, special: u64) -> Result {
-        let (directory, name) = self.free_name(from, path, mode & TYPE == DIRECTORY)?;
-        directory.make(|system, directory| system.create(directory, &name, mode, special))?;
-        Ok(())
-    }
-
-    /// Makes a symbolic link.
-    pub fn symlink(&self, from: &Place, path: &[u8], target: &[u8]) -> Result {
-        if target.is_empty() {
-            return Err(ENOENT);
-        }
-        let (directory, name) = self.free_name(from, path, false)?;
-        directory.make(|system, directory| system.symlink(directory, &name, target))?;
-        Ok(())
-    }
-
-    /// Gives a file one more name.
-    pub fn link(&self, file: &Place, from: &Place, path: &[u8]) -> Result {
-        if file.status()?.is(DIRECTORY) {
-            return Err(EPERM);
-        }
-        let (directory, name) = self.free_name(from, path, false)?;
-        if directory.mount.number != file.mount.number {
-            return Err(EXDEV);
-        }
-        directory.make(|system, directory| {
-            system.link(file.inode, directory, &name)?;
-            Ok(file.inode)
-        })?;
-        Ok(())
-    }
-
-    /// Takes a name away from what is no directory.
-    pub fn unlink(&self, from: &Place, path: &[u8]) -> Result {
-        let found = self.look(from, path, Last::Keep)?;
-        let place = found.place.ok_or(ENOENT)?;
-        if place.status()?.is(DIRECTORY) {
-            return Err(EISDIR);
-        }
-        // The place goes first, so that what has no other user goes at once.
-        drop(place);
-        found
-            .directory
-            .take_name(|system, directory| system.unlink(directory, &found.name).map(Some))
-    }
-
-    /// Removes an empty directory.
-    pub fn remove_directory(&self, from: &Place, path: &[u8]) -> Result {
-        let found = self.look(from, path, Last::Keep)?;
-        let place = found.place.ok_or(ENOENT)?;
-        match found.name.as_slice() {
-            b"." => return Err(EINVAL),
-            b".." => return Err(ENOTEMPTY),
-            _ if place.is_root() => return Err(EBUSY),
-            _ if !place.status()?.is(DIRECTORY) => return Err(ENOTDIR),
-            _ => drop(place),
-        }
-        found.directory.take_name(|system, directory| {
-            system.remove_directory(directory, &found.name).map(Some)
-        })
-    }
-
-    /// Gives a file another name.
-    pub fn rename(&self, from: &Place, path: &[u8], to: &Place, new: &[u8]) -> Result {
-        let old = self.look(from, path, Last::Keep)?;
-        let new = self.look(to, new, Last::Keep)?;
-        let place = old.place.ok_or(ENOENT)?;
-        let is_directory = place.status()?.is(DIRECTORY);
-        for name in [&old.name, &new.name] {
-            if matches!(name.as_slice(), b"." | b"..") {
-                return Err(EBUSY);
-            }
-        }
-        if new.slash && !is_directory {
-            return Err(ENOTDIR);
-        }
-        if place.is_root() || new.place.as_ref().is_some_and(Place::is_root) {
-            return Err(EBUSY);
-        }
-        if old.directory.mount.number != new.directory.mount.number {
-            return Err(EXDEV);
-        }
-        drop((place, new.place));
-        old.directory.take_name(|system, directory| {
-            system.rename(directory, &old.name, new.directory.inode, &new.name)
-        })
-    }
-
-    /// Changes permissions, owner, times.
-    pub fn change(&self, place: &Place, change: &Change) -> Result {
-        place.mount.must_be_writable()?;
-        place.mount.system.change(place.inode, change)
-    }
-
     /// The absolute path of a directory.
     pub fn path(&self, directory: &Place) -> Result<Vec<u8>> {
         let mut names: Vec<Vec<u8>> = Vec::new();
@@ -398,9 +291,9 @@ impl Tree {
             return Err(ENOTDIR);
         }
         let path = String::from_utf8_lossy(&self.path(&on)?).into_owned();
-        let mut mounts = self.mounts.lock();
-        let number = mounts.iter().map(|mount| mount.number).max().unwrap_or(0) + 1;
-        mounts.push(Arc::new(Mount::new(number, system, Some(on), &path, source, read_only)));
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mount = Mount::new(number, system, Some(on), &path, source, read_only);
+        self.mounts.lock().push(Arc::new(mount));
         Ok(())
     }
 
