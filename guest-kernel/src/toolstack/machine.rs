@@ -350,7 +350,6 @@ impl Toolstack for Machine {
     }
 
     fn detach(&mut self, domain: DomId, class: DeviceClass, id: u32, how: Detach) -> Result<()> {
-        let _turn = turn::take();
         self.domain(domain)?;
         devices::detach(domain, class, id, how)
     }
