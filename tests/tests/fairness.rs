@@ -182,6 +182,36 @@ fn affinity_is_kept_and_the_rest_is_shared() {
 }
 
 #[test]
+fn a_free_cpu_that_is_preferred_is_taken_before_others() {
+    let (mut cpus, guests) = machine(&[(1, 256), (1, 256)]);
+    let sys = Arc::clone(&cpus.sys);
+    cpus.run_for(MS);
+    let sleeper = guests[0].vcpu();
+    let wakes_on = |cpus: &mut Cpus, preferred: u32| {
+        sleeper.run.set_preferred(preferred);
+        hold::hold(&sys, guests[0].domain());
+        cpus.settle();
+        hold::release(&sys, guests[0].domain());
+        cpus.settle();
+        let runs_on =
+            |cpu: &u32| cpus.current(*cpu).is_some_and(|(_, vcpu)| vcpu.domain.raw() == 0);
+        let cpu = (0..2).find(runs_on).unwrap();
+        cpus.run_for(MS);
+        cpu
+    };
+    // The other runs on one of them, and is preferred in vain.
+    let first = wakes_on(&mut cpus, u32::MAX);
+    assert_eq!(wakes_on(&mut cpus, 1 << (1 - first)), first);
+    assert_eq!(wakes_on(&mut cpus, 0), first);
+    // With both free it goes where it is to be, and to and fro.
+    hold::hold(&sys, guests[1].domain());
+    for cpu in [1, 0, 1] {
+        assert_eq!(wakes_on(&mut cpus, 1 << cpu), cpu);
+    }
+    assert_eq!(wakes_on(&mut cpus, u32::MAX), 1, "it stays where it was");
+}
+
+#[test]
 fn a_cpu_that_becomes_idle_takes_who_waits_elsewhere() {
     let (mut cpus, guests) = machine(&[(2, 256), (2, 256)]);
     cpus.run_for(SECOND);

@@ -1,7 +1,7 @@
 //! Which CPU runs whom: placing those that wake up, and taking over those that wait elsewhere.
 //!
 //! *No CPU idles while somebody waits that it may run.* A vCPU that wakes up goes to an idle
-//! CPU if there is one: the one where it was, if that is idle. A CPU that has nothing to do marks
+//! CPU if there is one: the one where it was, if that is idle; one that it prefers before all. A CPU that has nothing to do marks
 //! itself idle and then looks into all queues once more; who queues somebody looks for idle
 //! CPUs afterwards. So one of the two sees the other.
 //!
@@ -29,7 +29,7 @@ pub(super) fn online<P: Platform>(sys: &System<P>) -> u32 {
 #[inline(always)]
 pub(super) fn place<P: Platform>(sys: &System<P>, vcpu: &Vcpu) -> u32 {
     let allowed = vcpu.run.allowed();
-    let idle = sys.scheduler.idle.load(Ordering::SeqCst) & allowed;
+    let idle = best(sys.scheduler.idle.load(Ordering::SeqCst) & allowed, vcpu);
     match vcpu.run.cpu() {
         Some(cpu) if allowed & bit(cpu) != 0 && (idle == 0 || idle & bit(cpu) != 0) => {
             if idle != 0 {
@@ -37,14 +37,23 @@ pub(super) fn place<P: Platform>(sys: &System<P>, vcpu: &Vcpu) -> u32 {
             }
             cpu
         }
-        _ => elsewhere(sys, idle, allowed),
+        _ => elsewhere(sys, idle, best(allowed & online(sys), vcpu)),
     }
 }
 
-/// An idle CPU, or one that the fewest vCPUs are on.
+/// Of these CPUs those that a vCPU prefers, if there are any.
+#[inline(always)]
+fn best(cpus: u32, vcpu: &Vcpu) -> u32 {
+    match cpus & vcpu.run.preferred() {
+        0 => cpus,
+        preferred => preferred,
+    }
+}
+
+/// One of the `idle` CPUs, or of `all`: one that the fewest vCPUs are on.
 #[cold]
-fn elsewhere<P: Platform>(sys: &System<P>, idle: u32, allowed: u32) -> u32 {
-    let among = if idle != 0 { idle } else { allowed & online(sys) };
+fn elsewhere<P: Platform>(sys: &System<P>, idle: u32, all: u32) -> u32 {
+    let among = if idle != 0 { idle } else { all };
     let chosen = sys
         .scheduler
         .cpus(sys.platform.count())
@@ -136,10 +145,13 @@ fn steal<'a, P: Platform>(sys: &'a System<P>, here: &Cpu, cpu: u32, own: u64) ->
             return None;
         }
         tried |= bit(from);
-        // One that is not running anything has been told to take somebody, and will.
+        // One that is not running anything has been told to take somebody, and will: it is left those
+        // who are better off there.
         let busy = there.current.load().is_some();
         let wanted = |vcpu: &Vcpu| {
-            vcpu.run.allowed() & bit(cpu) != 0 && (busy || vcpu.run.loaded_on() != Some(from))
+            let stays = vcpu.run.loaded_on() == Some(from)
+                || vcpu.run.preferred() & (bit(from) | bit(cpu)) == bit(from);
+            vcpu.run.allowed() & bit(cpu) != 0 && (busy || !stays)
         };
         if let Some(vcpu) = there.take_first(&sys.domains, wanted) {
             if own != NEVER {

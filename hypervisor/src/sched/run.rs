@@ -23,6 +23,8 @@ pub struct VcpuRun {
     loaded: AtomicU32,
     /// The CPUs that it may run on.
     affinity: AtomicU32,
+    /// The CPUs that it is to run on if one of them is free.
+    preferred: AtomicU32,
     /// The CPUs that it may run on while the affinity is overridden (`SCHEDOP_pin_override`); 0: it
     /// is not.
     pinned: AtomicU32,
@@ -52,6 +54,7 @@ impl VcpuRun {
             cpu: AtomicU32::new(NO_CPU),
             loaded: AtomicU32::new(NO_CPU),
             affinity: AtomicU32::new(u32::MAX),
+            preferred: AtomicU32::new(u32::MAX),
             pinned: AtomicU32::new(0),
             vtime: AtomicU64::new(0),
             queue: Links::new(),
@@ -122,6 +125,17 @@ impl VcpuRun {
     pub(super) fn set_affinity(&self, cpus: u32) {
         // Before looking into queues: see `wake::push`.
         self.affinity.store(cpus, Ordering::SeqCst);
+    }
+
+    /// The CPUs that it is to run on if one of them is free, of those that it may run on.
+    #[inline(always)]
+    pub fn preferred(&self) -> u32 {
+        self.preferred.load(Ordering::Relaxed)
+    }
+
+    /// Sets them. They count when it wakes up the next time.
+    pub fn set_preferred(&self, cpus: u32) {
+        self.preferred.store(cpus, Ordering::Relaxed);
     }
 
     /// The CPUs of the override; 0: there is none.

@@ -49,10 +49,11 @@ pub(super) fn scheduler_op<P: Platform>(
     Ok(answer(op, &asked))
 }
 
-/// `XEN_DOMCTL_setvcpuaffinity`: where a vCPU may run; the caller gets what of it there is.
+/// `XEN_DOMCTL_setvcpuaffinity`: where a vCPU may run, and where it is to run if it can; the caller
+/// gets what of it counts.
 ///
 /// `EINVAL`: beyond the domain's vCPUs, nothing or nowhere asked for; `ESRCH`: not made yet;
-/// `EFAULT`; `EOPNOTSUPP`: a soft affinity, which the scheduler does not have.
+/// `EFAULT`: a bitmap; what stands before it in the structure is done.
 pub(super) fn set_affinity<P: Platform>(
     ctx: &Ctx<'_, P>,
     domain: &Domain,
@@ -60,9 +61,6 @@ pub(super) fn set_affinity<P: Platform>(
 ) -> Result<Reply, Stop> {
     let asked: Vcpuaffinity = argument(op)?;
     let vcpu = named(domain, &asked)?;
-    if asked.flags & abi::XEN_VCPUAFFINITY_SOFT != 0 {
-        return Err(Errno::EOPNOTSUPP.into());
-    }
     if asked.flags & abi::XEN_VCPUAFFINITY_FORCE != 0 {
         affinity::unpin(ctx.sys, vcpu);
     }
@@ -70,10 +68,16 @@ pub(super) fn set_affinity<P: Platform>(
         affinity::set_affinity(ctx.sys, vcpu, bitmap::read(ctx, &asked.cpumap_hard)?)?;
         bitmap::write(ctx, &asked.cpumap_hard, vcpu.run.affinity() & bitmap::cpus(ctx))?;
     }
+    if asked.flags & abi::XEN_VCPUAFFINITY_SOFT != 0 {
+        let preferred = bitmap::read(ctx, &asked.cpumap_soft)?;
+        vcpu.run.set_preferred(preferred);
+        let counts = preferred & vcpu.run.affinity() & bitmap::cpus(ctx);
+        bitmap::write(ctx, &asked.cpumap_soft, counts)?;
+    }
     Ok(Reply::Nothing)
 }
 
-/// `XEN_DOMCTL_getvcpuaffinity`. Errnos as above; the soft affinity is all CPUs.
+/// `XEN_DOMCTL_getvcpuaffinity`. Errnos as above.
 pub(super) fn get_affinity<P: Platform>(
     ctx: &Ctx<'_, P>,
     domain: &Domain,
@@ -85,7 +89,7 @@ pub(super) fn get_affinity<P: Platform>(
         bitmap::write(ctx, &asked.cpumap_hard, vcpu.run.affinity())?;
     }
     if asked.flags & abi::XEN_VCPUAFFINITY_SOFT != 0 {
-        bitmap::write(ctx, &asked.cpumap_soft, u32::MAX)?;
+        bitmap::write(ctx, &asked.cpumap_soft, vcpu.run.preferred())?;
     }
     Ok(Reply::Nothing)
 }
