@@ -247,6 +247,30 @@ layouts! { in "domctl.h";
         time_offset_seconds: i64,
     }
 
+    /// Argument of [`XEN_DOMCTL_SETTSCINFO`] and [`XEN_DOMCTL_GETTSCINFO`].
+    struct TscInfo("struct xen_domctl_tsc_info", 24) {
+        /// IN or OUT: one of `TSC_MODE_*`.
+        tsc_mode: u32,
+        /// IN or OUT: the counter's frequency, kHz; IN 0: the machine's.
+        gtsc_khz: u32,
+        /// IN or OUT: how often the domain has moved.
+        incarnation: u32,
+        /// Padding.
+        pad: u32,
+        /// IN or OUT: what the counter says, ns.
+        elapsed_nsec: u64,
+    }
+
+    /// Argument of [`XEN_DOMCTL_GET_VCPU_MSRS`] and [`XEN_DOMCTL_SET_VCPU_MSRS`].
+    struct VcpuMsrs("struct xen_domctl_vcpu_msrs", 16) {
+        /// IN: the vCPU.
+        vcpu: u32,
+        /// IN: elements; OUT: how many there are, or the first that cannot be set.
+        msr_count: u32,
+        /// IN: address of an array of `xen_domctl_vcpu_msr`; 0: only the count is wanted.
+        msrs: u64,
+    }
+
     /// Argument of [`XEN_DOMCTL_SET_ADDRESS_SIZE`] and [`XEN_DOMCTL_GET_ADDRESS_SIZE`].
     struct AddressSize("struct xen_domctl_address_size", 4) {
         /// IN or OUT: 32 or 64.

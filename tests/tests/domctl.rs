@@ -7,7 +7,7 @@ use hypervisor::domain::MAX_DOMAINS;
 use hypervisor::exit::Next;
 use hypervisor::irq::pirq;
 use hypervisor::mm::frame::{Owner, Type};
-use hypervisor::platform::{FrameAccess, Mmu};
+use hypervisor::platform::{Clock, FrameAccess, Mmu};
 use hypervisor::sched::{self, State};
 use hypervisor::time::wallclock;
 use hypervisor::width::Width;
@@ -110,6 +110,8 @@ fn what_createdomain_refuses() {
     config.arch.misc_flags = XEN_X86_MSR_RELAXED;
     let first = DomId::new(1);
     assert_eq!(g.domctl(XEN_DOMCTL_CREATEDOMAIN, first, &config).0, 0);
+    let flags = |g: &mut Guest, id| g.about(id).map(|info| info.flags & XEN_DOMINF_XS_DOMAIN);
+    assert_eq!((flags(&mut g, first), flags(&mut g, SELF)), (Ok(XEN_DOMINF_XS_DOMAIN), Ok(0)));
     assert_eq!(g.domctl(XEN_DOMCTL_CREATEDOMAIN, first, &config).0, EEXIST);
     let beyond = DomId::new(MAX_DOMAINS as u16);
     assert_eq!(g.domctl(XEN_DOMCTL_CREATEDOMAIN, beyond, &config).0, ENOSPC);
@@ -397,6 +399,53 @@ fn settings() {
 }
 
 #[test]
+fn time_stamps_are_the_machines() {
+    let mut g = Guest::toolstack(1);
+    let made = g.build_domain(16);
+    let khz = g.sys.platform.pvclock().tsc_khz();
+    let info = |tsc_mode, gtsc_khz| TscInfo {
+        tsc_mode,
+        gtsc_khz,
+        incarnation: 3,
+        pad: 0,
+        elapsed_nsec: 5,
+    };
+    let mut set = |id, mode, khz| g.domctl(XEN_DOMCTL_SETTSCINFO, id, &info(mode, khz)).0;
+    assert_eq!(set(made.id, 0, 0), 0);
+    assert_eq!(set(made.id, 0, khz), 0);
+    assert_eq!(set(made.id, 0, khz + 1), EOPNOTSUPP, "another frequency");
+    assert_eq!(set(made.id, 1, 0), EOPNOTSUPP, "always emulated");
+    assert_eq!((set(made.id, 3, 0), set(SELF, 0, 0)), (EINVAL, EINVAL));
+    assert_eq!(set(NOBODY, 0, 0), ESRCH);
+    let (result, _, told) = g.domctl(XEN_DOMCTL_GETTSCINFO, made.id, &info(9, 9));
+    assert_eq!((result, told.tsc_mode, told.gtsc_khz, told.incarnation), (0, 0, khz, 3));
+    assert_eq!(told.elapsed_nsec, g.sys.platform.now_ns());
+    assert_eq!(g.domctl(XEN_DOMCTL_SETTSCINFO, made.id, &info(2, 1)).0, 0, "never emulated");
+    let told = g.domctl(XEN_DOMCTL_GETTSCINFO, made.id, &info(9, 9)).2;
+    assert_eq!((told.tsc_mode, told.gtsc_khz, told.elapsed_nsec), (2, 0, 0));
+    assert_eq!(g.domctl(XEN_DOMCTL_GETTSCINFO, SELF, &info(9, 9)).0, EINVAL);
+}
+
+#[test]
+fn vcpus_have_no_msrs_to_take_along() {
+    let mut g = Guest::toolstack(1);
+    let made = g.build_domain(16);
+    let mut ask = |cmd, id, vcpu, msr_count, msrs| {
+        let (result, _, told) = g.domctl(cmd, id, &VcpuMsrs { vcpu, msr_count, msrs });
+        (result, told.msr_count)
+    };
+    let (get, set) = (XEN_DOMCTL_GET_VCPU_MSRS, XEN_DOMCTL_SET_VCPU_MSRS);
+    assert_eq!(ask(get, made.id, 0, 7, 0), (0, 0), "the most");
+    assert_eq!(ask(get, made.id, 0, 7, 0x1000), (0, 0));
+    assert_eq!(ask(set, made.id, 0, 0, 0x1000), (0, 0));
+    assert_eq!(ask(set, made.id, 0, 1, 0x1000).0, EINVAL);
+    for cmd in [get, set] {
+        assert_eq!(ask(cmd, made.id, 1, 0, 0).0, ESRCH);
+        assert_eq!(ask(cmd, SELF, 0, 0, 0).0, EINVAL);
+    }
+}
+
+#[test]
 fn a_wall_clock_is_ahead_or_behind() {
     let mut g = Guest::toolstack(1);
     g.machine().devices().wallclock_base_ns = 1_000_000_000_000 + 7;
@@ -664,7 +713,16 @@ fn vcpus_are_bound_to_cpus() {
     assert_eq!(op(&mut g, set, 0, hard, 0, 8), EINVAL);
     assert_eq!(op(&mut g, set, 1, hard, at, 8), EINVAL, "no such vCPU");
     assert_eq!(op(&mut g, set, 0, hard, 0x1000, 8), EFAULT);
-    assert_eq!(op(&mut g, set, 0, XEN_VCPUAFFINITY_SOFT, at, 8), EOPNOTSUPP);
+    let soft = XEN_VCPUAFFINITY_SOFT;
+    for (asked, counts) in [(0b101_u8, 0), (0b111, 0b10), (0, 0)] {
+        g.write(at, &[asked]);
+        assert_eq!(op(&mut g, set, 0, soft, at, 8), 0);
+        assert_eq!(g.read::<u8>(at), counts, "of what may be");
+        assert_eq!(op(&mut g, get, 0, soft, at, 8), 0);
+        assert_eq!(g.read::<u8>(at), asked);
+    }
+    assert_eq!(op(&mut g, set, 0, soft, 0, 8), EINVAL);
+    assert_eq!(op(&mut g, set, 0, soft, 0x1000, 8), EFAULT);
     assert_eq!(op(&mut g, set, 0, XEN_VCPUAFFINITY_FORCE, 0, 0), 0);
     let (_, bare, _) = g.domctl(XEN_DOMCTL_CREATEDOMAIN, SELF, &Guest::config(1));
     let map = Bitmap { bitmap: at, nr_bits: 8, _pad: 0 };

@@ -1,4 +1,4 @@
-//! What a domain may have at most, as its creator said.
+//! What a domain may have at most and what it is for, as its creator said.
 
 use super::MAX_VCPUS;
 
@@ -15,6 +15,8 @@ pub struct Limits {
     pub maptrack_frames: u32,
     /// The latest version of grant tables that it may choose.
     pub grant_version: u32,
+    /// Whether it is there to serve XenStore.
+    pub serves_store: bool,
 }
 
 /// Xen's default for `gnttab_max_frames` (`common/grant_table.c`).
@@ -33,6 +35,7 @@ impl Default for Limits {
             grant_frames: DEFAULT_GRANT_FRAMES,
             maptrack_frames: DEFAULT_MAPTRACK_FRAMES,
             grant_version: MAX_GRANT_VERSION,
+            serves_store: false,
         }
     }
 }

@@ -59,6 +59,15 @@ pub const MAX_DOMAINS: usize = 512;
 /// "Not shut down" in [`Domain::shutdown_reason`].
 const RUNNING: u16 = u16::MAX;
 
+/// What a toolstack said of a domain's time stamps, to be told again.
+#[derive(Debug, Default)]
+pub struct TscSetting {
+    /// One of `TSC_MODE_*`.
+    pub mode: AtomicU32,
+    /// How often the domain has moved.
+    pub incarnation: AtomicU32,
+}
+
 /// A domain.
 pub struct Domain {
     /// Its number.
@@ -85,6 +94,8 @@ pub struct Domain {
     pub memory_map: Lock<Option<FrameBox<E820>>>,
     /// Seconds that its wall clock is ahead of the machine's.
     pub time_offset_s: AtomicI64,
+    /// How it reads time stamps, as a toolstack said.
+    pub tsc: TscSetting,
     /// The handle by which toolstacks know it.
     pub handle: Lock<[u8; 16]>,
     /// Its share of the CPUs.
@@ -136,6 +147,7 @@ impl Domain {
             limits: Limits::default(),
             memory_map: Lock::new(Rank::Leaf, None),
             time_offset_s: AtomicI64::new(0),
+            tsc: TscSetting::default(),
             handle: Lock::new(Rank::Leaf, [0; 16]),
             events: Events::new(width),
             grants: Grants::new(),

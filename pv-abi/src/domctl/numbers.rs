@@ -93,9 +93,9 @@ constants! { in "domctl.h";
     XEN_DOMCTL_VM_EVENT_OP: u32 = 56 => "XEN_DOMCTL_vm_event_op";
     /// The command of that name.
     XEN_DOMCTL_MEM_SHARING_OP: u32 = 57 => "XEN_DOMCTL_mem_sharing_op";
-    /// The command of that name.
+    /// Tells how time stamps are told to a domain; argument `TscInfo`.
     XEN_DOMCTL_GETTSCINFO: u32 = 59 => "XEN_DOMCTL_gettscinfo";
-    /// The command of that name.
+    /// Says how time stamps are told to a domain; argument `TscInfo`.
     XEN_DOMCTL_SETTSCINFO: u32 = 60 => "XEN_DOMCTL_settscinfo";
     /// Tells the types of frames; argument `Getpageframeinfo3`.
     XEN_DOMCTL_GETPAGEFRAMEINFO3: u32 = 61 => "XEN_DOMCTL_getpageframeinfo3";
@@ -117,9 +117,9 @@ constants! { in "domctl.h";
     XEN_DOMCTL_GETNODEAFFINITY: u32 = 69 => "XEN_DOMCTL_getnodeaffinity";
     /// The command of that name.
     XEN_DOMCTL_CACHEFLUSH: u32 = 71 => "XEN_DOMCTL_cacheflush";
-    /// The command of that name.
+    /// Tells a vCPU's MSRs; argument `VcpuMsrs`.
     XEN_DOMCTL_GET_VCPU_MSRS: u32 = 72 => "XEN_DOMCTL_get_vcpu_msrs";
-    /// The command of that name.
+    /// Sets a vCPU's MSRs; argument `VcpuMsrs`.
     XEN_DOMCTL_SET_VCPU_MSRS: u32 = 73 => "XEN_DOMCTL_set_vcpu_msrs";
     /// The command of that name.
     XEN_DOMCTL_SETVNUMAINFO: u32 = 74 => "XEN_DOMCTL_setvnumainfo";

@@ -148,7 +148,6 @@ pub const STRUCTS: &[(&str, &str)] = &[
     ("xen_domctl_set_*", "HVM guests; those for others are stated"),
     ("xen_domctl_setdebugging", "a byte"),
     ("xen_domctl_shadow_op*", "shadow page tables"),
-    ("xen_domctl_tsc_info", "not basic"),
     ("xen_domctl_vcpu_msr*", "not basic"),
     ("xen_domctl_vcpuextstate", "not basic"),
     ("xen_domctl_vm_event_op", "HVM guests"),

@@ -100,6 +100,7 @@ fn limits(config: &Createdomain) -> Result<Limits, Errno> {
         grant_frames: or(config.max_grant_frames, DEFAULT_GRANT_FRAMES),
         maptrack_frames: or(config.max_maptrack_frames, DEFAULT_MAPTRACK_FRAMES),
         grant_version: version,
+        serves_store: config.flags & abi::XEN_DOMCTL_CDF_XS_DOMAIN != 0,
     })
 }
 

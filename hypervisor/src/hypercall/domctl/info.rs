@@ -63,6 +63,7 @@ pub(in crate::hypercall) fn about<P: Platform>(ctx: &Ctx<'_, P>, domain: &Domain
         (abi::XEN_DOMINF_DYING, domain.end.is_dead()),
         (abi::XEN_DOMINF_SHUTDOWN, code.is_some()),
         (abi::XEN_DOMINF_PAUSED, domain.pauses.any()),
+        (abi::XEN_DOMINF_XS_DOMAIN, domain.limits.serves_store),
     ] {
         info.flags |= if on { flag } else { 0 };
     }

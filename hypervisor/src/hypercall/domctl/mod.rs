@@ -9,6 +9,8 @@
 //! | [`settings`] | max_mem, handles, hypercall pages, permissions |
 //! | [`shares`] | scheduler_op, setvcpuaffinity, getvcpuaffinity |
 //! | [`trigger`] | sendtrigger |
+//! | [`time_stamps`] | settscinfo, gettscinfo |
+//! | [`registers`] | get_vcpu_msrs, set_vcpu_msrs |
 //!
 //! The caller's privilege is asked in one place, [`domctl`], and one call is served at a time
 //! ([`System::control`](crate::system::System::control)): who finds another at it asks again. So
@@ -21,8 +23,10 @@ mod context;
 mod create;
 pub(super) mod info;
 mod life;
+mod registers;
 mod settings;
 mod shares;
+mod time_stamps;
 mod trigger;
 
 use pv_abi::domctl as abi;
@@ -43,8 +47,9 @@ use crate::support::{Limit, partial, refused};
 /// What there is to say no.
 pub const LIMITS: &[Limit] = &[
     partial(abi::XEN_DOMCTL_SETVCPUCONTEXT, "no reset of a vCPU by a null address"),
-    partial(abi::XEN_DOMCTL_SETVCPUAFFINITY, "no soft affinity"),
     partial(abi::XEN_DOMCTL_SCHEDULER_OP, "the scheduler is known as `credit`"),
+    partial(abi::XEN_DOMCTL_SETTSCINFO, "the instruction is not emulated"),
+    partial(abi::XEN_DOMCTL_SET_VCPU_MSRS, "vCPUs have none that move with them"),
     partial(abi::XEN_DOMCTL_SENDTRIGGER, "NMIs only; PV domains have no buttons"),
     refused(abi::XEN_DOMCTL_GETHVMCONTEXT, Errno::EINVAL, "for HVM guests"),
     refused(abi::XEN_DOMCTL_SETHVMCONTEXT, Errno::EINVAL, "for HVM guests"),
@@ -131,6 +136,10 @@ fn command<P: Platform>(
         abi::XEN_DOMCTL_IRQ_PERMISSION => settings::irq_permission(ctx, domain, &argument(op)?),
         abi::XEN_DOMCTL_IOMEM_PERMISSION => settings::iomem_permission(ctx, domain, &argument(op)?),
         abi::XEN_DOMCTL_SENDTRIGGER => trigger::sendtrigger(ctx, domain, &argument(op)?),
+        abi::XEN_DOMCTL_SETTSCINFO => time_stamps::settscinfo(ctx, domain, &argument(op)?),
+        abi::XEN_DOMCTL_GETTSCINFO => return time_stamps::gettscinfo(ctx, domain, op),
+        abi::XEN_DOMCTL_GET_VCPU_MSRS => return registers::get_vcpu_msrs(ctx, domain, op),
+        abi::XEN_DOMCTL_SET_VCPU_MSRS => registers::set_vcpu_msrs(ctx, domain, &argument(op)?),
         // HVM guests have more than one use for these.
         abi::XEN_DOMCTL_SETHVMCONTEXT
         | abi::XEN_DOMCTL_GETHVMCONTEXT
