@@ -46,8 +46,10 @@ fn the_version_is_of_the_abi() {
     let page = guest.page();
     assert_eq!(ask(&mut guest, v::XENVER_COMPILE_INFO, page.va), 0);
     let info: v::CompileInfo = guest.read(page.va);
-    assert_eq!((&info.compiler[..6], &info.compile_by[..8]), (&b"rustc\0"[..], &b"ferrule\0"[..]));
+    assert_eq!((&info.compiler[..6], &info.compile_by[..8]), (&b"rustc "[..], &b"ferrule\0"[..]));
     assert_eq!(text(&mut guest, v::XENVER_GUEST_HANDLE, 16), "");
+    *guest.domain().handle.lock() = *b"a handle of 16\0\0";
+    assert_eq!(text(&mut guest, v::XENVER_GUEST_HANDLE, 16), "a handle of 16");
     assert_eq!(text(&mut guest, v::XENVER_COMMANDLINE, 1024), "");
     guest.sys.command_line.call_once(|| "noreboot loglvl=debug".try_into().unwrap());
     assert_eq!(text(&mut guest, v::XENVER_COMMANDLINE, 1024), "noreboot loglvl=debug");

@@ -64,8 +64,10 @@ fn other<P: Platform>(ctx: &mut Ctx<'_, P>, command: u32, at: u64) -> HypercallR
         XENVER_GET_FEATURES => get_features(ctx, at)?,
         XENVER_PAGESIZE if at != 0 => return Err(Errno::EINVAL.into()),
         XENVER_PAGESIZE => return Ok(4096),
-        // Domain 0's, the only domain there is, is all zeros on Xen, too.
-        XENVER_GUEST_HANDLE => ctx.write(at, &[0u8; XEN_DOMAIN_HANDLE_LEN])?,
+        XENVER_GUEST_HANDLE => {
+            let handle: [u8; XEN_DOMAIN_HANDLE_LEN] = *ctx.domain.handle.lock();
+            ctx.write(at, &handle)?
+        }
         XENVER_COMMANDLINE if ctx.domain.privileged => command_line(ctx, at)?,
         XENVER_COMMANDLINE => ctx.write(at, &text::<9>(DENIED))?,
         XENVER_BUILD_ID if ctx.domain.privileged => return Err(Errno::ENODATA.into()),
@@ -113,9 +115,9 @@ const FEATURES: u32 = 1 << features::XENFEAT_MMU_PT_UPDATE_PRESERVE_AD
     | 1 << features::XENFEAT_MEMORY_OP_VNODE_SUPPORTED
     | 1 << features::XENFEAT_DIRECT_MAPPED;
 
-/// Built reproducibly: nobody's name and no date.
+/// Built reproducibly: by which compiler, but nobody's name and no date.
 static COMPILED: CompileInfo = CompileInfo {
-    compiler: text("rustc"),
+    compiler: text(env!("FERRULE_COMPILER")),
     compile_by: text("ferrule"),
     compile_domain: text(""),
     compile_date: text(""),
