@@ -1,8 +1,9 @@
 #![doc = include_str!("../README.md")]
 //!
-//! What can run on the host is logic without the machine: [`block`] in part, [`counters`], [`errno`],
-//! [`fs`] in part, [`shell`], [`initrd`], [`net`], [`program`], [`regions`], [`socket`] in part,
-//! [`store_nodes`], [`waker`]. The rest exists only for the bare-metal target.
+//! What can run on the host is logic without the machine: [`block`] in part, [`counters`],
+//! [`domain_log`], [`errno`], [`fs`] in part, [`shell`], [`initrd`], [`net`], [`program`],
+//! [`regions`], [`socket`] in part, [`store_nodes`], [`waker`]. The rest exists only for the
+//! bare-metal target.
 #![no_std]
 #[cfg(test)]
 extern crate std;
@@ -12,6 +13,7 @@ extern crate alloc;
 pub mod block;
 pub mod counters;
 pub mod device_nodes;
+pub mod domain_log;
 pub mod errno;
 pub mod fs;
 pub mod grant;

@@ -7,8 +7,9 @@ use super::abi::VcpuGuestContext;
 use super::calls::{Result, outcome};
 use super::hypercall::raw;
 use pv_abi::domctl::{
-    self as abi, AddressSize, Createdomain, Domctl, Getdomaininfo, Getvcpuinfo, HypercallInit,
-    MaxMem, MaxVcpus, SchedCredit, SchedulerOp, Sendtrigger, Vcpuaffinity, Vcpucontext,
+    self as abi, AddressSize, Bitmap, Createdomain, Domctl, Getdomaininfo, Getvcpuinfo,
+    HypercallInit, MaxMem, MaxVcpus, SchedCredit, SchedulerOp, Sendtrigger, Vcpuaffinity,
+    Vcpucontext,
 };
 use pv_abi::hypercall;
 use pv_abi::types::{DomId, Mfn, VcpuId};
@@ -112,24 +113,45 @@ pub fn vcpu_info(domain: DomId, vcpu: u32) -> Result<Getvcpuinfo> {
     Ok(info)
 }
 
-/// CPUs where a vCPU may run (`XEN_DOMCTL_getvcpuaffinity`), a bit each for the first 64.
-pub fn affinity(domain: DomId, vcpu: u32) -> Result<u64> {
+/// Which of a vCPU's affinities.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Affinity {
+    /// CPUs where it may run.
+    Hard,
+    /// CPUs where it is to run if it can.
+    Soft,
+}
+
+/// CPUs of an affinity of a vCPU's (`XEN_DOMCTL_getvcpuaffinity`), a bit each for the first 64.
+pub fn affinity(domain: DomId, vcpu: u32, which: Affinity) -> Result<u64> {
     let mut cpus = 0_u64;
-    affinity_op(abi::XEN_DOMCTL_GETVCPUAFFINITY, domain, vcpu, &mut cpus)?;
+    affinity_op(abi::XEN_DOMCTL_GETVCPUAFFINITY, domain, vcpu, which, &mut cpus)?;
     Ok(cpus)
 }
 
-/// `XEN_DOMCTL_setvcpuaffinity`: says where a vCPU may run.
-pub fn set_affinity(domain: DomId, vcpu: u32, mut cpus: u64) -> Result {
-    affinity_op(abi::XEN_DOMCTL_SETVCPUAFFINITY, domain, vcpu, &mut cpus)
+/// `XEN_DOMCTL_setvcpuaffinity`: sets one.
+pub fn set_affinity(domain: DomId, vcpu: u32, which: Affinity, mut cpus: u64) -> Result {
+    affinity_op(abi::XEN_DOMCTL_SETVCPUAFFINITY, domain, vcpu, which, &mut cpus)
 }
 
-fn affinity_op(cmd: u32, domain: DomId, vcpu: u32, cpus: &mut u64) -> Result {
+fn affinity_op(cmd: u32, domain: DomId, vcpu: u32, which: Affinity, cpus: &mut u64) -> Result {
+    let bitmap = Bitmap {
+        bitmap: core::ptr::from_mut(cpus).expose_provenance() as u64,
+        nr_bits: u64::BITS,
+        _pad: 0,
+    };
     let mut argument = Vcpuaffinity::new_zeroed();
     argument.vcpu = vcpu;
-    argument.flags = abi::XEN_VCPUAFFINITY_HARD;
-    argument.cpumap_hard.bitmap = core::ptr::from_mut(cpus).expose_provenance() as u64;
-    argument.cpumap_hard.nr_bits = u64::BITS;
+    match which {
+        Affinity::Hard => {
+            argument.flags = abi::XEN_VCPUAFFINITY_HARD;
+            argument.cpumap_hard = bitmap;
+        }
+        Affinity::Soft => {
+            argument.flags = abi::XEN_VCPUAFFINITY_SOFT;
+            argument.cpumap_soft = bitmap;
+        }
+    }
     domctl(cmd, domain, &mut argument).map(|_| ())
 }
 

@@ -7,7 +7,8 @@ use crate::counters::Counters;
 use alloc::vec;
 use pv_abi::hypercall;
 use pv_abi::sysctl::{
-    self as abi, DebugKeys, PerfcDesc, PerfcOp, Physinfo, Readconsole, SchedId, Sysctl,
+    self as abi, CreditSchedule, DebugKeys, PerfcDesc, PerfcOp, Physinfo, Readconsole, SchedId,
+    SchedulerOp, Sysctl,
 };
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
@@ -46,6 +47,15 @@ pub fn scheduler() -> Result<u32> {
     let mut id = SchedId::new_zeroed();
     sysctl(abi::XEN_SYSCTL_SCHED_ID, &mut id)?;
     Ok(id.sched_id)
+}
+
+/// `XEN_SYSCTL_scheduler_op`: the scheduler's settings.
+pub fn schedule() -> Result<CreditSchedule> {
+    let mut argument = SchedulerOp::new_zeroed();
+    argument.sched_id = scheduler()?;
+    argument.cmd = abi::XEN_SYSCTL_SCHEDOP_GETINFO;
+    sysctl(abi::XEN_SYSCTL_SCHEDULER_OP, &mut argument)?;
+    Ok(argument.credit)
 }
 
 /// `XEN_SYSCTL_readconsole`: messages of the hypervisor from byte `index` on, or from the oldest

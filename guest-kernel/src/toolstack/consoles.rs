@@ -3,17 +3,22 @@
 //! The half itself is `xenbus`'s [`Console`]: what a domain prints is taken out of its ring as soon as
 //! it comes and kept in a bounded log, so that a domain never waits for a reader; `xl console` reads
 //! from there, any number of them at a time. What is typed waits there for room in the ring, and so
-//! much only. This task polls all consoles when a port rings. A domain that breaks its ring loses
+//! much only. All that they print goes into one more log, [line by line](DomainLog), which outlives
+//! them. This task polls all consoles when a port rings. A domain that breaks its ring loses
 //! its console, and nothing else happens.
 
 use super::watchers;
 use crate::arch::events::{self, Masked};
+use crate::domain_log::DomainLog;
 use crate::grant::Granted;
 use crate::ports::{self, Channels};
 use crate::println;
 use crate::sync::Guarded;
 use crate::task::scheduler::{self, CONSOLED};
 use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use core::fmt;
 use pv_abi::errno::Errno;
 use pv_abi::grant_table::GNTTAB_RESERVED_CONSOLE;
 use pv_abi::types::{DomId, GrantRef, Port};
@@ -23,11 +28,16 @@ use xenbus::memory::TooSmall;
 
 /// Bytes of each console that are kept.
 const KEPT: usize = 16 * 1024;
+/// Bytes of the log of all of them that are kept.
+const KEPT_OF_ALL: usize = 64 * 1024;
 /// What the log says of a domain that breaks its ring.
 const BROKEN: &[u8] = b"\n(the domain broke its console)\n";
 
 /// A console, and who looks at it.
 struct Viewed {
+    domain: DomId,
+    /// The number of the first byte that is not in the log of all.
+    logged: u64,
     console: Console<Granted>,
     /// Who reads it now.
     readers: u32,
@@ -35,6 +45,7 @@ struct Viewed {
     ended: bool,
 }
 
+static LOG: Guarded<DomainLog> = Guarded::new(DomainLog::new(KEPT_OF_ALL));
 static CONSOLES: Guarded<BTreeMap<u16, Viewed>> = Guarded::new(BTreeMap::new());
 
 /// Starts the task.
@@ -76,7 +87,21 @@ impl Viewed {
         if polled.printed + polled.typed > 0 {
             watchers::wake();
         }
+        self.copy_to_log();
         polled
+    }
+
+    /// Adds to the log of all what was printed since.
+    fn copy_to_log(&mut self) {
+        let mut piece = [0; 256];
+        loop {
+            let Chunk { start, count } = self.console.log().look(self.logged, &mut piece);
+            if count == 0 {
+                return;
+            }
+            LOG.with(|log| log.push(self.domain, piece.get(..count).unwrap_or_default()));
+            self.logged = start + count as u64;
+        }
     }
 
     /// Unmaps the page and closes the port, if there still are any.
@@ -97,7 +122,7 @@ pub fn attach(domain: DomId, port: Port) -> Result<(), Errno> {
         let _ = Channels.close(port);
         return Err(Errno::EINVAL);
     }
-    let viewed = Viewed { console, readers: 0, ended: false };
+    let viewed = Viewed { domain, logged: 0, console, readers: 0, ended: false };
     CONSOLES.with(|consoles| consoles.insert(domain.raw(), viewed));
     ports::set(port, rung);
     events::unmask_port(port);
@@ -111,6 +136,7 @@ pub fn detach(domain: DomId) {
         let Some(viewed) = consoles.get_mut(&domain.raw()) else { return };
         viewed.poll();
         viewed.let_go();
+        LOG.with(|log| log.end(domain));
         if viewed.readers == 0 {
             consoles.remove(&domain.raw());
         } else {
@@ -159,4 +185,14 @@ pub fn write(domain: DomId, bytes: &[u8]) -> Option<usize> {
         viewed.poll();
         Some(count)
     })
+}
+
+/// Adds a line of the toolstack's own to the log of all consoles.
+pub fn note(line: fmt::Arguments<'_>) {
+    LOG.with(|log| log.note(format!("xl: {line}\n")));
+}
+
+/// What all domains have printed and what became of them, line by line.
+pub fn log() -> String {
+    LOG.with(|log| log.text())
 }

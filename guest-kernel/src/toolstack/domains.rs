@@ -4,7 +4,8 @@ use super::build::{self, BuildError, Built, Request};
 use super::new_domain::Limits;
 use super::records::{self, Record};
 use super::{consoles, devices, store, watchers};
-use crate::arch::{domctl, hypercall};
+use crate::arch::domctl::{self, Affinity};
+use crate::arch::hypercall;
 use crate::store_nodes::Domain;
 use crate::time;
 use alloc::vec::Vec;
@@ -46,6 +47,7 @@ pub fn create(creation: Creation) -> Result<DomId> {
     drop(read);
     let built = built.map_err(error)?;
     let ready = make_ready(&built, &config, uuid);
+    consoles::note(format_args!("{} is {}", built.id, config.name));
     let record = Record { config, kernel, ramdisk, uuid, made_ns: time::now(), ended: false };
     records::insert(built.id, record);
     if let Err(error) = ready {
@@ -72,8 +74,13 @@ fn make_ready(built: &Built, config: &DomainConfig, uuid: Uuid) -> Result<()> {
         console: built.console,
     })?;
     for vcpu in 0..config.max_vcpus {
-        if let Some(cpus) = config.affinity.of(vcpu) {
-            domctl::set_affinity(id, vcpu, cpus.0).map_err(refused("domctl setvcpuaffinity"))?;
+        for (which, cpus) in
+            [(Affinity::Hard, &config.affinity), (Affinity::Soft, &config.soft_affinity)]
+        {
+            if let Some(cpus) = cpus.of(vcpu) {
+                domctl::set_affinity(id, vcpu, which, cpus.0)
+                    .map_err(refused("domctl setvcpuaffinity"))?;
+            }
         }
     }
     if config.weight.is_some() || config.cap.is_some() {

@@ -6,7 +6,7 @@
 //! at.
 
 use super::records::{self, Record};
-use super::{domains, store, turn, watchers};
+use super::{consoles, domains, store, turn, watchers};
 use crate::arch::events::{self, Masked};
 use crate::arch::{calls, domctl};
 use crate::store::Fate;
@@ -75,6 +75,19 @@ fn action(actions: &Actions, reason: u8) -> Action {
     }
 }
 
+/// A reason, in words that follow the domain's name.
+fn said(reason: u8) -> &'static str {
+    match u32::from(reason) {
+        sched::SHUTDOWN_POWEROFF => "has powered off",
+        sched::SHUTDOWN_REBOOT => "wants to reboot",
+        sched::SHUTDOWN_SUSPEND => "has suspended itself",
+        sched::SHUTDOWN_CRASH => "has crashed",
+        sched::SHUTDOWN_WATCHDOG => "was ended by its watchdog",
+        sched::SHUTDOWN_SOFT_RESET => "wants to be reset",
+        _ => "has shut down",
+    }
+}
+
 /// Sees to a domain if it has shut down and nobody has yet.
 fn look_at(id: DomId) {
     let Some(reason) = domctl::info(id).ok().and_then(|info| reason(info.flags)) else { return };
@@ -89,9 +102,12 @@ fn look_at(id: DomId) {
         return;
     };
     crate::store::tell(id, Fate::ShutDown);
-    log::info!("d{}: {name} has shut down ({reason}): {}", id.raw(), action.name());
+    let core = match action {
+        Action::CoredumpDestroy | Action::CoredumpRestart => " (there is nowhere to write a core)",
+        _ => "",
+    };
+    consoles::note(format_args!("{id} ({name}) {}: {}{core}", said(reason), action.name()));
     match action {
-        // There is nobody to write a core dump to.
         Action::Destroy | Action::CoredumpDestroy => end(id),
         Action::Restart | Action::CoredumpRestart => restart(id),
         Action::RenameRestart => rename_and_restart(id, &name),

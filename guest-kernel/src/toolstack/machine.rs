@@ -5,7 +5,8 @@
 
 use super::domains::refused;
 use super::{consoles, devices, domains, lifecycle, records, store, turn, watchers};
-use crate::arch::{calls, domctl, sysctl};
+use crate::arch::domctl::{self, Affinity};
+use crate::arch::{calls, sysctl};
 use crate::counters::{EVENTS, HYPERCALLS};
 use crate::time;
 use alloc::borrow::ToOwned;
@@ -17,7 +18,7 @@ use pv_abi::domctl::{self as abi, Getdomaininfo, SchedCredit};
 use pv_abi::errno::Errno;
 use pv_abi::sysctl::{XEN_SYSCTL_PHYSCAP_DIRECTIO, XEN_SYSCTL_PHYSCAP_HVM, XEN_SYSCTL_PHYSCAP_PV};
 use pv_abi::types::DomId;
-use pv_abi::version;
+use pv_abi::version::{self, CompileInfo};
 use xl::config::DomainConfig;
 use xl::cpu_set::CpuSet;
 use xl::terminal::Terminal;
@@ -27,6 +28,7 @@ use xl::toolstack::{
     VcpuInfo, Wake,
 };
 use xl::uuid::Uuid;
+use zerocopy::FromZeros;
 
 /// Domain 0's name.
 const DOMAIN_0: &str = "Domain-0";
@@ -88,6 +90,12 @@ fn text(command: u32) -> String {
     calls::xen_version_text(command, &mut buffer).unwrap_or("").trim().to_owned()
 }
 
+/// A field of text that ends in NUL.
+fn field(bytes: &[u8]) -> String {
+    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
+}
+
 impl Drop for Machine {
     fn drop(&mut self) {
         for number in core::mem::take(&mut self.consoles).into_keys() {
@@ -143,8 +151,11 @@ impl Toolstack for Machine {
         let count = self.domain(domain)?.max_vcpus;
         let vcpu = |id| {
             let info = domctl::vcpu_info(domain, id).map_err(refused("domctl getvcpuinfo"))?;
-            let affinity =
-                domctl::affinity(domain, id).map_err(refused("domctl getvcpuaffinity"))?;
+            let cpus = |which| {
+                domctl::affinity(domain, id, which)
+                    .map(CpuSet)
+                    .map_err(refused("domctl getvcpuaffinity"))
+            };
             Ok(VcpuInfo {
                 id,
                 online: info.online != 0,
@@ -152,8 +163,8 @@ impl Toolstack for Machine {
                 blocked: info.blocked != 0,
                 cpu: info.cpu,
                 cpu_ns: info.cpu_time,
-                affinity: CpuSet(affinity),
-                soft_affinity: CpuSet::ALL,
+                affinity: cpus(Affinity::Hard)?,
+                soft_affinity: cpus(Affinity::Soft)?,
             })
         };
         (0..count).map(vcpu).collect()
@@ -167,6 +178,9 @@ impl Toolstack for Machine {
             _ => "unknown",
         };
         let number = calls::xen_version().map_err(refused("xen_version"))?;
+        let mut compiled = CompileInfo::new_zeroed();
+        calls::xen_version_into(version::XENVER_COMPILE_INFO, &mut compiled)
+            .map_err(refused("xen_version"))?;
         let capabilities = [
             (XEN_SYSCTL_PHYSCAP_PV, "pv"),
             (XEN_SYSCTL_PHYSCAP_HVM, "hvm"),
@@ -200,9 +214,14 @@ impl Toolstack for Machine {
             virt_start: pv_abi::x86_32::HYPERVISOR_VIRT_START.into(),
             xen_changeset: text(version::XENVER_CHANGESET),
             xen_commandline: text(version::XENVER_COMMANDLINE),
+            cc_compiler: field(&compiled.compiler),
+            cc_compile_by: field(&compiled.compile_by),
+            cc_compile_domain: field(&compiled.compile_domain),
+            cc_compile_date: field(&compiled.compile_date),
+            // There is none.
+            build_id: String::new(),
             up_ns: time::now(),
             wall_s: time::time_of_day().0,
-            ..HostInfo::default()
         })
     }
 
@@ -278,11 +297,13 @@ impl Toolstack for Machine {
         affinity: Option<CpuSet>,
         soft: Option<CpuSet>,
     ) -> Result<()> {
-        if soft.is_some_and(|cpus| cpus != CpuSet::ALL) {
-            return Err(Error::Unsupported("soft affinity of vCPUs"));
+        for (which, cpus) in [(Affinity::Hard, affinity), (Affinity::Soft, soft)] {
+            if let Some(cpus) = cpus {
+                domctl::set_affinity(domain, vcpu, which, cpus.0)
+                    .map_err(refused("domctl setvcpuaffinity"))?;
+            }
         }
-        let Some(cpus) = affinity else { return Ok(()) };
-        domctl::set_affinity(domain, vcpu, cpus.0).map_err(refused("domctl setvcpuaffinity"))
+        Ok(())
     }
 
     fn share(&mut self, domain: DomId) -> Result<Share> {
@@ -296,7 +317,12 @@ impl Toolstack for Machine {
     }
 
     fn scheduler(&mut self) -> Result<SchedulerInfo> {
-        Err(Error::Unsupported("parameters of its scheduler"))
+        let schedule = sysctl::schedule().map_err(refused("sysctl scheduler_op"))?;
+        Ok(SchedulerInfo {
+            tslice_ms: schedule.tslice_ms,
+            ratelimit_us: schedule.ratelimit_us,
+            migration_delay_us: schedule.vcpu_migr_delay_us,
+        })
     }
 
     fn messages(&mut self, keep: Messages, sink: &mut dyn FnMut(&[u8])) -> Result<()> {
@@ -315,6 +341,11 @@ impl Toolstack for Machine {
             Messages::Keep => Ok(()),
             Messages::Clear => sysctl::clear_console(index).map_err(refused("sysctl readconsole")),
         }
+    }
+
+    fn domain_log(&mut self, sink: &mut dyn FnMut(&[u8])) -> Result<()> {
+        sink(consoles::log().as_bytes());
+        Ok(())
     }
 
     fn debug_keys(&mut self, keys: &str) -> Result<()> {

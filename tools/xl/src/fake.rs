@@ -38,6 +38,8 @@ pub struct FakeTerminal {
     pub keys: VecDeque<Vec<u8>>,
     pub ended: Option<Input>,
     pub size: Option<Size>,
+    /// What the window becomes, each at a read that returns nothing.
+    pub resizes: VecDeque<Size>,
     pub modes: Vec<InputMode>,
 }
 
@@ -52,7 +54,10 @@ impl Terminal for FakeTerminal {
 
     fn read(&mut self, into: &mut [u8]) -> Input {
         match self.keys.pop_front() {
-            Some(keys) if keys.is_empty() => Input::Nothing,
+            Some(keys) if keys.is_empty() => {
+                self.size = self.resizes.pop_front().or(self.size);
+                Input::Nothing
+            }
             Some(keys) => {
                 into[..keys.len()].copy_from_slice(&keys);
                 Input::Bytes(keys.len())
@@ -298,6 +303,12 @@ impl Toolstack for FakeMachine {
         self.act(format!("messages {keep:?}"))?;
         sink(b"(XEN) one\n");
         sink(b"(XEN) two\n");
+        Ok(())
+    }
+
+    fn domain_log(&mut self, sink: &mut dyn FnMut(&[u8])) -> Result<()> {
+        self.act("log".into())?;
+        sink(b"(d1) one\nxl: d1 (web) has crashed: destroy\n");
         Ok(())
     }
 

@@ -422,6 +422,9 @@ pub trait Toolstack {
     /// The scheduler's own parameters; [`Error::Unsupported`] when it has none.
     fn scheduler(&mut self) -> Result<SchedulerInfo>;
 
+    /// Reads what domains have printed, line by line, and what became of them.
+    fn domain_log(&mut self, sink: &mut dyn FnMut(&[u8])) -> Result<()>;
+
     /// Reads the hypervisor's messages from the oldest on, in pieces.
     fn messages(&mut self, keep: Messages, sink: &mut dyn FnMut(&[u8])) -> Result<()>;
 

@@ -61,11 +61,18 @@ impl Log {
     /// Copies bytes from number `position` on, or from the oldest if that is forgotten, as many as
     /// fit.
     pub fn read(&mut self, position: u64, into: &mut [u8]) -> Chunk {
+        let chunk = self.look(position, into);
+        self.unread = self.unread.max(chunk.start + chunk.count as u64);
+        chunk
+    }
+
+    /// As [`read`](Log::read), for who is no reader: what is unread stays so.
+    #[must_use]
+    pub fn look(&self, position: u64, into: &mut [u8]) -> Chunk {
         let start = position.clamp(self.start(), self.end);
         let skip = (start - self.start()) as usize;
         let bytes = self.bytes.iter().skip(skip);
         let count = into.iter_mut().zip(bytes).map(|(to, &from)| *to = from).count();
-        self.unread = self.unread.max(start + count as u64);
         Chunk { start, count }
     }
 }

@@ -215,6 +215,10 @@ impl<'a> Checker<'a> {
     fn action(&mut self, key: &str, default: Action) -> Action {
         let Some((at, name)) = self.string(key) else { return default };
         if let Some((_, action)) = Action::NAMES.iter().find(|(known, _)| *known == name) {
+            if let Action::CoredumpDestroy | Action::CoredumpRestart = action {
+                let message = format!("{key}: no core is written: there is nowhere to write one");
+                self.warn(at, message);
+            }
             return *action;
         }
         let known = || Action::NAMES.iter().map(|(name, _)| *name);

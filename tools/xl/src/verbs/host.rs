@@ -1,4 +1,4 @@
-//! `dmesg`, `debug-keys`, `uptime`: the hypervisor and its clock.
+//! `dmesg`, `log`, `debug-keys`, `uptime`: the hypervisor and its clock.
 
 use alloc::format;
 use alloc::string::String;
@@ -13,6 +13,12 @@ pub fn dmesg(session: &mut Session<'_>, arguments: &Arguments<'_>) -> Outcome {
     let terminal = &mut *session.terminal;
     let read = session.toolstack.messages(keep, &mut |bytes| terminal.write(Stream::Out, bytes));
     read.map_err(|error| Failure::because("cannot read the messages", &error))
+}
+
+pub fn log(session: &mut Session<'_>, _: &Arguments<'_>) -> Outcome {
+    let terminal = &mut *session.terminal;
+    let read = session.toolstack.domain_log(&mut |bytes| terminal.write(Stream::Out, bytes));
+    read.map_err(|error| Failure::because("cannot read the log", &error))
 }
 
 pub fn debug_keys(session: &mut Session<'_>, arguments: &Arguments<'_>) -> Outcome {

@@ -229,6 +229,14 @@ pub static VERBS: &[Verb] = &[
     verb("dmesg", "[-c]", "Read and/or clear dmesg buffer", (0, 0), Operands::None, host::dmesg)
         .with(&[Flag::plain('c', "clear", "Clear dmesg buffer as well as printing it")]),
     verb(
+        "log",
+        "",
+        "Read what domains have printed, line by line, and what became of them",
+        (0, 0),
+        Operands::None,
+        host::log,
+    ),
+    verb(
         "top",
         "[options]",
         "Monitor a host and the domains in real time",

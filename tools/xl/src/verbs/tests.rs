@@ -272,6 +272,7 @@ fn info_and_dmesg() {
     assert_eq!(scene.out("info xen_caps"), "xen-3.0-x86_32p\n");
     assert_eq!(scene.out("dmesg"), "(XEN) one\n(XEN) two\n");
     assert_eq!(scene.machine.acts, ["messages Keep"]);
+    assert_eq!(scene.out("log"), "(d1) one\nxl: d1 (web) has crashed: destroy\n");
     scene.out("dmesg --clear");
     assert_eq!(scene.machine.acts, ["messages Clear"]);
 }

@@ -53,8 +53,8 @@ fn a_whole_file() {
         cpus = "0-3,^1"
         cpus_soft = ["2", 3,]
         cpu_weight = 512; cap = 50
-        on_poweroff = "preserve"; on_reboot = 'rename-restart'; on_crash = "coredump-destroy"
-        on_watchdog = "coredump-restart"; on_soft_reset = "restart"
+        on_poweroff = "preserve"; on_reboot = 'rename-restart'; on_crash = "restart"
+        on_watchdog = "preserve"; on_soft_reset = "restart"
         disk = [ '/dev/vg/web,,xvda', 'target=/a,b.iso' ]
         disk = [ '/dev/vg/web,,xvda', ',hdc:cdrom,r' ]
         vif = [ '', 'mac=00:16:3e:00:00:01,rate=10Mb/s' ]
@@ -76,8 +76,8 @@ fn a_whole_file() {
     let actions = Actions {
         poweroff: Action::Preserve,
         reboot: Action::RenameRestart,
-        watchdog: Action::CoredumpRestart,
-        crash: Action::CoredumpDestroy,
+        watchdog: Action::Preserve,
+        crash: Action::Restart,
         soft_reset: Action::Restart,
     };
     assert_eq!(web.on, actions);
@@ -172,11 +172,17 @@ fn wrong_values_are_refused() {
 
 #[test]
 fn what_has_no_effect_is_warned_of() {
+    let (dumped, _) = reading("name='a'; kernel='k'; on_crash='coredump-restart'");
+    assert_eq!(dumped.unwrap().on.crash, Action::CoredumpRestart);
     for (text, warning) in [
         ("apic = 1", "1: warning: apic has no effect: it is about HVM domains"),
         ("vnc = 1", "1: warning: vnc has no effect: there are no displays"),
         ("kernal = 'x'", "1: warning: unknown key kernal: did you mean kernel?"),
         ("autoballon = 'off'", "1: warning: unknown key autoballon: it has no effect"),
+        (
+            "on_crash = 'coredump-restart'",
+            "12: warning: on_crash: no core is written: there is nowhere to write one",
+        ),
         ("name = '7'", "8: warning: name: 7 looks like a domain's number"),
     ] {
         assert_eq!(told(text), [format!("a.cfg:2:{warning}")], "{text}");
