@@ -8,7 +8,9 @@ use crate::shell;
 use crate::task::scheduler::CONSOLE;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use xl::terminal::{Blob, FileError, Files, Input, InputMode, Size, Stream, Terminal};
+use xl::terminal::{
+    Blob, ENTER_SCREEN, FileError, Files, Input, InputMode, LEAVE_SCREEN, Size, Stream, Terminal,
+};
 use xl::verbs::{self, Session};
 
 /// Files of domains that are made when the shell starts, as in Xen.
@@ -19,7 +21,7 @@ const WINDOW: Size = Size { rows: 24, columns: 80 };
 /// Carries out what was typed behind `xl`; its exit status.
 pub fn run(words: &[&str], terminal: &mut dyn shell::Terminal) -> u8 {
     let mut machine = Machine::new(CONSOLE);
-    let mut typed = Typed(terminal);
+    let mut typed = Typed { terminal, screen: false };
     let mut session =
         Session { toolstack: &mut machine, terminal: &mut typed, files: &mut Ramdisk };
     verbs::run(&mut session, words)
@@ -51,20 +53,24 @@ pub fn start_automatic(terminal: &mut dyn shell::Terminal) {
 }
 
 /// The shell's terminal, as verbs want it.
-struct Typed<'a>(&'a mut dyn shell::Terminal);
+struct Typed<'a> {
+    terminal: &'a mut dyn shell::Terminal,
+    /// It shows another screen.
+    screen: bool,
+}
 
 impl Terminal for Typed<'_> {
     fn write(&mut self, _: Stream, bytes: &[u8]) {
-        self.0.write_bytes(bytes);
+        self.terminal.write_bytes(bytes);
     }
 
     fn read(&mut self, into: &mut [u8]) -> Input {
         let mut count = 0;
         for place in into.iter_mut() {
-            if !self.0.has_input() {
+            if !self.terminal.has_input() {
                 break;
             }
-            let Some(byte) = self.0.read_byte() else { return Input::Gone };
+            let Some(byte) = self.terminal.read_byte() else { return Input::Gone };
             *place = byte;
             count += 1;
         }
@@ -72,11 +78,17 @@ impl Terminal for Typed<'_> {
     }
 
     fn has_input(&mut self) -> bool {
-        self.0.has_input()
+        self.terminal.has_input()
     }
 
-    fn set_input_mode(&mut self, _: InputMode) {
-        // The shell takes keys one by one, and echoes none, while a verb runs.
+    /// The shell takes keys one by one, and echoes none, while a verb runs.
+    fn set_input_mode(&mut self, mode: InputMode) {
+        let screen = mode == InputMode::Screen;
+        if screen != self.screen {
+            let change = if screen { ENTER_SCREEN } else { LEAVE_SCREEN };
+            self.terminal.write_bytes(change.as_bytes());
+            self.screen = screen;
+        }
     }
 
     fn size(&self) -> Option<Size> {

@@ -27,7 +27,15 @@ pub enum InputMode {
     Line,
     /// Key by key, without echo: the verb sees Ctrl-C as a byte.
     Raw,
+    /// The same, and output goes to a screen of its own without a cursor, until the mode ends: what
+    /// was on the terminal before is there again then, however that comes about.
+    Screen,
 }
+
+/// What has a terminal show another screen, without a cursor.
+pub const ENTER_SCREEN: &str = "\x1b[?1049h\x1b[?25l";
+/// And the one before.
+pub const LEAVE_SCREEN: &str = "\x1b[?25h\x1b[?1049l";
 
 /// The window of a terminal, in characters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -16,7 +16,7 @@ use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use tempfile::TempDir;
 use xl::remote::server::Event;
 use xl::remote::{Request, Server};
-use xl::terminal::{InputMode, Size, Stream};
+use xl::terminal::{ENTER_SCREEN, InputMode, LEAVE_SCREEN, Size, Stream};
 
 /// A directory for machines, and files beside it.
 struct Place {
@@ -375,6 +375,42 @@ fn a_console_has_the_terminal_raw_and_gives_it_back() {
     let (size, typed, was_raw) = domain_0.join().unwrap();
     assert_eq!(size, Some(Size { rows: 30, columns: 100 }));
     assert_eq!((typed, was_raw, is_raw(&watched)), (b"\x03".to_vec(), true, false));
+}
+
+#[test]
+fn a_screen_of_a_verbs_own_goes_with_it_however_it_ends() {
+    let place = Place::new();
+    let (mut person, name) = terminal();
+    let watched = open_terminal(&name);
+    let (_running, domain_0) = place.domain_0(|domain_0| {
+        domain_0.request();
+        domain_0.server.set_input_mode(InputMode::Screen);
+        domain_0.server.write(Stream::Out, b"table");
+        domain_0.until(|_, event| match event {
+            Event::Resize(size) => Some(size),
+            _ => None,
+        })
+        // And domain 0 is gone, without a word.
+    });
+    let mut command = place.xl(&["top"]);
+    command.stdin(open_terminal(&name)).stdout(open_terminal(&name)).stderr(open_terminal(&name));
+    let mut child = command.spawn().unwrap();
+    let mut expect = |text: &str| {
+        let mut shown = vec![0; text.len()];
+        person.read_exact(&mut shown).unwrap();
+        assert_eq!(String::from_utf8_lossy(&shown), text);
+    };
+    expect(&format!("{ENTER_SCREEN}table"));
+    assert!(is_raw(&watched));
+    let size = Winsize { ws_row: 9, ws_col: 40, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&watched, size).unwrap();
+    // No session leads the terminal, so nobody is told of it.
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::WINCH).unwrap();
+    assert_eq!(domain_0.join().unwrap(), Some(Size { rows: 9, columns: 40 }));
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    expect(&format!("{LEAVE_SCREEN}xl: domain 0 went away before the verb ended\r\n"));
+    assert!(!is_raw(&watched));
 }
 
 #[test]

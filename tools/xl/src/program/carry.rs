@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use super::files::{HostFile, reason};
 use super::plan::Freight;
 use super::progress::Progress;
-use super::terminal::{Raw, Signals, show, window};
+use super::terminal::{Signals, Taken, show, window};
 use link::machine;
 use xl::remote::client::Event;
 use xl::remote::{Client, Request, Violation};
@@ -81,18 +81,9 @@ pub fn carry(freight: Freight, named: Option<&str>) -> Result<u8, Error> {
     let request = Request { words: freight.words.clone(), size: window(), files };
     let client = Client::new(&request).ok_or(Error::TooLong)?;
     let progress = Progress::of(freight.size());
-    let carrier = Carrier { socket, client, files: freight.files, progress, keys: Keys::Unasked };
+    let carrier =
+        Carrier { socket, client, files: freight.files, progress, taken: None, keys_end: false };
     carrier.run()
-}
-
-/// What becomes of the keys.
-enum Keys {
-    /// No verb wants them: whoever started this program may want what stands on standard input.
-    Unasked,
-    /// They are sent one by one.
-    Wanted(#[expect(dead_code, reason = "puts the terminal back when it goes")] Raw),
-    /// There are no more.
-    Ended,
 }
 
 struct Carrier {
@@ -100,7 +91,11 @@ struct Carrier {
     client: Client,
     files: Vec<(String, HostFile)>,
     progress: Progress,
-    keys: Keys,
+    /// The terminal, while the verb wants keys one by one. Whoever started this program may want what
+    /// stands on standard input otherwise.
+    taken: Option<Taken>,
+    /// There are no more keys.
+    keys_end: bool,
 }
 
 impl Carrier {
@@ -177,7 +172,8 @@ impl Carrier {
             PollFd::new(&signals.window, PollFlags::IN),
         ];
         let few_wait = self.client.outbox.waiting().len() < AHEAD;
-        if matches!(self.keys, Keys::Wanted(_)) && self.client.wants_input() && few_wait {
+        let wants_keys = self.taken.is_some() && !self.keys_end;
+        if wants_keys && self.client.wants_input() && few_wait {
             wanted.push(PollFd::new(&stdin, PollFlags::IN));
         }
         loop {
@@ -205,7 +201,7 @@ impl Carrier {
         match io::stdin().lock().read(&mut keys) {
             Ok(0) => {
                 self.client.end_input();
-                self.keys = Keys::Ended;
+                self.keys_end = true;
             }
             Ok(count) => self.client.input(keys.get(..count).unwrap_or(&keys)),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -254,12 +250,11 @@ impl Carrier {
     }
 
     fn set_keys(&mut self, mode: InputMode) {
-        self.keys = match (&self.keys, mode) {
-            (Keys::Ended, _) => Keys::Ended,
-            (Keys::Wanted(_), InputMode::Raw) => return,
-            (Keys::Unasked, InputMode::Raw) => Keys::Wanted(Raw::take()),
-            (_, InputMode::Line) => Keys::Unasked,
-        };
+        // What is there is put back before it is taken anew.
+        self.taken = None;
+        if mode != InputMode::Line {
+            self.taken = Some(Taken::take(mode));
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The person's terminal: output, raw keys, its window, and the signals that end or change it.
 //!
-//! In raw mode keys are the verb's, Ctrl-C included. However the program ends, the terminal is put
-//! back as it was: on return, on an error, and on a signal, which [`Signals`] turns into something
-//! that can be waited for.
+//! In raw mode keys are the verb's, Ctrl-C included; a verb may have a screen of its own, too. However
+//! the program ends, the terminal is put back as it was: on return, on an error, and on a signal,
+//! which [`Signals`] turns into something that can be waited for.
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use signal_hook::low_level::pipe;
-use xl::terminal::{Input, InputMode, Size, Stream, Terminal};
+use xl::terminal::{ENTER_SCREEN, Input, InputMode, LEAVE_SCREEN, Size, Stream, Terminal};
 
 /// Standard output and standard error of this program, for what it says itself.
 pub struct Standard;
@@ -54,25 +54,44 @@ pub fn window() -> Option<Size> {
     Some(Size { rows: or(size.ws_row, 24), columns: or(size.ws_col, 80) })
 }
 
-/// Raw input for as long as it lives, if standard input is a terminal.
-pub struct Raw(Option<Termios>);
+/// The terminal as a verb wants it, for as long as this lives.
+pub struct Taken {
+    /// How standard input was, if that is a terminal.
+    before: Option<Termios>,
+    /// Standard output shows another screen.
+    screen: bool,
+}
 
-impl Raw {
-    /// Takes the terminal. Output is processed as before: a guest's line feeds stay lines.
-    pub fn take() -> Self {
-        let stdin = io::stdin();
-        let Ok(before) = tcgetattr(&stdin) else { return Self(None) };
-        let mut raw = before.clone();
-        raw.make_raw();
-        raw.output_modes = before.output_modes;
-        let taken = tcsetattr(&stdin, OptionalActions::Now, &raw);
-        Self(taken.is_ok().then_some(before))
+impl Taken {
+    /// Takes the terminal: raw input, with a screen of its own for [`InputMode::Screen`].
+    pub fn take(mode: InputMode) -> Self {
+        let screen = mode == InputMode::Screen && io::stdout().is_terminal();
+        if screen {
+            let _ = show(Stream::Out, ENTER_SCREEN.as_bytes());
+        }
+        Self { before: make_raw(), screen }
     }
 }
 
-impl Drop for Raw {
+/// Makes standard input raw; how it was before, if it is a terminal. Output is processed as before: a
+/// guest's line feeds stay lines.
+fn make_raw() -> Option<Termios> {
+    let stdin = io::stdin();
+    let before = tcgetattr(&stdin).ok()?;
+    let mut raw = before.clone();
+    raw.make_raw();
+    raw.output_modes = before.output_modes;
+    tcsetattr(&stdin, OptionalActions::Now, &raw).ok()?;
+    Some(before)
+}
+
+impl Drop for Taken {
     fn drop(&mut self) {
-        if let Some(before) = self.0.take() {
+        if self.screen {
+            // A terminal that has gone has no screen either.
+            let _ = show(Stream::Out, LEAVE_SCREEN.as_bytes());
+        }
+        if let Some(before) = self.before.take() {
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
         }
     }

@@ -59,6 +59,7 @@ impl Client {
                 (Kind::Accept, []) => return Err(Violation::OutOfOrder(kind)),
                 (Kind::Mode, [0]) => Event::InputMode(InputMode::Line),
                 (Kind::Mode, [1]) => Event::InputMode(InputMode::Raw),
+                (Kind::Mode, [2]) => Event::InputMode(InputMode::Screen),
                 (Kind::Exit, [status]) => {
                     self.ended = true;
                     Event::Exit(*status)

@@ -202,7 +202,12 @@ impl Server {
 
     /// Says how keys are wanted.
     pub fn set_input_mode(&mut self, mode: InputMode) {
-        self.outbox.push(Kind::Mode, &[u8::from(mode == InputMode::Raw)]);
+        let mode = match mode {
+            InputMode::Line => 0,
+            InputMode::Raw => 1,
+            InputMode::Screen => 2,
+        };
+        self.outbox.push(Kind::Mode, &[mode]);
     }
 
     /// Says that the verb has ended, and how; nothing is sent after it.

@@ -207,6 +207,14 @@ fn a_console_is_a_stream_both_ways() {
 }
 
 #[test]
+fn a_table_has_a_screen_of_its_own() {
+    let mut host = Host::new(&["top"], &[]);
+    host.keys.push_back(b"q".to_vec());
+    assert_eq!(host.run(&mut FakeMachine::new(), 0).0, Some(0));
+    assert_eq!(host.modes[..2], [InputMode::Screen, InputMode::Line]);
+}
+
+#[test]
 fn the_end_of_input_and_a_host_that_leaves() {
     let mut machine = FakeMachine::new();
     machine.console.extend(vec![vec![]; 20]);
@@ -328,7 +336,7 @@ fn a_host_hears_an_enemy() {
         (&[(1, &[])], Violation::UnknownKind(1)),
         (&[(16, b"x")], Violation::Malformed(Kind::Accept)),
         (&[(16, b""), (16, b"")], Violation::OutOfOrder(Kind::Accept)),
-        (&[(19, &[2])], Violation::Malformed(Kind::Mode)),
+        (&[(19, &[3])], Violation::Malformed(Kind::Mode)),
         (&[(20, &[])], Violation::Malformed(Kind::Exit)),
         (&[(20, &[0]), (20, &[0])], Violation::OutOfOrder(Kind::Exit)),
         (&[(20, &[0]), (17, b"x")], Violation::OutOfOrder(Kind::Out)),

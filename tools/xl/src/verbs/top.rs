@@ -22,11 +22,12 @@ pub const FLAGS: &[Flag] = &[
 ];
 
 const DEFAULT_DELAY_S: u64 = 3;
-/// Keys that end it: q, Q, Esc, Ctrl-C.
-const QUIT: [u8; 4] = [b'q', b'Q', 0x1b, 3];
-/// Another screen, without a cursor; and back.
-const ENTER: &str = "\x1b[?1049h\x1b[?25l";
-const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
+/// Keys that end it: q, Q, Ctrl-C.
+const QUIT: [u8; 3] = [b'q', b'Q', 3];
+/// Another, when it comes alone: arrows and others begin with it.
+const ESCAPE: u8 = 0x1b;
+/// Keys for who does not want to wait: the space bar, Enter.
+const NOW: [u8; 2] = [b' ', b'\r'];
 
 /// One look at the machine.
 struct Look {
@@ -37,7 +38,10 @@ struct Look {
 /// Whether to go on.
 #[derive(PartialEq, Eq)]
 enum Next {
+    /// It is time for another look.
     Look,
+    /// The window has changed.
+    Draw,
     Quit,
 }
 
@@ -53,12 +57,10 @@ pub fn top(session: &mut Session<'_>, arguments: &Arguments<'_>) -> Outcome {
     let iterations = number('i', "number of iterations")?;
     let live = session.terminal.size().is_some() && !arguments.has('b');
     if live {
-        session.terminal.set_input_mode(InputMode::Raw);
-        session.terminal.write(Stream::Out, ENTER.as_bytes());
+        session.terminal.set_input_mode(InputMode::Screen);
     }
     let ended = look_again(session, live, delay_s, iterations);
     if live {
-        session.terminal.write(Stream::Out, LEAVE.as_bytes());
         session.terminal.set_input_mode(InputMode::Line);
     }
     ended.map_err(|error| Failure::because("cannot look at the machine", &error))
@@ -75,20 +77,31 @@ fn look_again(
     loop {
         let now = look(session)?;
         let text = table(&now, before.as_ref());
-        match session.terminal.size().filter(|_| live) {
-            Some(size) => session.terminal.write(Stream::Out, screen(&text, size).as_bytes()),
-            None => session.terminal.write(Stream::Out, text.as_bytes()),
-        }
+        let mut drawn = draw(session, &text, live);
         count += 1;
         if iterations == Some(count) {
             return Ok(());
         }
         let until_ns = now.host.up_ns.saturating_add(delay_s * 1_000_000_000);
         before = Some(now);
-        if sleep(session, until_ns)? == Next::Quit {
-            return Ok(());
+        loop {
+            match sleep(session, until_ns, drawn)? {
+                Next::Look => break,
+                Next::Draw => drawn = draw(session, &text, live),
+                Next::Quit => return Ok(()),
+            }
         }
     }
+}
+
+/// Shows the table; returns the window that it was cut for.
+fn draw(session: &mut Session<'_>, text: &str, live: bool) -> Option<Size> {
+    let size = session.terminal.size();
+    match size.filter(|_| live) {
+        Some(size) => session.terminal.write(Stream::Out, screen(text, size).as_bytes()),
+        None => session.terminal.write(Stream::Out, text.as_bytes()),
+    }
+    size
 }
 
 fn look(session: &mut Session<'_>) -> Result<Look, Error> {
@@ -105,16 +118,24 @@ fn look(session: &mut Session<'_>) -> Result<Look, Error> {
     Ok(Look { host, domains })
 }
 
-/// Waits until the machine's clock says so, or somebody wants to quit.
-fn sleep(session: &mut Session<'_>, until_ns: u64) -> Result<Next, Error> {
+/// Waits until the machine's clock says so, the window is another than `drawn`, or somebody does not
+/// want to wait.
+fn sleep(session: &mut Session<'_>, until_ns: u64, drawn: Option<Size>) -> Result<Next, Error> {
     loop {
         let mut keys = [0; 16];
         match session.terminal.read(&mut keys) {
             Input::Gone => return Ok(Next::Quit),
-            Input::Bytes(count) if keys.iter().take(count).any(|key| QUIT.contains(key)) => {
-                return Ok(Next::Quit);
-            }
-            Input::Bytes(_) | Input::Nothing | Input::End => {}
+            Input::Bytes(count) => match keys.get(..count).unwrap_or(&keys) {
+                [ESCAPE] => return Ok(Next::Quit),
+                [ESCAPE, ..] => {}
+                keys if keys.iter().any(|key| QUIT.contains(key)) => return Ok(Next::Quit),
+                keys if keys.iter().any(|key| NOW.contains(key)) => return Ok(Next::Look),
+                _ => {}
+            },
+            Input::Nothing | Input::End => {}
+        }
+        if session.terminal.size() != drawn {
+            return Ok(Next::Draw);
         }
         let left_ns = until_ns.saturating_sub(session.toolstack.host()?.up_ns);
         if left_ns == 0 {
@@ -213,8 +234,13 @@ fn screen(text: &str, size: Size) -> String {
             screen += "\r\n";
         }
         screen.extend(line.chars().take(usize::from(size.columns)));
-        screen += "\x1b[K";
+        // Behind the last column the cursor stays on it: what is cleared there is the character.
+        if line.chars().count() < usize::from(size.columns) {
+            screen += "\x1b[K";
+        }
     }
-    screen += "\x1b[J";
+    if text.lines().count() < usize::from(size.rows) {
+        screen += "\r\n\x1b[J";
+    }
     screen
 }

@@ -41,15 +41,39 @@ fn a_terminal_gets_screens_until_q() {
     scene.terminal.size = window(5, 30);
     scene.terminal.keys.extend([b"x".to_vec(), b"q".to_vec()]);
     let out = scene.out("top");
-    assert!(out.starts_with("\x1b[?1049h\x1b[?25l\x1b[Hxl top - 02:00:00   Xen 4.17-f\x1b[K\r\n"));
-    assert!(out.ends_with("\r\n  Domain-0 r-----    11794.3  \x1b[K\x1b[J\x1b[?25h\x1b[?1049l"));
-    assert_eq!(scene.terminal.modes, [InputMode::Raw, InputMode::Line, InputMode::Line]);
+    assert!(out.starts_with("\x1b[Hxl top - 02:00:00   Xen 4.17-f\r\n"), "{out:?}");
+    assert!(out.ends_with("\r\n  Domain-0 r-----    11794.3  "), "{out:?}");
+    assert_eq!(scene.terminal.modes, [InputMode::Screen, InputMode::Line, InputMode::Line]);
+    // Where there is room, what was there before is cleared.
+    scene.terminal.size = window(9, 80);
+    scene.terminal.keys.push_back(b"q".to_vec());
+    let out = scene.out("top");
+    assert!(out.starts_with("\x1b[Hxl top - 02:00:03   Xen 4.17-ferrule\x1b[K\r\n"), "{out:?}");
+    assert!(out.ends_with("537\x1b[K\r\n\x1b[J"), "{out:?}");
     for key in [b"\x1b", b"\x03", b"Q"] {
         scene.terminal.keys.push_back(key.to_vec());
         assert_eq!(scene.run("top"), OK);
     }
     scene.terminal.ended = Some(Input::Gone);
     assert_eq!(scene.run("top"), OK);
+}
+
+#[test]
+fn keys_and_the_window_cut_the_wait_short() {
+    let mut scene = Scene::new();
+    scene.terminal.size = window(9, 80);
+    let before = scene.machine.now_ns;
+    // An arrow is neither Esc nor a wish; a space bar is one.
+    for keys in [&b"\x1b[A"[..], b" ", b"", b"q"] {
+        scene.terminal.keys.push_back(keys.to_vec());
+    }
+    let out = scene.out("top");
+    assert_eq!(out.matches("xl top").count(), 2, "{out:?}");
+    assert_eq!(scene.machine.now_ns - before, 6_000_000_000);
+    scene.terminal.resizes.extend(window(2, 20));
+    scene.terminal.keys.extend([b"".to_vec(), b"q".to_vec()]);
+    let out = scene.out("top");
+    assert!(out.contains("\x1b[Hxl top - 02:00:06   \r\n2 domains: 1 running"), "{out:?}");
 }
 
 #[test]
