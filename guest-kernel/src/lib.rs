@@ -43,6 +43,8 @@ pub mod hostname;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod mm;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod nmi;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod panic;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod ports;

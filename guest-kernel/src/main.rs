@@ -49,7 +49,7 @@ fn main(start_info: &'static StartInfo) -> ! {
 
     if is_domu {
         domu::store::start(start_info);
-        domu::control::start();
+        domu::control::start(start_info);
     } else if host::init() {
         store::start();
         host::verbs::start();

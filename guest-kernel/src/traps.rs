@@ -7,7 +7,7 @@ use crate::mm::fault::{self, PROTECTION, Refusal, WRITING};
 use crate::panic::{unexpected_trap, vector_name};
 use crate::task::process::{self, STACK_LIMIT};
 use crate::task::{scheduler, signal};
-use crate::{ports, println, syscall};
+use crate::{nmi, ports, println, syscall};
 
 /// Becomes the trap handler.
 pub fn init() {
@@ -19,9 +19,11 @@ fn handle(frame: &mut TrapFrame) {
     match frame.vector {
         UPCALL => {
             ports::run();
+            nmi::report();
             scheduler::preempt();
         }
         SYSCALL if frame.from_user() && is_process() => syscall::dispatch(frame),
+        2 => nmi::note(frame),
         14 => page_fault(frame),
         // The hypervisor's TS bit, which this kernel does not use: clear, and again.
         7 if frame.from_user() && is_process() => {

@@ -12,6 +12,7 @@
 //! - Ring 3 runs with the mask clear; the mask is cleared last, after [`WORK`] was found zero.
 //! - A page fault is entered with upcalls masked and its address is taken before they are unmasked:
 //!   the hypervisor has one place for it, which the next task's fault overwrites.
+//! - An NMI comes though upcalls are masked, into the restartable section as well; its handler changes nothing there.
 //! - fs and gs are not touched: they are the current process's while the kernel works. ds and es
 //!   are saved, since the kernel needs them.
 //! - A user's segment register that no longer loads (its descriptor changed) becomes null.
@@ -31,7 +32,7 @@ pub fn install() -> Result<(), Errno> {
     for (index, (entry, vector)) in table.iter_mut().zip(VECTORS).enumerate() {
         let open = matches!(u32::from(vector), 3 | 4 | SYSCALL);
         let flags = match vector {
-            14 => TI_IF,
+            2 | 14 => TI_IF,
             _ if open => 3,
             _ => 0,
         };
@@ -116,7 +117,6 @@ core::arch::global_asm!(
     .pushsection .text, "ax", @progbits
     TRAP 0, 0
     TRAP 1, 0
-    TRAP 2, 0
     TRAP 3, 0
     TRAP 4, 0
     TRAP 5, 0
@@ -147,6 +147,20 @@ trap_common:
     jnz trap_return_user
     RESTORE_ALL
     iret
+
+    /* An NMI, upcalls masked. The iret hypercall tells the hypervisor that another may come, and
+       gives the mask back as it was. Nothing else is done before Ring 3 goes on. */
+trap_stub_2:
+    pushl $0
+    pushl $2
+    pushl $0
+    SAVE_ALL
+    movl %esp, %eax
+    pushl %eax
+    call {dispatch}
+    addl $4, %esp
+    RESTORE_ALL
+    jmp hypercall_page + 23 * 32        /* __HYPERVISOR_iret */
 
     /* Stack: TrapFrame of Ring 3. Masks upcalls, does what is to be done, goes back. */
     .globl trap_return_user

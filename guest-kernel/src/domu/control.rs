@@ -3,9 +3,12 @@
 //! A task of its own watches the nodes in which domain 0 asks, and says in others what this kernel
 //! can do. A request is taken by writing an empty value over it, which is how the asker knows.
 
+use super::sysrq;
+use crate::arch::abi::StartInfo;
 use crate::arch::calls;
 use crate::mm::{PAGE, balloon};
 use crate::store::local::{Closed, Connection};
+use crate::sync::Guarded;
 use crate::task::{children, scheduler};
 use crate::{console, fs, hostname, println};
 use pv_abi::sched;
@@ -23,25 +26,31 @@ const NAME: &str = "name";
 const FEATURES: [&str; 3] =
     ["control/feature-poweroff", "control/feature-reboot", "control/feature-balloon"];
 
+/// The task's own reference to the start info page.
+static START_INFO: Guarded<Option<&'static StartInfo>> = Guarded::new(None);
+
 /// Starts the task.
-pub fn start() {
+pub fn start(start_info: &'static StartInfo) {
+    START_INFO.with(|slot| *slot = Some(start_info));
     if scheduler::start_kernel("control", task, 0).is_none() {
         println!("no memory for the task that does what domain 0 asks for");
     }
 }
 
 extern "C" fn task(_: u32) -> ! {
-    match serve(&mut Client::new(Connection::new())) {
-        // There is no store, and so nobody who asks; or its end was told of already.
-        Ok(()) | Err(Error::Closed | Error::Transport(Closed)) => {}
-        Err(error) => println!("domain 0 is not heard any more: {error}"),
+    if let Some(start_info) = START_INFO.with(|slot| *slot) {
+        match serve(&mut Client::new(Connection::new()), start_info) {
+            // There is no store, and so nobody who asks; or its end was told of already.
+            Ok(()) | Err(Error::Closed | Error::Transport(Closed)) => {}
+            Err(error) => println!("domain 0 is not heard any more: {error}"),
+        }
     }
     children::end(0)
 }
 
 type Result<T = ()> = core::result::Result<T, Error<Closed>>;
 
-fn serve(store: &mut Client<Connection>) -> Result {
+fn serve(store: &mut Client<Connection>, start_info: &'static StartInfo) -> Result {
     for feature in FEATURES {
         store.write(feature, b"1")?;
     }
@@ -53,7 +62,11 @@ fn serve(store: &mut Client<Connection>) -> Result {
         let event = store.next_event()?;
         match event.token.as_str() {
             SHUTDOWN => shut_down(store)?,
-            SYSRQ => press(store)?,
+            SYSRQ => {
+                if let Some(key) = take(store, SYSRQ, &mut [0; 16])? {
+                    sysrq::press(key, start_info);
+                }
+            }
             TARGET => breathe(store)?,
             NAME => take_name(store)?,
             _ => {}
@@ -88,22 +101,6 @@ fn shut_down(store: &mut Client<Connection>) -> Result {
     if reason != sched::SHUTDOWN_CRASH {
         fs::root::stop();
     }
-    console::flush();
-    calls::shutdown(reason)
-}
-
-fn press(store: &mut Client<Connection>) -> Result {
-    let mut buffer = [0; 16];
-    let reason = match take(store, SYSRQ, &mut buffer)? {
-        None => return Ok(()),
-        Some("b") => sched::SHUTDOWN_REBOOT,
-        Some("c") => sched::SHUTDOWN_CRASH,
-        Some("o") => sched::SHUTDOWN_POWEROFF,
-        Some(key) => {
-            println!("sysrq {key}? One of b (reboot), c (crash), o (poweroff)");
-            return Ok(());
-        }
-    };
     console::flush();
     calls::shutdown(reason)
 }

@@ -6,6 +6,7 @@
 pub mod console;
 pub mod control;
 pub mod store;
+mod sysrq;
 
 use crate::arch::abi::StartInfo;
 use pv_abi::start_info::SIF_INITDOMAIN;

@@ -1,0 +1,83 @@
+//! "Magic SysRq": keys that domain 0 presses (`xl sysrq`), with Linux's meanings.
+//!
+//! Left out is what would say nothing here: registers and stacks (`p`, `l`) are those of the task that was
+//! woken to read the key.
+
+use crate::arch::abi::StartInfo;
+use crate::arch::calls;
+use crate::services::{Serial, Services};
+use crate::shell::{self, Script};
+use crate::task::{scheduler, signal};
+use crate::{console, println};
+use alloc::vec::Vec;
+use pv_abi::sched;
+
+/// Ends processes that have no other use for it.
+const SIGTERM: u32 = 15;
+
+/// What a key does.
+#[derive(Clone, Copy)]
+enum Act {
+    /// Ends the domain with this reason.
+    ShutDown(u32),
+    /// Runs a command of the shell.
+    Show(&'static str),
+    /// Sends a signal to all processes.
+    Signal(u32),
+    Help,
+}
+
+/// Every key, and what is said as it is pressed.
+const KEYS: [(char, &str, Act); 8] = [
+    ('b', "reboot", Act::ShutDown(sched::SHUTDOWN_REBOOT)),
+    ('c', "crash", Act::ShutDown(sched::SHUTDOWN_CRASH)),
+    ('e', "terminate all processes", Act::Signal(SIGTERM)),
+    ('h', "help", Act::Help),
+    ('i', "kill all processes", Act::Signal(signal::SIGKILL)),
+    ('m', "show memory", Act::Show("mem")),
+    ('o', "power off", Act::ShutDown(sched::SHUTDOWN_POWEROFF)),
+    ('t', "show tasks", Act::Show("ps")),
+];
+
+/// Does what a key is for.
+pub fn press(key: &str, start_info: &'static StartInfo) {
+    if !console::at_line_start() {
+        println!();
+    }
+    let mut typed = key.chars();
+    let known = typed.next().and_then(|key| KEYS.iter().find(|(known, ..)| *known == key));
+    let Some((_, what, act)) = known.filter(|_| typed.next().is_none()) else {
+        return help();
+    };
+    println!("sysrq: {what}");
+    match *act {
+        Act::ShutDown(reason) => {
+            console::flush();
+            calls::shutdown(reason)
+        }
+        Act::Show(command) => {
+            shell::exec(&mut Services::new(start_info), &mut Serial, command, Script::Plain);
+        }
+        Act::Signal(number) => signal_all(number),
+        Act::Help => help(),
+    }
+}
+
+fn help() {
+    for (key, what, _) in KEYS {
+        println!("sysrq: {key}: {what}");
+    }
+}
+
+fn signal_all(number: u32) {
+    let mut processes = Vec::new();
+    scheduler::for_each(|task| {
+        if task.process.is_some() {
+            processes.push(task.pid);
+        }
+    });
+    for process in processes {
+        // One that has ended meanwhile needs none.
+        let _ = signal::send(process, number);
+    }
+}
