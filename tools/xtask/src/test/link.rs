@@ -4,7 +4,7 @@
 //! `XENSTORED_PATH`. What they write is seen at domain 0's shell, and the other way round.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
@@ -121,10 +121,39 @@ fn use_xl(builds: &Builds<'_>, shell: &mut Shell<'_>, socket: &Path, folder: &Pa
     utility(socket, &[&xl, "unpause", "made"])?;
     finish(watch)?;
     ensure!(utility(socket, &["xenstore-read", feature])? == "1\n", "the domain's feature");
+    if program_in_path("script").is_some() {
+        look_at_top(&xl, socket)?;
+    }
     update_store(builds, shell, socket)?;
     // It still hears what it is asked for by its watch, and takes it over its ring.
     utility(socket, &[&xl, "shutdown", "-ww", "made"])?;
     ensure!(utility(socket, &["xenstore-read", feature]).is_err(), "its nodes are still there");
+    Ok(())
+}
+
+/// `xl top` on a terminal that `script` makes, and that is as wide as the table: it stands on a screen of its
+/// own, again at a key, until q.
+fn look_at_top(xl: &str, socket: &Path) -> Result<()> {
+    const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[Hxl top - ";
+    const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
+    let line = format!("stty rows 12 cols 79; exec '{xl}' top -d 60");
+    let mut top = started(socket, &["script", "-qec", &line, "/dev/null"], Stdio::piped())?;
+    let mut keys = top.1.stdin.take().context("no standard input")?;
+    let mut told = BufReader::new(top.1.stdout.take().context("no standard output")?);
+    let mut screen = String::new();
+    for key in [b" ", b"q"] {
+        let mut table = Vec::new();
+        while !String::from_utf8_lossy(&table).contains("made ") {
+            ensure!(told.read_until(b'-', &mut table)? > 0, "top ended: {screen}");
+        }
+        screen.push_str(&String::from_utf8_lossy(&table));
+        keys.write_all(key)?;
+    }
+    told.read_to_string(&mut screen)?;
+    finish(top)?;
+    let whole = screen.contains(ENTER) && screen.ends_with(LEAVE);
+    // Nothing is cleared behind a full line: that would be its last character.
+    ensure!(whole && screen.matches("CALLS/s\r").count() == 2, "top: {screen:?}");
     Ok(())
 }
 
@@ -168,11 +197,15 @@ fn utility(socket: &Path, words: &[&str]) -> Result<String> {
 type Started = (String, Child);
 
 fn start(socket: &Path, words: &[&str]) -> Result<Started> {
+    started(socket, words, Stdio::null())
+}
+
+fn started(socket: &Path, words: &[&str], input: Stdio) -> Result<Started> {
     // A client that hangs ends by itself.
     let mut command = Command::new("timeout");
     command.arg(PATIENCE.as_secs().to_string()).args(words).env("XENSTORED_PATH", socket);
     command.env("FERRULE_MACHINE", socket.parent().context("a socket is in a directory")?);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().with_context(|| format!("cannot start {}", words[0]))?;
     Ok((words.join(" "), child))
 }
