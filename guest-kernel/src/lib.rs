@@ -1,9 +1,9 @@
 #![doc = include_str!("../README.md")]
 //!
 //! What can run on the host is logic without the machine: [`block`] in part, [`counters`],
-//! [`domain_log`], [`errno`], [`fs`] in part, [`shell`], [`initrd`], [`net`], [`program`],
-//! [`regions`], [`socket`] in part, [`store_nodes`], [`waker`]. The rest exists only for the
-//! bare-metal target.
+//! [`device_nodes`], [`domain_log`], [`errno`], [`fs`] in part, [`shell`], [`initrd`], [`net`],
+//! [`program`], [`regions`], [`socket`] in part, [`store_nodes`], [`waker`]. The rest exists only
+//! for the bare-metal target.
 #![no_std]
 #[cfg(test)]
 extern crate std;

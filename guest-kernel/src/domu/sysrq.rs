@@ -8,7 +8,7 @@ use crate::arch::calls;
 use crate::services::{Serial, Services};
 use crate::shell::{self, Script};
 use crate::task::{scheduler, signal};
-use crate::{console, println};
+use crate::{console, fs, println};
 use alloc::vec::Vec;
 use pv_abi::sched;
 
@@ -24,11 +24,13 @@ enum Act {
     Show(&'static str),
     /// Sends a signal to all processes.
     Signal(u32),
+    /// Writes out what files have not yet.
+    Sync,
     Help,
 }
 
 /// Every key, and what is said as it is pressed.
-const KEYS: [(char, &str, Act); 8] = [
+const KEYS: [(char, &str, Act); 9] = [
     ('b', "reboot", Act::ShutDown(sched::SHUTDOWN_REBOOT)),
     ('c', "crash", Act::ShutDown(sched::SHUTDOWN_CRASH)),
     ('e', "terminate all processes", Act::Signal(SIGTERM)),
@@ -36,6 +38,7 @@ const KEYS: [(char, &str, Act); 8] = [
     ('i', "kill all processes", Act::Signal(signal::SIGKILL)),
     ('m', "show memory", Act::Show("mem")),
     ('o', "power off", Act::ShutDown(sched::SHUTDOWN_POWEROFF)),
+    ('s', "sync", Act::Sync),
     ('t', "show tasks", Act::Show("ps")),
 ];
 
@@ -59,6 +62,11 @@ pub fn press(key: &str, start_info: &'static StartInfo) {
             shell::exec(&mut Services::new(start_info), &mut Serial, command, Script::Plain);
         }
         Act::Signal(number) => signal_all(number),
+        Act::Sync => {
+            if let Err(errno) = fs::root::sync() {
+                println!("sysrq: sync: {errno}");
+            }
+        }
         Act::Help => help(),
     }
 }
