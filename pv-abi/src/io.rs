@@ -3,6 +3,7 @@
 //! The console's page is in [`crate::console`].
 
 pub mod blkif;
+pub mod netif;
 pub mod protocols;
 pub mod ring;
 pub mod xenbus;

@@ -119,6 +119,7 @@ pub const TABLES: &[Table] = &[
     table!("elfnote" Both, elfnote, -),
     table!("cpuid" Both, cpuid, cpuid),
     table!("io::blkif" Both, io::blkif, io::blkif),
+    table!("io::netif" Both, io::netif, io::netif),
     table!("io::ring" Both, -, io::ring),
     table!("io::xenbus" Both, io::xenbus, -),
     table!("io::xs_wire" Both, io::xs_wire, io::xs_wire),

@@ -63,6 +63,7 @@ const PRELUDE: &str = "\
 #include <xen/arch-x86/cpuid.h>
 #include <xen/io/blkif.h>
 #include <xen/io/console.h>
+#include <xen/io/netif.h>
 #include <xen/io/protocols.h>
 #include <xen/io/ring.h>
 #include <xen/io/xenbus.h>

@@ -113,6 +113,11 @@ pub const MACROS: &[(&str, &str)] = &[
     ("XEN_PX_*", "ACPI power management: not basic"),
     ("XEN_PROCESSOR_PM_*", "ACPI power management: not basic"),
     ("XEN_CPUPERF_*", "ACPI power management: not basic"),
+    ("_NETTXF_*", "number of the bit that the name without `_` is"),
+    ("_NETRXF_*", "number of the bit that the name without `_` is"),
+    ("_XEN_NETIF_EXTRA_FLAG_MORE", "number of the bit that the name without `_` is"),
+    ("_XEN_NETIF_CTRL*", "netif: the control ring"),
+    ("XEN_NETIF_CTRL*", "netif: the control ring"),
 ];
 
 /// Structures and unions with a tag.
@@ -123,6 +128,10 @@ pub const STRUCTS: &[(&str, &str)] = &[
     ("evtchn_op", "argument of event_channel_op_compat, from before 3.2.2"),
     ("physdev_op", "argument of physdev_op_compat, from before 3.2.2"),
     ("xen_add_to_physmap_batch_extra", "a union of two u16: AddToPhysmapBatch::foreign_domid"),
+    ("xen_netif_ctrl*", "netif: the control ring"),
+    ("xen_netif_gref", "netif: the control ring"),
+    ("netif_tx_*", "a ring by the macros of ring.h: RingHead and its slots"),
+    ("netif_rx_*", "a ring by the macros of ring.h: RingHead and its slots"),
     ("__HVM_SAVE_TYPE_*", "saved state of HVM guests"),
     ("hvm_*", "saved state of HVM guests"),
     ("vioapic_redir_entry", "saved state of HVM guests"),
