@@ -20,6 +20,7 @@ pub mod device;
 pub mod front;
 pub mod handshake;
 pub mod memory;
+pub mod net;
 pub mod ring;
 pub mod state;
 mod store_client;

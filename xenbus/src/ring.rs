@@ -117,9 +117,9 @@ fn publish(
     if new.wrapping_sub(wanted) < new.wrapping_sub(old) { Notify::Yes } else { Notify::No }
 }
 
-/// Asks for an event at the next message. The caller looks once more, afterwards.
-fn ask_for_event(memory: &impl SharedMemory, event: usize, consumed: u32) {
-    memory.store(event, consumed.wrapping_add(1));
+/// Asks for an event when the peer's index gets to `wanted`. The caller looks once more, afterwards.
+fn ask_for_event(memory: &impl SharedMemory, event: usize, wanted: u32) {
+    memory.store(event, wanted);
     // The peer sees what we want before we take our last look.
     memory.barrier();
 }

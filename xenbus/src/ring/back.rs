@@ -103,11 +103,20 @@ impl<M: SharedMemory, Req: Message, Rsp: Message> BackRing<M, Req, Rsp> {
     /// # Errors
     /// As [`waiting`](BackRing::waiting).
     pub fn final_check(&mut self) -> Result<bool, Corrupt> {
-        if self.waiting()? > 0 {
+        self.wait_for(1)
+    }
+
+    /// As [`final_check`](BackRing::final_check), where it takes `count` requests, at least 1, to do
+    /// anything: whether so many wait now.
+    ///
+    /// # Errors
+    /// As [`waiting`](BackRing::waiting).
+    pub fn wait_for(&mut self, count: u32) -> Result<bool, Corrupt> {
+        if self.waiting()? >= count {
             return Ok(true);
         }
-        ask_for_event(&self.memory, REQ_EVENT, self.req_cons);
-        Ok(self.waiting()? > 0)
+        ask_for_event(&self.memory, REQ_EVENT, self.req_cons.wrapping_add(count));
+        Ok(self.waiting()? >= count)
     }
 
     /// Gives the memory back, for it to be unmapped.

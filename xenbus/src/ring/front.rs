@@ -110,7 +110,7 @@ impl<M: SharedMemory, Req: Message, Rsp: Message> FrontRing<M, Req, Rsp> {
         if self.waiting()? > 0 {
             return Ok(true);
         }
-        ask_for_event(&self.memory, RSP_EVENT, self.rsp_cons);
+        ask_for_event(&self.memory, RSP_EVENT, self.rsp_cons.wrapping_add(1));
         Ok(self.waiting()? > 0)
     }
 
