@@ -9,7 +9,8 @@ use guest_kernel::shell::Script;
 use guest_kernel::socket::plan::Plan;
 use guest_kernel::task::{context, scheduler};
 use guest_kernel::{
-    domu, entry, fs, host, mm, ports, println, shell, socket, store, time, toolstack, traps, tty,
+    domu, entry, fs, host, mm, net, ports, println, shell, socket, store, time, toolstack, traps,
+    tty,
 };
 
 /// Word of the command line with lines (percent-encoded) that are run at the start, before somebody can
@@ -50,10 +51,14 @@ fn main(start_info: &'static StartInfo) -> ! {
     if is_domu {
         domu::store::start(start_info);
         domu::control::start(start_info);
-    } else if host::init() {
-        store::start();
-        host::verbs::start();
-        host::open();
+        net::start_guest();
+    } else {
+        net::start_domain_0();
+        if host::init() {
+            store::start();
+            host::verbs::start();
+            host::open();
+        }
     }
     let line = start_info.cmd_line.split(|byte| *byte == 0).next().unwrap_or_default();
     let line = core::str::from_utf8(line).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! What wakes a device's task.
 
 use crate::task::scheduler;
+use crate::waker::Waker;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Bells that there are: the manager's, and one for each device.
@@ -29,6 +30,11 @@ impl Bell {
     /// Has the task look at everything again. From anywhere, upcalls masked or not.
     pub fn ring(self) {
         ring_number(self.0);
+    }
+
+    /// What rings it, for those who want a waker.
+    pub fn waker(self) -> Waker {
+        Waker { call: ring_number, argument: self.0 }
     }
 
     /// The scheduler's channel on which the task sleeps.

@@ -11,15 +11,14 @@
 pub mod stream;
 pub mod verbs;
 
-use crate::arch::events::{self, Masked};
-use crate::arch::physdev;
+use crate::arch::events::Masked;
 use crate::sync::Guarded;
 use crate::task::scheduler::{self, LINK};
 use crate::virtio::console::{Console, Error};
+use crate::virtio::wire;
 use crate::waker::Waker;
-use crate::{ports, println, time};
+use crate::{println, time};
 use alloc::collections::{BTreeMap, VecDeque};
-use core::sync::atomic::{AtomicU32, Ordering};
 use link::{ChannelId, End, Event, Side};
 
 /// Services at most.
@@ -45,7 +44,6 @@ struct Host {
 }
 
 static HOST: Guarded<Option<Host>> = Guarded::new(None);
-static PIRQ: AtomicU32 = AtomicU32::new(0);
 
 /// Finds the console; whether there is one. Without, nothing ever happens here. Next, services say
 /// that they [`serve`], and [`open`] lets the host's programs in.
@@ -54,7 +52,9 @@ static PIRQ: AtomicU32 = AtomicU32::new(0);
 /// are put together on the stack.
 #[inline(never)]
 pub fn init() -> bool {
-    let mut console = match Console::new() {
+    // The device may interrupt as soon as it is there.
+    let _masked = Masked::new();
+    let console = match Console::new() {
         Ok(console) => console,
         Err(Error::None) => return false,
         Err(error) => {
@@ -62,27 +62,18 @@ pub fn init() -> bool {
             return false;
         }
     };
-    // The device may interrupt already: not before the port has its function.
-    let _masked = Masked::new();
-    let bound =
-        physdev::map_wire(console.irq()).and_then(|pirq| Ok((pirq, physdev::bind_pirq(pirq)?)));
-    let (pirq, port) = match bound {
-        Ok(bound) => bound,
-        Err(errno) => {
-            println!("no way to the host: its interrupt: {errno:?}");
-            return false;
-        }
-    };
-    PIRQ.store(pirq, Ordering::Relaxed);
-    // QEMU's I/O APIC does not see a level that was there before the wire was set up for levels.
-    console.acknowledge();
+    let irq = console.irq();
     // Any number that the last start did not have.
     let epoch = (time::time_of_day().0 << 8 ^ time::now()) as u32;
     let end = End::new(Side::Domain0, epoch);
     let (services, channels) = (heapless::Vec::new(), BTreeMap::new());
     HOST.with(|host| *host = Some(Host { console, end, services, channels }));
-    ports::set(port, interrupt);
-    events::unmask_port(port);
+    if let Err(errno) = wire::listen(irq, acknowledge) {
+        println!("no way to the host: its interrupt: {errno:?}");
+        HOST.with(|host| *host = None);
+        return false;
+    }
+    acknowledge();
     true
 }
 
@@ -94,14 +85,12 @@ pub fn open() {
 }
 
 /// The console's interrupt, upcalls masked.
-fn interrupt() {
+fn acknowledge() {
     HOST.with(|host| {
         if let Some(host) = host {
             host.console.acknowledge();
         }
     });
-    // Refused only if the interrupt is not bound any more.
-    let _ = physdev::end(PIRQ.load(Ordering::Relaxed));
     scheduler::wake(LINK);
 }
 

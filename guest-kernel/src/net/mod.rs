@@ -1,4 +1,4 @@
-//! Networks: what a TCP/IP stack sees of a network device.
+//! Networks: what a TCP/IP stack sees of a network device, and the devices themselves.
 //!
 //! An [`Interface`] takes and gives Ethernet frames (from the destination address on, without the
 //! check sequence) and never waits. Whoever finds it [`Busy`], or finds nothing received, sleeps
@@ -6,19 +6,43 @@
 //! device has a name, whatever becomes of the device's other end: while the link is down nothing
 //! comes, and what is sent is lost, as on a cable that hangs loose.
 //!
-//! Interfaces have names ([`registry`]): `eth0` is netfront's in a domU, and in domain 0 its own end
-//! of the bridge.
+//! Interfaces have names (`registry`): `eth0` is netfront's in a domU, and in domain 0 its own end of
+//! the bridge.
+//!
+//! ```text
+//!   domU                  domain 0
+//!   stack                 stack     +- back -- device of a guest
+//!     | Interface           |       |
+//!   front --- rings --.    own ----hub-- card -- the machine's network card
+//!                      `-- back ----'
+//! ```
+//!
+//! The protocols and the bridge's decisions are `xenbus::net`'s; here are tasks, wakers and queues.
 
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+mod back;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+mod card;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+mod front;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod hub;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+mod own;
 #[cfg(test)]
 pub mod pair;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod registry;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+mod start;
+
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub use start::{serve_guests, start_domain_0, start_guest};
 
 use crate::waker::Waker;
 use alloc::vec::Vec;
 
-/// A device's address on its network.
-pub type Mac = [u8; 6];
+pub use xenbus::net::Mac;
 
 /// Bytes of a frame before what it carries: two addresses and a type.
 pub const ETHERNET_HEADER: usize = 14;

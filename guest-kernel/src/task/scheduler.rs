@@ -45,6 +45,8 @@ pub const TOOLSTACK: u32 = 6;
 pub const DISKS: u32 = 9;
 /// Channel of the task that starts verbs of the host.
 pub const VERBS: u32 = 8;
+/// Channel of the task of the network card.
+pub const CARD: u32 = 10;
 /// Channel of a device's task: this plus its number.
 pub const DEVICES: u32 = 0x2000_0000;
 /// Channel of the task that moves packets.

@@ -48,5 +48,6 @@ pub fn start() {
         crate::store::start();
         consoles::start();
         lifecycle::start();
+        crate::net::serve_guests();
     }
 }

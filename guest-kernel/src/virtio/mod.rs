@@ -2,9 +2,11 @@
 //!
 //! The queues and the PCI transport are the crate `virtio-drivers`'; what it asks of a machine is
 //! here: configuration space by ports ([`pci`]), memory that a device may use, by machine addresses
-//! ([`dma`]). The devices' interrupts are wires, level-triggered: reading the device's interrupt
-//! status quietens it.
+//! ([`dma`]). The devices' interrupts are wires ([`wire`]), level-triggered: reading the device's
+//! interrupt status quietens it.
 
 pub mod console;
 pub mod dma;
+pub mod net;
 pub mod pci;
+pub mod wire;

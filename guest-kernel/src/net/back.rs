@@ -1,0 +1,88 @@
+//! The back end of a guest's network device: a port of the [bridge](super::hub).
+//!
+//! Address and port are the device's as long as it is in use: the toolstack's node `mac` says which
+//! address the guest has, and the bridge lets it have no other.
+
+use super::hub::Port;
+use crate::device::{Device, Domain, Serve, Served};
+use crate::grant::Granted;
+use crate::waker::Waker;
+use alloc::string::String;
+use pv_abi::errno::Errno;
+use pv_abi::types::DomId;
+use xenbus::back::{BackDriver, Ready};
+use xenbus::device::{Fault, Keys, Node};
+use xenbus::handshake::Restart;
+use xenbus::net::back::Link;
+use xenbus::net::bridge::{Behind, Refused};
+use xenbus::net::{Copes, Mac, parse_mac};
+
+/// Queues that are offered: domain 0 has one vCPU, and a guest with several gains nothing by more.
+const QUEUES: usize = 2;
+
+/// The driver.
+pub struct Vif {
+    waker: Waker,
+    mac: Option<Mac>,
+    /// While the guest is connected.
+    used: Option<(Link<Granted>, Port)>,
+}
+
+impl Vif {
+    /// For a device that has come.
+    pub fn new(device: &Device) -> Vif {
+        Vif { waker: device.bell.waker(), mac: None, used: None }
+    }
+}
+
+impl BackDriver<Domain> for Vif {
+    const RESTART: Restart = Restart::Attach;
+
+    fn prepare(&mut self, own: &mut Node<'_>) -> Result<Ready, Fault> {
+        let mac = own.read("mac").map_err(Fault::while_doing("reading mac"))?;
+        let mac = mac.and_then(|mac| parse_mac(&String::from_utf8(mac).ok()?));
+        self.mac = Some(mac.ok_or(Errno::EINVAL).map_err(Fault::while_doing("reading mac"))?);
+        Ok(Ready::Yes(Link::<Granted>::offer(QUEUES)))
+    }
+
+    fn connect(
+        &mut self,
+        domain: &mut Domain,
+        front: DomId,
+        peer: &mut Node<'_>,
+    ) -> Result<Keys, Fault> {
+        let mac = self.mac.ok_or(Errno::EINVAL).map_err(Fault::while_doing("reading mac"))?;
+        let port = Port::plug(Behind::Device(mac), Copes::ALL, self.waker).map_err(|refused| {
+            let (errno, what) = match refused {
+                Refused::Address => (Errno::EADDRINUSE, "plugging in: another has this mac"),
+                Refused::Group => (Errno::EINVAL, "plugging in: mac is no device's address"),
+                Refused::Number => (Errno::EBUSY, "plugging in: no port is free"),
+            };
+            Fault { errno, what: what.into() }
+        })?;
+        let link = Link::connect(domain, front, peer, QUEUES)?;
+        self.used = Some((link, port));
+        Ok(Keys::default())
+    }
+
+    fn disconnect(&mut self, domain: &mut Domain) {
+        if let Some((link, _port)) = self.used.take() {
+            link.disconnect(domain);
+        }
+    }
+}
+
+impl Serve for Vif {
+    fn serve(&mut self, domain: &mut Domain) -> Result<Served, Fault> {
+        let Some((link, port)) = &mut self.used else { return Ok(Served::Idle) };
+        while let Some(frame) = port.take() {
+            link.deliver(frame);
+        }
+        let more = link.poll(domain, |frame| port.input(frame));
+        match more {
+            Ok(true) => Ok(Served::More),
+            Ok(false) => Ok(Served::Idle),
+            Err(broken) => Err(Fault { errno: Errno::EIO, what: alloc::format!("{broken}") }),
+        }
+    }
+}

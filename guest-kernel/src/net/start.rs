@@ -1,0 +1,34 @@
+//! What a domain does at its start for its network.
+
+use super::back::Vif;
+use super::front::Eth;
+use super::own::OwnEnd;
+use super::{Mac, card, registry};
+use crate::{device, println};
+use alloc::sync::Arc;
+
+/// Kind of the devices.
+const VIF: &str = "vif";
+/// Address of domain 0's own end where there is no card that has one: Xen's, with the first number.
+const OWN: Mac = [0x00, 0x16, 0x3e, 0, 0, 0];
+
+/// Domain 0's: the bridge with the machine's card, if there is one, and domain 0's own interface
+/// `eth0`.
+pub fn start_domain_0() {
+    let mac = card::start().unwrap_or(OWN);
+    match OwnEnd::new(mac) {
+        // Nobody else has had time to take the name.
+        Ok(own) => _ = registry::register("eth0", Arc::new(own)),
+        Err(refused) => println!("no network for domain 0 itself: {refused:?}"),
+    }
+}
+
+/// Domain 0's: from now on guests' devices are plugged into the bridge. Needs XenStore.
+pub fn serve_guests() {
+    device::back(VIF, Vif::new);
+}
+
+/// A guest's: from now on its network devices are interfaces. Needs XenStore.
+pub fn start_guest() {
+    device::front(VIF, Eth::new);
+}
