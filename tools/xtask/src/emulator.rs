@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::network::Network;
 use crate::outcome::Outcome;
 use crate::scratch::Scratch;
 use crate::workspace::Workspace;
@@ -45,6 +46,8 @@ pub struct Machine {
     pub memory_file: Option<std::path::PathBuf>,
     /// Give it a virtio console that connects to this Unix socket (QEMU only).
     pub console: Option<std::path::PathBuf>,
+    /// What its network card is connected to, if it has one (QEMU only).
+    pub network: Option<Network>,
 }
 
 impl Machine {
@@ -63,6 +66,7 @@ impl Machine {
             gdb: false,
             memory_file: None,
             console: None,
+            network: None,
         }
     }
 }

@@ -63,6 +63,7 @@ pub fn run(args: &Args) -> Result<()> {
         gdb: false,
         memory_file: None,
         console: None,
+        network: None,
     };
     let output = args.output.clone().unwrap_or_else(|| ws.target().join("ferrule.iso"));
     write(&output, &machine, args.menu)?;
@@ -162,6 +163,7 @@ mod tests {
             gdb: false,
             memory_file: None,
             console: None,
+            network: None,
         };
         let menu = menu(&machine, 0);
         assert!(menu.contains("    multiboot /boot/ferrule 'console=com1' 'debug-exit'\n"));

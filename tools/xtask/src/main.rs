@@ -20,6 +20,7 @@ mod fairness;
 mod image;
 mod iso;
 mod lint;
+mod network;
 mod outcome;
 mod qemu;
 mod run;

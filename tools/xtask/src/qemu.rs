@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::child;
 use crate::emulator::{Emulator, Machine};
+use crate::network::Network;
 use crate::scratch::Scratch;
 
 const PROGRAM: &str = "qemu-system-x86_64";
@@ -122,6 +123,7 @@ fn arguments(machine: &Machine, version: (u32, u32)) -> Result<Vec<String>> {
         arguments.extend(["-device".into(), "virtio-serial-pci,disable-legacy=on".into()]);
         arguments.extend(["-device".into(), "virtconsole,chardev=console".into()]);
     }
+    arguments.extend(machine.network.iter().flat_map(Network::arguments));
     for device in &machine.devices {
         arguments.extend(["-device".into(), device.clone()]);
     }
@@ -175,6 +177,7 @@ mod tests {
             gdb: false,
             memory_file: None,
             console: None,
+            network: None,
         }
     }
 

@@ -18,6 +18,7 @@ use link::host::Link;
 use link::machine::Machines;
 
 use crate::emulator::{Emulator, Machine};
+use crate::network::{FIRST, Forward, Net, Network, Protocol};
 use crate::outcome::EXIT_CODES;
 use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
@@ -69,6 +70,19 @@ pub struct Args {
     /// End it after this many seconds, exit code 124 [default: none; 120 with --exec]
     #[arg(long, value_name = "S")]
     pub timeout: Option<u64>,
+    /// The machine's network card: user, tap=NAME or none [default: user at a terminal, else none]
+    ///
+    /// The user network is QEMU's own and needs no rights. A tap device is one of this host's; its
+    /// other end is yours to set up.
+    #[arg(long, value_name = "NET")]
+    pub net: Option<Net>,
+    /// Have a port of this host (of 127.0.0.1) lead to a domain's: HOST:GUEST or HOST:ADDRESS:GUEST,
+    /// with /udp if it is not TCP; may be repeated [default: 8080:80 at a terminal]
+    ///
+    /// Without an address it is the first that the user network gives out, 10.0.2.15: domain 0 does
+    /// not ask for one, so that is the first domain's which does.
+    #[arg(long, value_name = "PORTS")]
+    pub forward: Vec<Forward>,
     /// The name by which other programs find the machine [default: ferrule, or ferrule-2, …]
     ///
     /// Domain 0 can be reached at a terminal by default, and with --exec if a name is given.
@@ -197,13 +211,15 @@ fn link(args: &Args) -> Result<Link> {
 
 /// The machine that the arguments describe, after every check that needs no build.
 pub fn machine(args: &Args, ws: &Workspace) -> Result<Machine> {
-    let mut kernel_args = args.append.clone();
-    if let Some(lines) = &args.exec {
-        if !kernel_args.is_empty() {
-            kernel_args.push(' ');
-        }
-        kernel_args.push_str(&transcript::exec_word(lines));
-    }
+    let network = network(args)?;
+    let own = args.append.split_whitespace().any(|word| word.starts_with("ip="));
+    let address = network.as_ref().filter(|_| !own && args.kernel.is_none());
+    let words = [
+        (!args.append.is_empty()).then(|| args.append.clone()),
+        address.and_then(Network::word).map(str::to_string),
+        args.exec.as_deref().map(transcript::exec_word),
+    ];
+    let kernel_args = words.into_iter().flatten().collect::<Vec<_>>().join(" ");
     transcript::check_command_line(&kernel_args)?;
     if let Some(kernel) = &args.kernel {
         check_kernel(kernel)?;
@@ -249,6 +265,7 @@ pub fn machine(args: &Args, ws: &Workspace) -> Result<Machine> {
         gdb: args.gdb,
         memory_file: None,
         console: None,
+        network,
     };
     if args.emulator == Kind::Bochs {
         bochs::check(&machine)?;
@@ -257,6 +274,26 @@ pub fn machine(args: &Args, ws: &Workspace) -> Result<Machine> {
         qemu::version()?;
     }
     Ok(machine)
+}
+
+/// The network that the arguments describe.
+fn network(args: &Args) -> Result<Option<Network>> {
+    let mut forwards = args.forward.clone();
+    let net = match &args.net {
+        Some(net) => net.clone(),
+        None if !forwards.is_empty() => Net::User,
+        None if for_a_person(args) => {
+            let usual = Forward { protocol: Protocol::Tcp, host: 8080, address: FIRST, guest: 80 };
+            match usual.check() {
+                Ok(()) => forwards.push(usual),
+                Err(error) => eprintln!("run: no web server will be seen from here: {error:#}"),
+            }
+            Net::User
+        }
+        // A transcript is to be the same everywhere, and counted instructions exact.
+        None => Net::None,
+    };
+    Network::new(net, forwards)
 }
 
 fn build_missing(args: &Args, ws: &Workspace) -> Result<()> {

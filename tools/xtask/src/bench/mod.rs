@@ -94,6 +94,7 @@ pub fn run(args: &Args) -> Result<()> {
         gdb: false,
         memory_file: None,
         console: None,
+        network: None,
     };
     let limit = Duration::from_secs(args.timeout);
     let mut report =

@@ -101,6 +101,7 @@ fn machine(args: &Args, hypervisor: &Path, kernel: &Path) -> Machine {
         gdb: false,
         memory_file: None,
         console: None,
+        network: None,
     }
 }
 

@@ -119,6 +119,7 @@ pub fn micro_guest<'a>(
             gdb: false,
             memory_file: None,
             console: None,
+            network: None,
         };
         let ended = judge(kind.start(&machine), patience(entry.timeout, kind), &entry.expect);
         ended.with_names_from(&builds.ws.micro_guest_elf(&guest))
