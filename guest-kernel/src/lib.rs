@@ -2,8 +2,8 @@
 //!
 //! What can run on the host is logic without the machine: [`block`] in part, [`counters`],
 //! [`device_nodes`], [`domain_log`], [`errno`], [`fs`] in part, [`shell`], [`initrd`], [`net`],
-//! [`program`], [`regions`], [`socket`] in part, [`store_nodes`], [`waker`]. The rest exists only
-//! for the bare-metal target.
+//! [`program`], [`regions`], [`signal`], [`socket`] in part, [`store_nodes`], [`terminal`],
+//! [`waker`]. The rest exists only for the bare-metal target.
 #![no_std]
 #[cfg(test)]
 extern crate std;
@@ -22,8 +22,10 @@ pub mod net;
 pub mod program;
 pub mod regions;
 pub mod shell;
+pub mod signal;
 pub mod socket;
 pub mod store_nodes;
+pub mod terminal;
 pub mod waker;
 
 #[cfg(all(target_os = "none", target_arch = "x86"))]
