@@ -35,6 +35,16 @@ impl Archive {
         self.add(name, Entry { mode, data });
     }
 
+    /// Adds a symbolic link and the folders above it.
+    pub fn add_link(&mut self, name: &str, target: &str) {
+        self.add(name, Entry { mode: LINK | 0o777, data: target.into() });
+    }
+
+    /// Whether there is an entry of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
     /// Adds everything below the folder `dir`, which becomes the root.
     pub fn add_tree(&mut self, dir: &Path) -> Result<()> {
         self.add_below(dir, "")
@@ -60,8 +70,7 @@ impl Archive {
                 self.add(&name, Entry { mode: DIRECTORY | 0o755, data: Vec::new() });
                 self.add_below(&path, &format!("{name}/"))?;
             } else if kind.is_symlink() {
-                let target = fs::read_link(&path)?.to_string_lossy().into_owned();
-                self.add(&name, Entry { mode: LINK | 0o777, data: target.into_bytes() });
+                self.add_link(&name, &fs::read_link(&path)?.to_string_lossy());
             } else if kind.is_file() {
                 let executable = entry.metadata()?.permissions().mode() & 0o111 != 0;
                 self.add_file(&name, fs::read(&path)?, executable);
