@@ -3,7 +3,7 @@
 //! ```text
 //! target/ferrule            Multiboot image of the hypervisor
 //! target/guest-kernel.elf   the default guest kernel, load segments only
-//! target/initrd.cpio        its root: guest-kernel/rootfs, and programs in /bin
+//! target/initrd.cpio        its root: guest-kernel/rootfs, and in /bin our programs and Debian's busybox
 //! target/domain0.cpio       the same, and what domain 0 makes other domains of: in /boot the kernel
 //!                           and that root, in /etc/xen the files of guest-kernel/domains
 //! target/guests/NAME        the micro-guests of tests/guests, load segments only
@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use clap::{Args as ClapArgs, ValueEnum};
 
+use crate::busybox;
 use crate::cargo::{self, BareMetal};
 use crate::cpio::Archive;
 use crate::image;
@@ -84,6 +85,9 @@ pub fn guest(ws: &Workspace, toolchain: &Toolchain) -> Result<()> {
         let data = image::strip(&fs::read(&program.path)?)
             .with_context(|| program.path.display().to_string())?;
         archive.add_file(&format!("bin/{}", program.name), data, true);
+    }
+    if let Err(error) = busybox::add_to(&mut archive, ws) {
+        eprintln!("build: the guest has no busybox: {error:#}");
     }
     let initrd = archive.finish();
     write_if_changed(&ws.initrd(), &initrd)?;

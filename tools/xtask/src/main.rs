@@ -10,6 +10,7 @@ mod bench;
 mod bench_store;
 mod bochs;
 mod build;
+mod busybox;
 mod cargo;
 mod child;
 mod cpio;

@@ -11,6 +11,7 @@ use super::manifest::Entry;
 use super::runner::{Ended, Test};
 use super::transcripts::Expected;
 use crate::build;
+use crate::busybox;
 use crate::emulator::{Emulator, Machine, Watch};
 use crate::outcome::{Outcome, Reason};
 use crate::run::{DOMAIN_0_MIB, Kind};
@@ -183,6 +184,11 @@ fn transcript<'a>(
     Test::new(group, name, move || {
         if let Err(ended) = default_guest(builds) {
             return ended;
+        }
+        if expected.needs_busybox()
+            && let Err(error) = busybox::obtain(builds.ws)
+        {
+            return Ended::skipped(format!("no busybox: {error:#}"));
         }
         let timeout = patience(Duration::from_secs(60), kind);
         let ended = hold(kind.start(&machine(builds.ws)), timeout, &expected);

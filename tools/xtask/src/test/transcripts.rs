@@ -65,6 +65,11 @@ impl Expected {
         }
     }
 
+    /// Whether it runs Debian's busybox.
+    pub fn needs_busybox(&self) -> bool {
+        self.commands.split_whitespace().any(|word| word == "busybox")
+    }
+
     /// The first difference to what came, if any, as text for a person.
     pub fn difference(&self, transcript: &str) -> Option<String> {
         let got: Vec<&str> = transcript.lines().map(str::trim_end).collect();
@@ -121,6 +126,12 @@ mod tests {
         assert_eq!(read.commands, "cat /etc/motd\nfalse");
         assert_eq!((read.lines.len(), read.state), (3, 1));
         assert!(parse("x".into(), "hello\n").is_err());
+    }
+
+    #[test]
+    fn what_needs_busybox_is_known() {
+        assert!(expected("$ hello\n$ busybox sh -c true\n").needs_busybox());
+        assert!(!expected("$ hello\n").needs_busybox());
     }
 
     #[test]
