@@ -28,6 +28,7 @@ pub mod check;
 pub mod cpu;
 pub mod memory;
 pub mod print;
+pub mod signal;
 mod start;
 pub mod sys;
 

@@ -17,19 +17,35 @@ pub mod nr {
     pub const EXECVE: usize = 11;
     pub const LSEEK: usize = 19;
     pub const GETPID: usize = 20;
+    pub const ALARM: usize = 27;
+    pub const PAUSE: usize = 29;
     pub const ACCESS: usize = 33;
     pub const KILL: usize = 37;
     pub const DUP: usize = 41;
     pub const PIPE: usize = 42;
     pub const BRK: usize = 45;
+    pub const SETPGID: usize = 57;
     pub const DUP2: usize = 63;
     pub const GETPPID: usize = 64;
+    pub const GETPGRP: usize = 65;
+    pub const SETSID: usize = 66;
     pub const MUNMAP: usize = 91;
+    pub const SETITIMER: usize = 104;
+    pub const WAIT4: usize = 114;
+    pub const SIGRETURN: usize = 119;
     pub const UNAME: usize = 122;
+    pub const SELECT: usize = 142;
     pub const SCHED_YIELD: usize = 158;
     pub const NANOSLEEP: usize = 162;
+    pub const POLL: usize = 168;
+    pub const RT_SIGRETURN: usize = 173;
+    pub const RT_SIGACTION: usize = 174;
+    pub const RT_SIGPROCMASK: usize = 175;
+    pub const RT_SIGPENDING: usize = 176;
+    pub const RT_SIGSUSPEND: usize = 179;
     pub const PREAD64: usize = 180;
     pub const GETCWD: usize = 183;
+    pub const SIGALTSTACK: usize = 186;
     pub const MMAP2: usize = 192;
     pub const STAT64: usize = 195;
     pub const FSTAT64: usize = 197;
@@ -44,8 +60,10 @@ pub struct Errno(pub i32);
 
 impl Errno {
     #![allow(missing_docs)] // Linux's names, `include/uapi/asm-generic/errno-base.h`.
+    pub const EPERM: Self = Self(1);
     pub const ENOENT: Self = Self(2);
     pub const ESRCH: Self = Self(3);
+    pub const EINTR: Self = Self(4);
     pub const ENOEXEC: Self = Self(8);
     pub const EBADF: Self = Self(9);
     pub const ECHILD: Self = Self(10);
