@@ -8,14 +8,15 @@ use crate::fs::tree::Last;
 use crate::mm::frames::{self, Use};
 use crate::mm::{fault, space};
 use crate::shell::kernel::{
-    Errno, ExitStatus, FileInfo, FileKind, HypercallStat, MemoryInfo, Pid, ProcessInfo,
+    Errno, ExitStatus, FileInfo, FileKind, Ground, HypercallStat, MemoryInfo, Pid, ProcessInfo,
     ProcessState, Shutdown, Uptime,
 };
 use crate::shell::xenstore::{self, Patience};
 use crate::shell::{Kernel, Terminal};
+use crate::signal::{Info, SIGCONT};
 use crate::store::local::Connection;
-use crate::syscall::errno::EPERM;
-use crate::task::children::{self, Reaped};
+use crate::syscall::errno::{ECHILD, EPERM};
+use crate::task::children::{self, News, Reaped, Wanted};
 use crate::task::scheduler::{self, CHILDREN};
 use crate::task::{State, process, signal};
 use crate::toolstack::command;
@@ -27,6 +28,9 @@ use core::fmt;
 use core::net::Ipv4Addr;
 use core::sync::atomic::Ordering;
 use pv_abi::{sched, version};
+
+/// What the shell wants to hear of its children, besides their end.
+const NEWS: News = News { stops: true, continues: false };
 
 /// The kernel as the shell sees it.
 pub struct Services {
@@ -61,6 +65,7 @@ fn info<'a>(name: &'a str, status: &Status) -> FileInfo<'a> {
 fn exit_status(status: u32) -> ExitStatus {
     match status & 0x7f {
         0 => ExitStatus::Exited((status >> 8) as u8),
+        children::STOPPED => ExitStatus::Stopped((status >> 8) as u8),
         signal => ExitStatus::Killed(signal as u8),
     }
 }
@@ -117,39 +122,52 @@ impl Kernel for Services {
         fs::open(path, Flags::empty())?.read_at(offset, buffer)
     }
 
-    fn spawn(&mut self, path: &str, args: &[&str]) -> Result<Pid, Errno> {
+    fn spawn(&mut self, path: &str, args: &[&str], ground: Ground) -> Result<Pid, Errno> {
         let arguments: Vec<&[u8]> = args.iter().map(|argument| argument.as_bytes()).collect();
-        process::spawn(scheduler::current().pid, path, &arguments).map(Pid)
+        // It must not run before it has the terminal.
+        let _masked = Masked::new();
+        let pid = process::spawn(path, &arguments)?;
+        if ground == Ground::Fore {
+            tty::set_foreground(pid);
+        }
+        Ok(Pid(pid))
     }
 
     fn wait(&mut self, pid: Pid) -> Result<ExitStatus, Errno> {
         let me = scheduler::current().pid;
         tty::set_foreground(pid.0);
+        // It stopped before: as `fg` of other shells.
+        let _ = signal::send_group(pid.0, Info::kernel(SIGCONT));
         let result = loop {
             let _masked = Masked::new();
-            match children::reap(me, Some(pid.0)) {
-                Reaped::Ended(_, status) => break Ok(exit_status(status)),
-                Reaped::NoChild => break Err(crate::syscall::errno::ECHILD),
+            match children::reap(me, Wanted::Pid(pid.0), NEWS) {
+                Reaped::Ended(_, status, _) | Reaped::Changed(_, status) => {
+                    break Ok(exit_status(status));
+                }
+                Reaped::NoChild => break Err(ECHILD),
                 Reaped::Running => scheduler::sleep(CHILDREN + me, 0),
             }
         };
-        tty::set_foreground(0);
+        tty::set_foreground(tty::SHELL);
         result
     }
 
     fn reap(&mut self) -> Option<(Pid, ExitStatus)> {
         children::bury();
-        match children::reap(scheduler::current().pid, None) {
-            Reaped::Ended(pid, status) => Some((Pid(pid), exit_status(status))),
+        match children::reap(scheduler::current().pid, Wanted::Any, NEWS) {
+            Reaped::Ended(pid, status, _) | Reaped::Changed(pid, status) => {
+                Some((Pid(pid), exit_status(status)))
+            }
             _ => None,
         }
     }
 
-    fn kill(&mut self, pid: Pid, signal: u8) -> Result<(), Errno> {
-        if pid.0 == scheduler::current().pid {
+    fn kill(&mut self, pid: Pid, number: u8) -> Result<(), Errno> {
+        let me = scheduler::current().pid;
+        if pid.0 == me {
             return Err(EPERM);
         }
-        signal::send(pid.0, u32::from(signal))
+        signal::send(pid.0, Info::sent(u32::from(number), me))
     }
 
     fn processes(&mut self, process: &mut dyn FnMut(&ProcessInfo<'_>)) {
@@ -162,6 +180,7 @@ impl Kernel for Services {
                 State::Running => ProcessState::Running,
                 State::Ready => ProcessState::Ready,
                 State::Sleeping => ProcessState::Sleeping,
+                State::Stopped => ProcessState::Stopped,
                 State::Zombie => ProcessState::Zombie,
             };
             let now = if state == ProcessState::Running { running } else { 0 };

@@ -5,9 +5,21 @@ use crate::arch::uaccess::USER_END;
 use crate::arch::{calls, probe};
 use crate::mm::fault::{self, PROTECTION, Refusal, WRITING};
 use crate::panic::{unexpected_trap, vector_name};
+use crate::signal::{Info, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGTRAP};
 use crate::task::process::{self, STACK_LIMIT};
 use crate::task::{scheduler, signal};
 use crate::{nmi, ports, println, syscall};
+
+/// `si_code` of what the kernel itself found.
+const SI_KERNEL: i32 = 0x80;
+const ILL_ILLOPN: i32 = 2;
+const FPE_INTDIV: i32 = 1;
+const FPE_FLTINV: i32 = 7;
+const SEGV_MAPERR: i32 = 1;
+const SEGV_ACCERR: i32 = 2;
+const BUS_ADRALN: i32 = 1;
+const TRAP_BRKPT: i32 = 1;
+const TRAP_TRACE: i32 = 2;
 
 /// Becomes the trap handler.
 pub fn init() {
@@ -31,8 +43,8 @@ fn handle(frame: &mut TrapFrame) {
         }
         FAILSAFE if !frame.from_user() => {}
         _ if frame.from_user() && is_process() => {
-            let (signal, what) = cause(frame);
-            die(frame, signal, format_args!("{what}"));
+            let (info, what) = cause(frame);
+            raise(frame, info, format_args!("{what}"));
         }
         _ => {
             if !probe::expected(frame) {
@@ -47,18 +59,31 @@ fn is_process() -> bool {
 }
 
 /// The signal that a trap is to a process, and what to call it.
-fn cause(frame: &TrapFrame) -> (u32, &'static str) {
-    match frame.vector {
-        0 => (signal::SIGFPE, "divide error"),
-        1 | 3 => (signal::SIGTRAP, vector_name(frame.vector)),
-        6 => (signal::SIGILL, "invalid opcode"),
+fn cause(frame: &TrapFrame) -> (Info, &'static str) {
+    let (signal, code, what) = match frame.vector {
+        0 => (SIGFPE, FPE_INTDIV, "divide error"),
+        1 => (SIGTRAP, TRAP_TRACE, vector_name(frame.vector)),
+        3 => (SIGTRAP, TRAP_BRKPT, vector_name(frame.vector)),
+        6 => (SIGILL, ILL_ILLOPN, "invalid opcode"),
         13 if frame.error == 0 => {
-            (signal::SIGSEGV, "general protection fault (privileged instruction)")
+            (SIGSEGV, SI_KERNEL, "general protection fault (privileged instruction)")
         }
-        13 => (signal::SIGSEGV, "general protection fault"),
-        16 | 19 => (signal::SIGFPE, vector_name(frame.vector)),
-        17 => (signal::SIGBUS, vector_name(frame.vector)),
-        vector => (signal::SIGSEGV, vector_name(vector)),
+        13 => (SIGSEGV, SI_KERNEL, "general protection fault"),
+        16 | 19 => (SIGFPE, FPE_FLTINV, vector_name(frame.vector)),
+        17 => (SIGBUS, BUS_ADRALN, vector_name(frame.vector)),
+        vector => (SIGSEGV, SI_KERNEL, vector_name(vector)),
+    };
+    let address = if code == SI_KERNEL { 0 } else { frame.eip };
+    (Info::fault(signal, code, address), what)
+}
+
+/// Raises a signal that the running process's own instruction is the cause of: its handler's turn, or
+/// its end.
+fn raise(frame: &TrapFrame, info: Info, what: core::fmt::Arguments<'_>) {
+    if signal::is_handled(info.signal) {
+        signal::force(info);
+    } else {
+        die(frame, info.signal, what);
     }
 }
 
@@ -101,7 +126,7 @@ fn page_fault(frame: &mut TrapFrame) {
             }
         }
         Some(Err(Refusal::NoMemory)) => {
-            die(frame, signal::SIGKILL, format_args!("out of memory at {address:#010x}"))
+            die(frame, SIGKILL, format_args!("out of memory at {address:#010x}"))
         }
         _ => {
             let below_stack = process
@@ -125,11 +150,12 @@ fn page_fault(frame: &mut TrapFrame) {
             } else {
                 "not mapped"
             };
-            die(
+            let code = if error & PROTECTION != 0 { SEGV_ACCERR } else { SEGV_MAPERR };
+            raise(
                 frame,
-                signal::SIGSEGV,
+                Info::fault(SIGSEGV, code, address),
                 format_args!("page fault {access} {address:#010x} ({what})"),
-            )
+            );
         }
     }
 }

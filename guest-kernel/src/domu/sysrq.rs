@@ -7,13 +7,10 @@ use crate::arch::abi::StartInfo;
 use crate::arch::calls;
 use crate::services::{Serial, Services};
 use crate::shell::{self, Script};
-use crate::task::{scheduler, signal};
+use crate::signal::{Info, SIGKILL, SIGTERM};
+use crate::task::signal;
 use crate::{console, fs, println};
-use alloc::vec::Vec;
 use pv_abi::sched;
-
-/// Ends processes that have no other use for it.
-const SIGTERM: u32 = 15;
 
 /// What a key does.
 #[derive(Clone, Copy)]
@@ -35,7 +32,7 @@ const KEYS: [(char, &str, Act); 9] = [
     ('c', "crash", Act::ShutDown(sched::SHUTDOWN_CRASH)),
     ('e', "terminate all processes", Act::Signal(SIGTERM)),
     ('h', "help", Act::Help),
-    ('i', "kill all processes", Act::Signal(signal::SIGKILL)),
+    ('i', "kill all processes", Act::Signal(SIGKILL)),
     ('m', "show memory", Act::Show("mem")),
     ('o', "power off", Act::ShutDown(sched::SHUTDOWN_POWEROFF)),
     ('s', "sync", Act::Sync),
@@ -61,7 +58,10 @@ pub fn press(key: &str, start_info: &'static StartInfo) {
         Act::Show(command) => {
             shell::exec(&mut Services::new(start_info), &mut Serial, command, Script::Plain);
         }
-        Act::Signal(number) => signal_all(number),
+        Act::Signal(number) => {
+            // There may be none.
+            let _ = signal::send_all(Info::kernel(number));
+        }
         Act::Sync => {
             if let Err(errno) = fs::root::sync() {
                 println!("sysrq: sync: {errno}");
@@ -74,18 +74,5 @@ pub fn press(key: &str, start_info: &'static StartInfo) {
 fn help() {
     for (key, what, _) in KEYS {
         println!("sysrq: {key}: {what}");
-    }
-}
-
-fn signal_all(number: u32) {
-    let mut processes = Vec::new();
-    scheduler::for_each(|task| {
-        if task.process.is_some() {
-            processes.push(task.pid);
-        }
-    });
-    for process in processes {
-        // One that has ended meanwhile needs none.
-        let _ = signal::send(process, number);
     }
 }

@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// Most open files of a process.
-const FILES: usize = 256;
+pub const FILES: usize = 256;
 
 /// A descriptor.
 #[derive(Clone)]

@@ -1,62 +1,8 @@
-//! Devices without a disk: the console, what swallows, what is zeroes.
+//! Devices without a disk: what swallows, what is zeroes.
 
-use super::file::{CHARACTERS, Contents, File, Flags, Ready, Result, Status, device};
-use crate::arch::uaccess::{copy_to_user, write_user};
-use crate::errno::{EFAULT, ENOSPC, ENOTTY};
-use crate::task::{process, scheduler};
-use crate::{console, tty};
-
-/// The terminal.
-pub struct Console;
-
-impl File for Console {
-    fn status(&self) -> Result<Status> {
-        Ok(Status { special: device(5, 1), ..Status::anonymous(CHARACTERS | 0o666) })
-    }
-
-    fn read(&self, _: u64, into: &mut [u8], _: Flags) -> Result<usize> {
-        if into.is_empty() {
-            return Ok(0);
-        }
-        tty::read_line(into)
-    }
-
-    fn write(&self, _: u64, from: &[u8], _: Flags) -> Result<usize> {
-        console::write_bytes(from);
-        console::flush();
-        Ok(from.len())
-    }
-
-    fn ready(&self) -> Ready {
-        let input = if tty::has_input() { Ready::READ } else { Ready::empty() };
-        input | Ready::WRITE
-    }
-
-    fn channel(&self) -> u32 {
-        scheduler::CONSOLE
-    }
-
-    fn ioctl(&self, request: u32, argument: u32) -> Result<u32> {
-        match request {
-            // TCGETS. struct termios: ICRNL, OPOST|ONLCR, B38400|CS8|CREAD, ISIG|ICANON|ECHO|ECHOE;
-            // c_line, c_cc[19].
-            0x5401 => {
-                let flags = [0o400u32, 0o5, 0o277, 0o33];
-                write_user(argument, &flags)?;
-                let mut rest = [0u8; 20];
-                rest[1..6].copy_from_slice(&[3, 28, 127, 21, 4]);
-                copy_to_user(argument.checked_add(16).ok_or(EFAULT)?, &rest)?;
-                Ok(0)
-            }
-            // TIOCGWINSZ.
-            0x5413 => {
-                write_user(argument, &[24u16, 80, 0, 0])?;
-                Ok(0)
-            }
-            _ => Err(ENOTTY),
-        }
-    }
-}
+use super::file::{CHARACTERS, Contents, File, Flags, Result, Status, device};
+use crate::errno::ENOSPC;
+use crate::task::process;
 
 /// Swallows writes, is empty.
 pub struct Null;

@@ -3,6 +3,7 @@
 use super::file::{FIFO, File, Flags, Ready, Result, Status};
 use crate::arch::events::Masked;
 use crate::errno::{EAGAIN, EINTR, EPIPE};
+use crate::signal::SIGPIPE;
 use crate::sync::Guarded;
 use crate::task::{scheduler, signal};
 use alloc::collections::VecDeque;
@@ -96,7 +97,7 @@ impl File for Writer {
                 (count, state.readers)
             });
             if !readers {
-                let _ = signal::send(scheduler::current().pid, signal::SIGPIPE);
+                signal::raise(SIGPIPE);
                 return Err(EPIPE);
             }
             if count > 0 || from.is_empty() {

@@ -6,7 +6,7 @@
 //! `/dev`, `/proc` where there is one, `/run` and `/tmp`.
 
 use super::descriptors::Files;
-use super::device::{Console, Null, Random, Zero};
+use super::device::{Null, Random, Zero};
 use super::ext2::Volume;
 use super::ext4::View;
 use super::file::{BLOCKS, CHARACTERS, DIRECTORY, File, Flags, Open, Result, device};
@@ -22,6 +22,7 @@ use crate::errno::{EINVAL, ENODEV, ENOENT};
 use crate::initrd::Initrd;
 use crate::mm::p2m;
 use crate::sync::Guarded;
+use crate::tty::file::Terminal;
 use crate::task::scheduler;
 use crate::{println, time};
 use alloc::format;
@@ -151,7 +152,7 @@ fn open_device(special: u64, blocks: bool) -> Option<Arc<dyn File>> {
         return disks::open(special);
     }
     Some(match special {
-        CONSOLE | TTY => Arc::new(Console),
+        CONSOLE | TTY => Arc::new(Terminal),
         NULL => Arc::new(Null),
         ZERO => Arc::new(Zero { full: false }),
         FULL => Arc::new(Zero { full: true }),

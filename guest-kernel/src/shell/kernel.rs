@@ -91,6 +91,15 @@ impl fmt::Display for Pid {
     }
 }
 
+/// Whose the terminal is when a process starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ground {
+    /// The process's.
+    Fore,
+    /// The shell's.
+    Back,
+}
+
 /// How a process ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ExitStatus {
@@ -98,6 +107,8 @@ pub enum ExitStatus {
     Exited(u8),
     /// It was killed by this Linux signal number (9 `SIGKILL`, 11 `SIGSEGV`, 4 `SIGILL`, …).
     Killed(u8),
+    /// It has not ended: this signal stopped it.
+    Stopped(u8),
 }
 
 impl ExitStatus {
@@ -105,7 +116,7 @@ impl ExitStatus {
     pub fn code(self) -> u8 {
         match self {
             Self::Exited(status) => status,
-            Self::Killed(signal) => signal.saturating_add(128),
+            Self::Killed(signal) | Self::Stopped(signal) => signal.saturating_add(128),
         }
     }
 }
@@ -143,6 +154,8 @@ pub enum ProcessState {
     Ready,
     /// Waits for time, a child or input.
     Sleeping,
+    /// Stopped by a signal.
+    Stopped,
     /// Ended; its parent has not asked for its status yet.
     Zombie,
 }
@@ -246,14 +259,16 @@ pub trait Kernel {
     /// Reads from byte `offset` of the file `path` into `buffer`; 0 at its end.
     fn read(&mut self, path: &str, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno>;
 
-    /// Starts the program in the file `path` as a new process; `args[0]` is its name.
-    fn spawn(&mut self, path: &str, args: &[&str]) -> Result<Pid, Errno>;
+    /// Starts the program in the file `path` as a new process; `args[0]` is its name. In the foreground
+    /// the terminal is its, until [`Kernel::wait`] returns.
+    fn spawn(&mut self, path: &str, args: &[&str], ground: Ground) -> Result<Pid, Errno>;
 
-    /// Waits for a process that [`Kernel::spawn`] made, and forgets it. Meanwhile the console's
-    /// input is the process's, and Ctrl-C there kills it with signal 2 (`SIGINT`).
+    /// Waits until a process that [`Kernel::spawn`] made stops, or ends, and forgets it then. Meanwhile
+    /// the terminal is its, and Ctrl-C and Ctrl-Z there are signals to it. If it was stopped, it
+    /// continues.
     fn wait(&mut self, pid: Pid) -> Result<ExitStatus, Errno>;
 
-    /// Returns and forgets a process of [`Kernel::spawn`] that has ended, if there is one.
+    /// A process of [`Kernel::spawn`] that has ended, and is forgotten, or stopped, if there is one.
     fn reap(&mut self) -> Option<(Pid, ExitStatus)>;
 
     /// Sends a Linux signal to a process. `EINVAL` for a signal that the kernel does not have.

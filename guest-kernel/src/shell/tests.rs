@@ -33,6 +33,7 @@ impl Fake {
             ("/bin/exit3", ""),
             ("/bin/signal11", ""),
             ("/bin/sensitive3", ""),
+            ("/bin/stops", ""),
         ]);
         let memory = MemoryInfo {
             total: 100,
@@ -83,7 +84,7 @@ impl Kernel for Fake {
         Ok(count)
     }
 
-    fn spawn(&mut self, path: &str, args: &[&str]) -> Result<Pid, Errno> {
+    fn spawn(&mut self, path: &str, args: &[&str], _: Ground) -> Result<Pid, Errno> {
         if path.starts_with("/etc") {
             return Err(Errno::ENOEXEC);
         }
@@ -91,6 +92,7 @@ impl Kernel for Fake {
         self.spawned.push(args.iter().map(ToString::to_string).collect());
         let status = match args[0].strip_prefix("signal") {
             Some(signal) => ExitStatus::Killed(signal.parse().unwrap()),
+            None if args[0] == "stops" => ExitStatus::Stopped(20),
             None => ExitStatus::Exited(
                 args[0].strip_prefix("exit").map_or(0, |status| status.parse().unwrap()),
             ),

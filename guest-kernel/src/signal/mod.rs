@@ -42,6 +42,8 @@ signals! {
     SIGPIPE = 13;
     /// The alarm clock.
     SIGALRM = 14;
+    /// Asked to end.
+    SIGTERM = 15;
     /// A child ended, stopped or continued.
     SIGCHLD = 17;
     /// Continue.
@@ -219,12 +221,10 @@ mod tests {
     #[test]
     fn the_deadly_and_the_synchronous_come_first() {
         assert_eq!(Set::EMPTY.first(), None);
-        assert_eq!(Set::of(&[SIGHUP, SIGTERM_, SIGSEGV]).first(), Some(SIGSEGV));
+        assert_eq!(Set::of(&[SIGHUP, SIGTERM, SIGSEGV]).first(), Some(SIGSEGV));
         assert_eq!(Set::of(&[SIGHUP, SIGKILL, SIGSEGV]).first(), Some(SIGKILL));
         assert_eq!(Set::of(&[LAST, 34]).first(), Some(34));
     }
-
-    const SIGTERM_: u32 = 15;
 
     #[test]
     fn sets_are_two_words_of_memory() {

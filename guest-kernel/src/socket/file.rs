@@ -6,6 +6,7 @@ use super::task::{self, Patience};
 use super::{Id, Stack};
 use crate::errno::{EAGAIN, EALREADY, EINPROGRESS, ENETDOWN, EPIPE};
 use crate::fs::file::{File, Flags, Ready, Result, SOCKET, Status};
+use crate::signal::SIGPIPE;
 use crate::task::{scheduler, signal};
 use core::net::SocketAddrV4;
 
@@ -91,7 +92,7 @@ impl Socket {
         let is_broken = result.is_err_and(|errno| errno == EPIPE) && self.kind == Kind::Stream;
         if is_broken && !manner.is_quiet {
             // A kernel task has no signals, and nobody to tell.
-            let _ = signal::send(scheduler::current().pid, signal::SIGPIPE);
+            signal::raise(SIGPIPE);
         }
         result
     }

@@ -1,6 +1,6 @@
 //! System calls about memory.
 
-use super::errno::{EACCES, EEXIST, EINVAL, ENODEV, ENOMEM, EPERM};
+use super::errno::{EACCES, EEXIST, EFAULT, EINVAL, ENODEV, ENOMEM, EPERM};
 use super::{Call, Result, enough_memory};
 use crate::arch::uaccess::USER_END;
 use crate::fs::file::Contents;
@@ -183,5 +183,60 @@ pub fn mprotect(call: &mut Call<'_>) -> Result {
         memory.regions.protect(start, end, access);
         memory.space.protect(start, end, access);
         Ok(0)
+    })
+}
+
+/// `mlock(…)` and its like: nothing is ever swapped out.
+pub fn mlock(_: &mut Call<'_>) -> Result {
+    Ok(0)
+}
+
+const MADV_DONTNEED: u32 = 4;
+
+/// `madvise(address, length, advice)`: of all advice only what changes contents is heeded.
+pub fn madvise(call: &mut Call<'_>) -> Result {
+    let (start, end) = range(call.a(), call.b()).ok_or(EINVAL)?;
+    with(call, |memory| {
+        if !memory.regions.covers(start, end) {
+            return Err(ENOMEM);
+        }
+        if call.c() == MADV_DONTNEED {
+            // The first contents come back when it is touched.
+            memory.space.unmap(start, end);
+        }
+        Ok(0)
+    })
+}
+
+const MREMAP_MAYMOVE: u32 = 1;
+
+/// `mremap(address, old length, new length, flags)`: shrinks, or grows where it is. What would have to
+/// move is refused with `ENOMEM`, and C libraries copy.
+pub fn mremap(call: &mut Call<'_>) -> Result {
+    enough_memory()?;
+    if call.d() & !MREMAP_MAYMOVE != 0 || call.c() == 0 {
+        return Err(EINVAL);
+    }
+    let (start, old_end) = range(call.a(), call.b()).ok_or(EINVAL)?;
+    let (_, new_end) = range(call.a(), call.c()).ok_or(ENOMEM)?;
+    with(call, |memory| {
+        if start == old_end || !memory.regions.covers(start, old_end) {
+            return Err(EFAULT);
+        }
+        if memory.regions.is_full() {
+            return Err(ENOMEM);
+        }
+        if new_end <= old_end {
+            memory.regions.remove(new_end, old_end);
+            memory.space.unmap(new_end, old_end);
+            return Ok(start);
+        }
+        let last = memory.regions.find(old_end - 1).cloned().ok_or(EFAULT)?;
+        let is_plain = last.source == Source::Zero && last.kind == Kind::Mapping;
+        if !is_plain || new_end > MAPPINGS_TOP || !memory.regions.is_free(old_end, new_end) {
+            return Err(ENOMEM);
+        }
+        memory.regions.insert(Region { start: old_end, end: new_end, ..last });
+        Ok(start)
     })
 }

@@ -11,7 +11,10 @@ mod memory;
 mod mounts;
 mod names;
 mod path;
+mod poll;
 mod process;
+mod resource;
+mod signal;
 mod socket;
 mod status;
 mod time;
@@ -22,11 +25,12 @@ use crate::arch::trap::TrapFrame;
 use crate::arch::uaccess::{BadAddress, copy_from_user};
 use crate::fs::file::Open;
 use crate::shell::kernel::Errno;
+use crate::sync::Guarded;
 use crate::task::process::Process;
 use crate::task::scheduler;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use errno::{EFAULT, EINVAL, ENOSYS};
+use errno::{EFAULT, EINTR, EINVAL, ENOSYS};
 
 /// What a system call returns in eax, or the error.
 pub type Result<T = u32> = core::result::Result<T, Errno>;
@@ -108,50 +112,83 @@ table! {
     19 lseek => file::lseek,
     20 getpid => process::getpid,
     21 mount => mounts::mount,
-    29 pause => time::pause,
+    27 alarm => signal::alarm,
+    29 pause => signal::pause,
     30 utime => status::utime,
     33 access => status::access,
+    34 nice => resource::setpriority,
     36 sync => mounts::sync,
-    37 kill => process::kill,
+    37 kill => signal::kill,
     38 rename => names::rename,
     39 mkdir => names::mkdir,
     40 rmdir => names::rmdir,
     41 dup => file::dup,
     42 pipe => file::pipe,
+    43 times => resource::times,
     45 brk => memory::brk,
     52 umount2 => mounts::umount,
     54 ioctl => status::ioctl,
+    57 setpgid => process::setpgid,
     60 umask => directory::umask,
     63 dup2 => file::dup2,
     64 getppid => process::getppid,
+    65 getpgrp => process::getpgrp,
+    66 setsid => process::setsid,
     74 sethostname => process::sethostname,
+    75 setrlimit => resource::setrlimit,
+    77 getrusage => resource::getrusage,
     78 gettimeofday => time::gettimeofday,
+    79 settimeofday => time::clock_settime,
     83 symlink => names::symlink,
     85 readlink => names::readlink,
     91 munmap => memory::munmap,
     92 truncate => file::truncate,
     93 ftruncate => file::ftruncate,
     94 fchmod => status::fchmod,
+    96 getpriority => resource::getpriority,
+    97 setpriority => resource::setpriority,
     99 statfs => mounts::statfs,
     100 fstatfs => mounts::fstatfs,
     102 socketcall => socket::socketcall,
+    104 setitimer => signal::setitimer,
+    105 getitimer => signal::getitimer,
     114 wait4 => process::wait4,
+    116 sysinfo => resource::sysinfo,
     118 fsync => file::fsync,
+    119 sigreturn => signal::sigreturn,
     120 clone => process::clone,
     122 uname => process::uname,
     125 mprotect => memory::mprotect,
+    132 getpgid => process::getpgid,
     133 fchdir => directory::fchdir,
+    136 personality => process::personality,
     140 _llseek => file::llseek,
+    142 _newselect => poll::select,
     145 readv => file::readv,
     146 writev => file::writev,
+    147 getsid => process::getsid,
     148 fdatasync => file::fsync,
+    150 mlock => memory::mlock,
+    151 munlock => memory::mlock,
+    152 mlockall => memory::mlock,
+    153 munlockall => memory::mlock,
     158 sched_yield => process::sched_yield,
     162 nanosleep => time::nanosleep,
-    175 rt_sigprocmask => process::rt_sigprocmask,
+    163 mremap => memory::mremap,
+    168 poll => poll::poll,
+    172 prctl => process::prctl,
+    173 rt_sigreturn => signal::rt_sigreturn,
+    174 rt_sigaction => signal::rt_sigaction,
+    175 rt_sigprocmask => signal::rt_sigprocmask,
+    176 rt_sigpending => signal::rt_sigpending,
+    177 rt_sigtimedwait => signal::rt_sigtimedwait,
+    179 rt_sigsuspend => signal::rt_sigsuspend,
     180 pread64 => file::pread64,
     181 pwrite64 => file::pwrite64,
     183 getcwd => directory::getcwd,
-    190 vfork => process::fork,
+    186 sigaltstack => signal::sigaltstack,
+    190 vfork => process::vfork,
+    191 ugetrlimit => resource::ugetrlimit,
     192 mmap2 => memory::mmap2,
     193 truncate64 => file::truncate64,
     194 ftruncate64 => file::ftruncate64,
@@ -163,18 +200,33 @@ table! {
     200 getgid32 => process::root_id,
     201 geteuid32 => process::root_id,
     202 getegid32 => process::root_id,
+    203 setreuid32 => process::set_root_ids,
+    204 setregid32 => process::set_root_ids,
+    205 getgroups32 => process::getgroups32,
+    206 setgroups32 => process::set_root_id,
     207 fchown32 => status::fchown32,
+    208 setresuid32 => process::set_root_ids,
+    210 setresgid32 => process::set_root_ids,
     212 chown32 => status::chown32,
+    213 setuid32 => process::set_root_id,
+    214 setgid32 => process::set_root_id,
+    219 madvise => memory::madvise,
     220 getdents64 => directory::getdents64,
     221 fcntl64 => file::fcntl64,
     224 gettid => process::getpid,
+    238 tkill => signal::tkill,
+    240 futex => resource::futex,
+    242 sched_getaffinity => resource::sched_getaffinity,
     243 set_thread_area => process::set_thread_area,
     252 exit_group => process::exit,
     258 set_tid_address => process::getpid,
+    264 clock_settime => time::clock_settime,
     265 clock_gettime => time::clock_gettime,
+    266 clock_getres => time::clock_getres,
     267 clock_nanosleep => time::clock_nanosleep,
     268 statfs64 => mounts::statfs64,
     269 fstatfs64 => mounts::fstatfs64,
+    270 tgkill => signal::tgkill,
     271 utimes => status::utimes,
     295 openat => file::openat,
     296 mkdirat => names::mkdirat,
@@ -188,9 +240,13 @@ table! {
     305 readlinkat => names::readlinkat,
     306 fchmodat => status::fchmodat,
     307 faccessat => status::faccessat,
+    308 pselect6 => poll::pselect6,
+    309 ppoll => poll::ppoll,
+    311 set_robust_list => process::set_robust_list,
     320 utimensat => status::utimensat,
     330 dup3 => file::dup3,
     331 pipe2 => file::pipe2,
+    340 prlimit64 => resource::prlimit64,
     344 syncfs => mounts::syncfs,
     353 renameat2 => names::renameat2,
     355 getrandom => process::getrandom,
@@ -210,25 +266,89 @@ table! {
     373 shutdown => socket::shutdown,
     383 statx => status::statx,
     403 clock_gettime64 => time::clock_gettime64,
+    404 clock_settime64 => time::clock_settime,
+    406 clock_getres_time64 => time::clock_getres_time64,
     407 clock_nanosleep_time64 => time::clock_nanosleep_time64,
     412 utimensat_time64 => status::utimensat_time64,
+    413 pselect6_time64 => poll::pselect6_time64,
+    414 ppoll_time64 => poll::ppoll_time64,
+    421 rt_sigtimedwait_time64 => signal::rt_sigtimedwait_time64,
     439 faccessat2 => status::faccessat2,
+}
+
+/// The release of Linux that this is like, as `uname` tells it.
+pub const RELEASE: &str = "4.19.0-ferrule";
+/// Bytes of the instruction that makes a system call.
+pub const INSTRUCTION_BYTES: u32 = 2;
+
+/// What becomes of a system call that a signal interrupted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Restart {
+    /// It begins again, unless a handler without `SA_RESTART` was called.
+    Always,
+    /// It begins again if no handler was called.
+    WithoutHandler,
+    /// It returns `EINTR`.
+    Never,
+}
+
+/// What becomes of this one.
+pub fn restart(number: u32) -> Restart {
+    match number {
+        // pause, select, nanosleep, poll, sigsuspend, futex and their variants.
+        29 | 142 | 162 | 168 | 179 | 240 | 267 | 308 | 309 | 407 | 413 | 414 => {
+            Restart::WithoutHandler
+        }
+        // sigtimedwait.
+        177 | 421 => Restart::Never,
+        _ => Restart::Always,
+    }
+}
+
+/// `rseq`: programs ask for it and do well without.
+const RSEQ: u32 = 386;
+/// Numbers that are told about.
+const NUMBERS: u32 = 512;
+
+/// Says once of each number that a program asked for a system call that is not there.
+fn report_missing(number: u32) {
+    static TOLD: Guarded<[u32; NUMBERS as usize / 32]> = Guarded::new([0; NUMBERS as usize / 32]);
+    let is_new = TOLD.with(|told| {
+        let word = told.get_mut(number as usize / 32)?;
+        let before = *word;
+        *word |= 1 << (number % 32);
+        Some(before != *word)
+    });
+    if is_new == Some(true) && number != RSEQ {
+        let task = scheduler::current();
+        log::info!("{}[{}]: no system call {number} here", task.name(), task.pid);
+    }
 }
 
 /// Serves the system call that `frame` asks for.
 pub fn dispatch(frame: &mut TrapFrame) {
     let Some(process) = &scheduler::current().process else { return };
-    let result = match function(frame.eax) {
+    let number = frame.eax;
+    let result = match function(number) {
         Some(function) => {
             let mut call = Call { frame, process };
             function(&mut call)
         }
-        None => Err(ENOSYS),
+        None => {
+            report_missing(number);
+            Err(ENOSYS)
+        }
     };
     match result {
-        // A program that begins has its own eax; `execve` returns it.
+        // A program that begins, or goes on after a handler, has its own eax; the calls return it.
         Ok(value) => frame.eax = value,
-        Err(errno) => frame.eax = errno.raw().wrapping_neg() as u32,
+        Err(errno) => {
+            frame.eax = errno.raw().wrapping_neg() as u32;
+            if errno == EINTR {
+                process.interrupted.with(|interrupted| *interrupted = Some(number));
+                crate::task::signal::look_again();
+            }
+        }
     }
 }
 

@@ -1,29 +1,35 @@
 //! System calls about processes.
 
-use super::errno::{E2BIG, ECHILD, EFAULT, EINTR, EINVAL, ENOENT, ESRCH};
-use super::{Call, Result, enough_memory, path, read_string, signed};
+use super::errno::{E2BIG, ECHILD, EFAULT, EINTR, EINVAL, ENOENT, EPERM, ERANGE, ESRCH};
+use super::{Call, RELEASE, Result, enough_memory, path, read_string, resource, signed};
 use crate::arch::events::Masked;
 use crate::arch::trap::TrapFrame;
 use crate::arch::uaccess::{copy_from_user, copy_to_user, read_user, write_user};
 use crate::hostname;
 use crate::program::STACK_MAX;
-use crate::task::children::{self, Reaped};
+use crate::task::children::{self, News, Reaped, Wanted};
 use crate::task::context::{TLS_COUNT, TLS_FIRST};
 use crate::task::scheduler::{self, CHILDREN};
-use crate::task::{process, signal};
+use crate::task::{Task, process, signal};
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// `exit(status)`, `exit_group(status)`.
 pub fn exit(call: &mut Call<'_>) -> Result {
     process::exit((call.a() & 0xff) << 8)
 }
 
-/// `fork()`, `vfork()`.
+/// `fork()`.
 pub fn fork(call: &mut Call<'_>) -> Result {
     enough_memory()?;
     process::fork(call.frame, 0)
+}
+
+/// `vfork()`.
+pub fn vfork(call: &mut Call<'_>) -> Result {
+    enough_memory()?;
+    process::vfork(call.frame, 0)
 }
 
 const CLONE_VM: u32 = 0x100;
@@ -34,8 +40,8 @@ const CLONE_CHILD_CLEARTID: u32 = 0x20_0000;
 const CLONE_CHILD_SETTID: u32 = 0x100_0000;
 const SIGCHLD: u32 = 17;
 
-/// `clone(flags, stack, *parent tid, tls, *child tid)`, where it is a fork: no threads. A `vfork`
-/// shares no memory here, which its child must not rely on.
+/// `clone(flags, stack, *parent tid, tls, *child tid)`, where it is a fork or a `vfork`: no
+/// threads.
 pub fn clone(call: &mut Call<'_>) -> Result {
     const KNOWN: u32 = CLONE_VM
         | CLONE_VFORK
@@ -52,7 +58,8 @@ pub fn clone(call: &mut Call<'_>) -> Result {
     let registers = TrapFrame { esp, ..*call.frame };
     let tid_at = if flags & CLONE_CHILD_SETTID != 0 { call.e() } else { 0 };
     enough_memory()?;
-    let pid = process::fork(&registers, tid_at)?;
+    let fork = if flags & CLONE_VM != 0 { process::vfork } else { process::fork };
+    let pid = fork(&registers, tid_at)?;
     if flags & CLONE_PARENT_SETTID != 0 {
         write_user(call.c(), &pid)?;
     }
@@ -85,29 +92,64 @@ pub fn root_id(_: &mut Call<'_>) -> Result {
     Ok(0)
 }
 
+/// `setuid32(id)` and its like: root stays root.
+pub fn set_root_id(call: &mut Call<'_>) -> Result {
+    if call.a() == 0 { Ok(0) } else { Err(EPERM) }
+}
+
+/// `setreuid32(real, effective)` and its like; -1 leaves an identity as it is.
+pub fn set_root_ids(call: &mut Call<'_>) -> Result {
+    let is_root = |id: u32| id == 0 || id == u32::MAX;
+    if is_root(call.a()) && is_root(call.b()) { Ok(0) } else { Err(EPERM) }
+}
+
+/// `getgroups32(count, *groups)`: none beside root's own.
+pub fn getgroups32(_: &mut Call<'_>) -> Result {
+    Ok(0)
+}
+
+/// `set_robust_list(*head, bytes)`: accepted; without threads there is nobody to tell.
+pub fn set_robust_list(_: &mut Call<'_>) -> Result {
+    Ok(0)
+}
+
+/// `personality(which)`: Linux's own, or (-1) to ask.
+pub fn personality(call: &mut Call<'_>) -> Result {
+    if matches!(call.a(), 0 | u32::MAX) { Ok(0) } else { Err(EINVAL) }
+}
+
+/// Most bytes that are read of a name that is then cut.
+const NAME_READ: usize = 4096;
+/// Bytes of a thread's name with its NUL.
+const NAME_BYTES: usize = 16;
+
+/// `prctl(operation, argument)`: `PR_SET_NAME`, `PR_GET_NAME`.
+pub fn prctl(call: &mut Call<'_>) -> Result {
+    let task = scheduler::current();
+    match call.a() {
+        15 => {
+            let mut bytes = read_string(call.b(), NAME_READ, ERANGE)?;
+            bytes.truncate(NAME_BYTES - 1);
+            let name = crate::task::short(core::str::from_utf8(&bytes).unwrap_or("?"));
+            task.name.with(|kept| *kept = name);
+            Ok(0)
+        }
+        16 => {
+            let name = task.name();
+            let word = name.split(' ').next().unwrap_or_default().as_bytes();
+            let count = word.len().min(NAME_BYTES - 1);
+            let mut bytes = [0; NAME_BYTES];
+            bytes[..count].copy_from_slice(&word[..count]);
+            copy_to_user(call.b(), &bytes)?;
+            Ok(0)
+        }
+        _ => Err(EINVAL),
+    }
+}
+
 /// `sched_yield()`.
 pub fn sched_yield(_: &mut Call<'_>) -> Result {
     scheduler::give_way();
-    Ok(0)
-}
-
-/// `rt_sigprocmask(…)`: accepted; signals that end a process cannot be blocked here.
-pub fn rt_sigprocmask(call: &mut Call<'_>) -> Result {
-    if call.c() != 0 {
-        write_user(call.c(), &[0u32; 2])?;
-    }
-    Ok(0)
-}
-
-/// `kill(pid, signal)`. Process groups do not exist: a pid of 0 or below names none.
-pub fn kill(call: &mut Call<'_>) -> Result {
-    if call.b() > 64 {
-        return Err(EINVAL);
-    }
-    if signed(call.a()) <= 0 {
-        return Err(ESRCH);
-    }
-    signal::send(call.a(), call.b())?;
     Ok(0)
 }
 
@@ -119,44 +161,86 @@ const W_THREADS: u32 = 0xe000_0000;
 
 /// `waitpid(pid, *status, options)`.
 pub fn waitpid(call: &mut Call<'_>) -> Result {
-    wait(call.a(), call.b(), call.c())
+    wait(call.a(), call.b(), call.c(), 0)
 }
 
-/// `wait4(pid, *status, options, *rusage)`. The usage is zero.
+/// `wait4(pid, *status, options, *rusage)`. Of the usage only the time is told.
 pub fn wait4(call: &mut Call<'_>) -> Result {
-    let pid = wait(call.a(), call.b(), call.c())?;
-    if call.d() != 0 && pid != 0 {
-        write_user(call.d(), &[0u32; 18])?;
-    }
-    Ok(pid)
+    wait(call.a(), call.b(), call.c(), call.d())
 }
 
-fn wait(pid: u32, status_at: u32, options: u32) -> Result {
+fn wait(pid: u32, status_at: u32, options: u32, usage_at: u32) -> Result {
     if options & !(WNOHANG | WUNTRACED | WCONTINUED | W_THREADS) != 0 {
         return Err(EINVAL);
     }
-    // 0 and -1: any child, as all are of one group; other negative numbers: a group of none.
+    let task = scheduler::current();
     let wanted = match signed(pid) {
-        0 | -1 => None,
-        1.. => Some(pid),
-        _ => return Err(ECHILD),
+        -1 => Wanted::Any,
+        0 => Wanted::Group(task.group.load(Ordering::Relaxed)),
+        1.. => Wanted::Pid(pid),
+        group => Wanted::Group(group.unsigned_abs()),
     };
-    let me = scheduler::current().pid;
-    let ended = loop {
+    let news = News { stops: options & WUNTRACED != 0, continues: options & WCONTINUED != 0 };
+    let (pid, status, cpu_ns) = loop {
         let _masked = Masked::new();
-        match children::reap(me, wanted) {
-            Reaped::Ended(pid, status) => break Some((pid, status)),
+        match children::reap(task.pid, wanted, news) {
+            Reaped::Ended(pid, status, cpu_ns) => break (pid, status, cpu_ns),
+            Reaped::Changed(pid, status) => break (pid, status, 0),
             Reaped::NoChild => return Err(ECHILD),
-            Reaped::Running if options & WNOHANG != 0 => break None,
+            Reaped::Running if options & WNOHANG != 0 => return Ok(0),
             Reaped::Running if signal::is_pending() => return Err(EINTR),
-            Reaped::Running => scheduler::sleep(CHILDREN + me, 0),
+            Reaped::Running => scheduler::sleep(CHILDREN + task.pid, 0),
         }
     };
-    let Some((pid, status)) = ended else { return Ok(0) };
+    task.children_cpu_ns.fetch_add(cpu_ns, Ordering::Relaxed);
     if status_at != 0 {
         write_user(status_at, &status)?;
     }
+    if usage_at != 0 {
+        write_user(usage_at, &resource::usage(cpu_ns))?;
+    }
     Ok(pid)
+}
+
+/// A process's own number where it is 0.
+fn or_own(pid: u32) -> u32 {
+    if pid == 0 { scheduler::current().pid } else { pid }
+}
+
+/// Something of a task.
+fn of_task(pid: u32, what: fn(&Task) -> &AtomicU32) -> Result {
+    scheduler::with_task(or_own(pid), |task| what(task).load(Ordering::Relaxed)).ok_or(ESRCH)
+}
+
+/// `setpgid(pid, group)`.
+pub fn setpgid(call: &mut Call<'_>) -> Result {
+    if signed(call.b()) < 0 {
+        return Err(EINVAL);
+    }
+    let pid = or_own(call.a());
+    let group = if call.b() == 0 { pid } else { call.b() };
+    children::set_group(pid, group)?;
+    Ok(0)
+}
+
+/// `getpgid(pid)`.
+pub fn getpgid(call: &mut Call<'_>) -> Result {
+    of_task(call.a(), |task| &task.group)
+}
+
+/// `getpgrp()`.
+pub fn getpgrp(_: &mut Call<'_>) -> Result {
+    of_task(0, |task| &task.group)
+}
+
+/// `getsid(pid)`.
+pub fn getsid(call: &mut Call<'_>) -> Result {
+    of_task(call.a(), |task| &task.session)
+}
+
+/// `setsid()`.
+pub fn setsid(_: &mut Call<'_>) -> Result {
+    children::set_session()
 }
 
 /// What a string counts besides its bytes: its pointer, and the kernel's bookkeeping.
@@ -203,7 +287,7 @@ pub fn uname(call: &mut Call<'_>) -> Result {
     let fields: [&[u8]; 6] = [
         b"Linux",
         host.as_bytes(),
-        b"4.19.0-ferrule",
+        RELEASE.as_bytes(),
         concat!("Ferrule guest kernel ", env!("CARGO_PKG_VERSION")).as_bytes(),
         b"i686",
         b"(none)",

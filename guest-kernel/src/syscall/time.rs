@@ -1,11 +1,12 @@
 //! System calls about time.
 
-use super::errno::{EINTR, EINVAL};
-use super::{Call, Result, duration};
+use super::errno::{EFAULT, EINTR, EINVAL, EPERM};
+use super::{Call, Result, duration, signed};
 use crate::arch::events::Masked;
 use crate::arch::uaccess::{read_user, write_user};
 use crate::task::{scheduler, signal};
 use crate::time as clock;
+use core::sync::atomic::Ordering;
 
 /// `time(*seconds)`.
 pub fn time(call: &mut Call<'_>) -> Result {
@@ -40,7 +41,7 @@ fn read(id: u32) -> Result<(u64, u32)> {
         2 | 3 => {
             let (_, _, _, running) = scheduler::statistics();
             let before = &scheduler::current().cpu_ns;
-            Ok(split(before.load(core::sync::atomic::Ordering::Relaxed) + running))
+            Ok(split(before.load(Ordering::Relaxed) + running))
         }
         _ => Err(EINVAL),
     }
@@ -60,55 +61,128 @@ pub fn clock_gettime64(call: &mut Call<'_>) -> Result {
     Ok(0)
 }
 
-/// `nanosleep(*timespec, *rest)`. Nothing interrupts it but death, so there is never a rest.
-pub fn nanosleep(call: &mut Call<'_>) -> Result {
-    let [seconds, nanoseconds]: [u32; 2] = read_user(call.a())?;
-    sleep_until(clock::now().saturating_add(duration(seconds, nanoseconds)?))
+/// Nanoseconds of a `timespec` of 64 bits in memory. None: the address is 0.
+pub(super) fn read_timespec64(address: u32) -> Result<Option<u64>> {
+    if address == 0 {
+        return Ok(None);
+    }
+    let [seconds, high, nanoseconds, _]: [u32; 4] = read_user(address)?;
+    // More than 68 years are without end.
+    let seconds = match signed(high) {
+        ..0 => return Err(EINVAL),
+        0 if signed(seconds) >= 0 => seconds,
+        _ => i32::MAX.unsigned_abs(),
+    };
+    duration(seconds, nanoseconds).map(Some)
 }
 
-fn sleep_until(deadline: u64) -> Result {
+/// Sleeps for so many nanoseconds. A signal ends it; if the call begins again after that, it ends when it
+/// would have.
+pub(super) fn sleep_for(call: &Call<'_>, ns: u64) -> Result {
+    sleep_until(call, clock::now().saturating_add(ns)).map_err(|_| EINTR)
+}
+
+/// Sleeps until then, or fails with the nanoseconds that are left when a signal comes.
+fn sleep_until(call: &Call<'_>, deadline: u64) -> core::result::Result<u32, u64> {
+    let kept = &call.process.deadline;
+    let deadline = match kept.swap(0, Ordering::Relaxed) {
+        0 => deadline,
+        before => before,
+    };
     let _masked = Masked::new();
-    while clock::now() < deadline {
+    loop {
+        let now = clock::now();
+        if now >= deadline {
+            return Ok(0);
+        }
         if signal::is_pending() {
-            return Err(EINTR);
+            kept.store(deadline, Ordering::Relaxed);
+            return Err(deadline - now);
         }
         scheduler::sleep(0, deadline);
+    }
+}
+
+/// A sleep by a clock: its number, whether `TIMER_ABSTIME` is set, and the time.
+struct Sleep {
+    clock: u32,
+    flags: u32,
+    ns: u64,
+}
+
+impl Sleep {
+    /// Sleeps for a while, or until the clock shows a time. What is left of the first kind when a signal
+    /// ends it is told by `tell`.
+    fn run(&self, call: &Call<'_>, tell: impl FnOnce(u64) -> Result) -> Result {
+        let (seconds, nanoseconds) = read(self.clock)?;
+        let is_absolute = match self.flags {
+            0 => false,
+            1 => true,
+            _ => return Err(EINVAL),
+        };
+        let shown = seconds.saturating_mul(1_000_000_000) + u64::from(nanoseconds);
+        let wait = if is_absolute { self.ns.saturating_sub(shown) } else { self.ns };
+        match sleep_until(call, clock::now().saturating_add(wait)) {
+            Ok(value) => Ok(value),
+            Err(_) if is_absolute => Err(EINTR),
+            Err(left) => {
+                tell(left)?;
+                Err(EINTR)
+            }
+        }
+    }
+}
+
+/// Writes what is left of a sleep as a `timespec` of 32 bits.
+fn tell(address: u32, ns: u64) -> Result {
+    if address != 0 {
+        write_user(address, &[(ns / 1_000_000_000) as u32, (ns % 1_000_000_000) as u32])?;
     }
     Ok(0)
 }
 
-/// Sleeps by a clock: for a while, or (`TIMER_ABSTIME`) until it shows a time.
-fn clock_sleep(id: u32, flags: u32, seconds: u32, nanoseconds: u32) -> Result {
-    let (now_s, now_ns) = read(id)?;
-    let time = duration(seconds, nanoseconds)?;
-    let wait = match flags {
-        0 => time,
-        1 => time.saturating_sub(now_s.saturating_mul(1_000_000_000) + u64::from(now_ns)),
-        _ => return Err(EINVAL),
-    };
-    sleep_until(clock::now().saturating_add(wait))
+/// `nanosleep(*timespec, *rest)`, 32 bits.
+pub fn nanosleep(call: &mut Call<'_>) -> Result {
+    let [seconds, nanoseconds]: [u32; 2] = read_user(call.a())?;
+    let sleep = Sleep { clock: 1, flags: 0, ns: duration(seconds, nanoseconds)? };
+    sleep.run(call, |left| tell(call.b(), left))
 }
 
 /// `clock_nanosleep(clock, flags, *timespec, *rest)`, 32 bits.
 pub fn clock_nanosleep(call: &mut Call<'_>) -> Result {
     let [seconds, nanoseconds]: [u32; 2] = read_user(call.c())?;
-    clock_sleep(call.a(), call.b(), seconds, nanoseconds)
+    let ns = duration(seconds, nanoseconds)?;
+    Sleep { clock: call.a(), flags: call.b(), ns }.run(call, |left| tell(call.d(), left))
 }
 
-/// `clock_nanosleep_time64(clock, flags, *timespec, *rest)`. More than 68 years are too many.
+/// `clock_nanosleep_time64(clock, flags, *timespec, *rest)`.
 pub fn clock_nanosleep_time64(call: &mut Call<'_>) -> Result {
-    let [seconds, high, nanoseconds, _]: [u32; 4] = read_user(call.c())?;
-    if high != 0 {
-        return Err(EINVAL);
-    }
-    clock_sleep(call.a(), call.b(), seconds, nanoseconds)
+    let ns = read_timespec64(call.c())?.ok_or(EFAULT)?;
+    Sleep { clock: call.a(), flags: call.b(), ns }.run(call, |left| {
+        if call.d() != 0 {
+            let (seconds, nanoseconds) = (left / 1_000_000_000, (left % 1_000_000_000) as u32);
+            write_user(call.d(), &[seconds as u32, (seconds >> 32) as u32, nanoseconds, 0])?;
+        }
+        Ok(0)
+    })
 }
 
-/// `pause()`: nothing but death ends it.
-pub fn pause(_: &mut Call<'_>) -> Result {
-    let _masked = Masked::new();
-    while !signal::is_pending() {
-        scheduler::sleep(0, 0);
+/// `clock_getres(clock, *timespec)`, 32 bits: a nanosecond.
+pub fn clock_getres(call: &mut Call<'_>) -> Result {
+    read(call.a())?;
+    tell(call.b(), 1)
+}
+
+/// `clock_getres_time64(clock, *timespec)`.
+pub fn clock_getres_time64(call: &mut Call<'_>) -> Result {
+    read(call.a())?;
+    if call.b() != 0 {
+        write_user(call.b(), &[0u32, 0, 1, 0])?;
     }
-    Err(EINTR)
+    Ok(0)
+}
+
+/// `clock_settime(…)`, `settimeofday(…)`: the hypervisor's clock is not for processes to set.
+pub fn clock_settime(_: &mut Call<'_>) -> Result {
+    Err(EPERM)
 }

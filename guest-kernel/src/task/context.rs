@@ -23,6 +23,21 @@ pub const TLS_COUNT: usize = 3;
 #[repr(C, align(16))]
 struct Fpu([u8; 512]);
 
+/// Offset of MXCSR.
+const MXCSR: usize = 24;
+/// Offset of the mask of its bits that the CPU has.
+const MXCSR_MASK: usize = 28;
+
+impl Fpu {
+    /// As `fninit` and the ABI leave it.
+    fn fresh() -> Self {
+        let mut fpu = Self([0; 512]);
+        fpu.0[0..2].copy_from_slice(&0x037fu16.to_le_bytes()); // control word
+        fpu.0[MXCSR..MXCSR + 4].copy_from_slice(&0x1f80u32.to_le_bytes());
+        fpu
+    }
+}
+
 /// A process's part of the CPU.
 pub struct Context {
     fpu: UnsafeCell<Fpu>,
@@ -31,7 +46,7 @@ pub struct Context {
     tls: Guarded<[u64; TLS_COUNT]>,
 }
 
-// SAFETY: 1. `fpu` is written and read by `save`, `load` and `copy` of the running task, upcalls
+// SAFETY: 1. `fpu` is written and read by the methods of the running task's alone, upcalls
 // masked.
 unsafe impl Sync for Context {}
 
@@ -82,11 +97,8 @@ pub fn init() {
 impl Context {
     /// Of a program that begins: FPU as `fninit` and the ABI leave it, no TLS.
     pub fn new() -> Self {
-        let mut fpu = Fpu([0; 512]);
-        fpu.0[0..2].copy_from_slice(&0x037fu16.to_le_bytes()); // control word
-        fpu.0[24..28].copy_from_slice(&0x1f80u32.to_le_bytes()); // MXCSR
         Self {
-            fpu: UnsafeCell::new(fpu),
+            fpu: UnsafeCell::new(Fpu::fresh()),
             selectors: AtomicU32::new(0),
             tls: Guarded::new([0; TLS_COUNT]),
         }
@@ -112,6 +124,45 @@ impl Context {
         unsafe { (*self.fpu.get()).0.copy_from_slice(&(*fresh.fpu.get()).0) };
         self.selectors.store(0, Ordering::Relaxed);
         self.tls.with(|tls| *tls = [0; TLS_COUNT]);
+        self.load();
+    }
+
+    /// A copy of the running process's FPU, and its fs (bits 15..0) and gs.
+    pub fn snapshot(&self) -> ([u8; 512], u32) {
+        let _masked = crate::arch::events::Masked::new();
+        self.save();
+        // SAFETY: 1. The running task's own; masked.
+        (unsafe { (*self.fpu.get()).0 }, self.selectors.load(Ordering::Relaxed))
+    }
+
+    /// Gives the running process an FPU and selectors that it chose itself.
+    pub fn restore(&self, fpu: &[u8; 512], selectors: u32) {
+        let _masked = crate::arch::events::Masked::new();
+        self.save();
+        // SAFETY: 1. The running task's own; masked.
+        let mine = unsafe { &mut (*self.fpu.get()).0 };
+        // Loading bits of MXCSR that the CPU has not would be a fault. It says which it has, or 0
+        // where the mask is younger than it.
+        let word = |bytes: &[u8; 512], at: usize| {
+            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+        };
+        let mask = match word(mine, MXCSR_MASK) {
+            0 => 0xffbf,
+            mask => mask,
+        };
+        let mxcsr = word(fpu, MXCSR) & mask;
+        mine.copy_from_slice(fpu);
+        mine[MXCSR..MXCSR + 4].copy_from_slice(&mxcsr.to_le_bytes());
+        self.selectors.store(selectors, Ordering::Relaxed);
+        self.load();
+    }
+
+    /// Gives the running process the FPU of a program that begins.
+    pub fn reset_fpu(&self) {
+        let _masked = crate::arch::events::Masked::new();
+        self.save();
+        // SAFETY: 1. The running task's own; masked.
+        unsafe { (*self.fpu.get()).0 = Fpu::fresh().0 };
         self.load();
     }
 

@@ -15,6 +15,7 @@ pub mod switch;
 
 use crate::mm::stacks::Stack;
 use crate::sync::Guarded;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use heapless::String;
 use process::Process;
@@ -33,8 +34,28 @@ pub enum State {
     Ready,
     /// Waits on a channel or for a time.
     Sleeping,
+    /// Stopped by a signal.
+    Stopped,
     /// Ended; keeps its status for its parent.
     Zombie,
+}
+
+/// Where a new task belongs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Family {
+    /// Its parent's number; 0: none.
+    pub parent: u32,
+    /// Its group; None: its own.
+    pub group: Option<u32>,
+    /// Its session; None: its own.
+    pub session: Option<u32>,
+}
+
+impl Family {
+    /// A child in a group and a session of its own.
+    pub const fn apart(parent: u32) -> Self {
+        Self { parent, group: None, session: None }
+    }
 }
 
 /// A task.
@@ -43,21 +64,35 @@ pub struct Task {
     pub pid: u32,
     /// Its parent's number; 0: none.
     pub parent: AtomicU32,
+    /// Its process group.
+    pub group: AtomicU32,
+    /// Its session.
+    pub session: AtomicU32,
     /// Its name.
     pub name: Guarded<String<NAME>>,
     /// What makes it a process.
     pub process: Option<Process>,
     /// Wait status as `waitpid` reports it; valid once it is a zombie.
     pub status: AtomicU32,
+    /// When it began, nanoseconds after the kernel did.
+    pub started_ns: u64,
     /// Nanoseconds on the CPU, up to the last switch.
     pub cpu_ns: AtomicU64,
-    /// Signals that it has not died of yet, bit n - 1 for signal n.
-    pub signals: AtomicU32,
+    /// The same of its children that were waited for, and theirs.
+    pub children_cpu_ns: AtomicU64,
+    /// Wait status of a stop or a continuation that its parent has not asked about yet; 0: none.
+    pub report: AtomicU32,
+    /// When it has itself woken by `SIGALRM`; 0: never.
+    pub alarm_at: AtomicU64,
+    /// Nanoseconds from then to the next alarm; 0: none.
+    pub alarm_interval: AtomicU64,
     /// Where it is to write its number before it continues in Ring 3; 0: nowhere.
     pub tid_at: AtomicU32,
     state: AtomicU8,
     /// What it sleeps on; 0: only time.
     channel: AtomicU32,
+    /// What else it sleeps on.
+    channels: Guarded<Vec<u32>>,
     /// System time at which its sleep ends; 0: not by time.
     wake_at: AtomicU64,
     saved: Saved,
@@ -68,7 +103,7 @@ pub struct Task {
 impl Task {
     fn new(
         pid: u32,
-        parent: u32,
+        family: Family,
         name: &str,
         stack: Option<Stack>,
         saved: Saved,
@@ -76,15 +111,22 @@ impl Task {
     ) -> Self {
         Self {
             pid,
-            parent: AtomicU32::new(parent),
+            parent: AtomicU32::new(family.parent),
+            group: AtomicU32::new(family.group.unwrap_or(pid)),
+            session: AtomicU32::new(family.session.unwrap_or(pid)),
             name: Guarded::new(short(name)),
             process,
             status: AtomicU32::new(0),
+            started_ns: crate::time::uptime(),
             cpu_ns: AtomicU64::new(0),
-            signals: AtomicU32::new(0),
+            children_cpu_ns: AtomicU64::new(0),
+            report: AtomicU32::new(0),
+            alarm_at: AtomicU64::new(0),
+            alarm_interval: AtomicU64::new(0),
             tid_at: AtomicU32::new(0),
             state: AtomicU8::new(State::Ready as u8),
             channel: AtomicU32::new(0),
+            channels: Guarded::new(Vec::new()),
             wake_at: AtomicU64::new(0),
             saved,
             stack,
@@ -97,6 +139,7 @@ impl Task {
             0 => State::Running,
             1 => State::Ready,
             2 => State::Sleeping,
+            3 => State::Stopped,
             _ => State::Zombie,
         }
     }
@@ -107,7 +150,11 @@ impl Task {
 
     /// Whether something is to be done before it continues in Ring 3.
     fn has_work(&self) -> bool {
-        self.signals.load(Ordering::Relaxed) != 0 || self.tid_at.load(Ordering::Relaxed) != 0
+        let is_news = |process: &Process| {
+            process.signals.with(|signals| signals.is_deliverable())
+                || process.interrupted.with(|number| number.is_some())
+        };
+        self.process.as_ref().is_some_and(is_news) || self.tid_at.load(Ordering::Relaxed) != 0
     }
 
     /// Its name, as far as it is kept.

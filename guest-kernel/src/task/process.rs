@@ -1,14 +1,15 @@
 //! Processes: starting, forking, executing, ending.
 //!
-//! What a process has is used by its own task only; others see its number of frames and its root.
+//! What a process has is used by its own task only; others see its number of frames and its root. A
+//! memory that `vfork` lends changes hands while one of the two tasks waits for that.
 //! It starts with the console as files 0 to 2.
 
-use super::{children, context::Context, scheduler};
+use super::scheduler::{self, CHILDREN};
+use super::{Family, Task, children, context::Context};
 use crate::arch::events;
 use crate::arch::trap::TrapFrame;
 use crate::fs;
 use crate::fs::descriptors::Files;
-use crate::fs::device::Console;
 use crate::fs::file::{Flags, Open};
 use crate::fs::place::Place;
 use crate::mm::frames::{self, Use};
@@ -17,12 +18,15 @@ use crate::mm::{PAGE, table};
 use crate::program::{self, Program};
 use crate::regions::{Access, Kind, Region, Regions, Source};
 use crate::shell::kernel::Errno;
-use crate::sync::Owned;
+use crate::signal::state::Signals;
+use crate::sync::{Guarded, Owned};
 use crate::syscall::errno::{E2BIG, ENOEXEC, ENOMEM};
+use crate::tty::file::Terminal;
 use crate::{arch, time};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use pv_abi::types::Pfn;
 
 /// Address after the main stack.
@@ -53,20 +57,73 @@ pub struct Process {
     pub files: Owned<Files>,
     /// Its part of the CPU.
     pub context: Context,
+    /// Its signals.
+    pub signals: Guarded<Signals>,
+    /// The system call that a signal interrupted, until it is known what becomes of it.
+    pub interrupted: Guarded<Option<u32>>,
+    /// Until when that call would have waited, for when it begins again; 0: it says so itself.
+    pub deadline: AtomicU64,
+    /// Whether it has begun a program of its own since it was forked.
+    pub executed: AtomicBool,
+    /// The path of its program.
+    pub program: Guarded<Arc<str>>,
+    /// Whose memory it has, by `vfork`, until it begins a program or ends; 0: its own.
+    lender: AtomicU32,
     root: AtomicU32,
     resident: AtomicU32,
 }
 
 impl Process {
-    fn new(memory: Memory, files: Files, context: Context) -> Self {
-        let root = AtomicU32::new(memory.space.root().raw() as u32);
-        let resident = AtomicU32::new(memory.space.resident());
-        Self { memory: Owned::new(Some(memory)), files: Owned::new(files), context, root, resident }
+    fn new(
+        memory: Option<Memory>,
+        files: Files,
+        context: Context,
+        signals: Signals,
+        program: Arc<str>,
+    ) -> Self {
+        let root = memory.as_ref().map_or(0, |memory| memory.space.root().raw() as u32);
+        let resident = memory.as_ref().map_or(0, |memory| memory.space.resident());
+        Self {
+            memory: Owned::new(memory),
+            files: Owned::new(files),
+            context,
+            signals: Guarded::new(signals),
+            interrupted: Guarded::new(None),
+            deadline: AtomicU64::new(0),
+            executed: AtomicBool::new(false),
+            program: Guarded::new(program),
+            lender: AtomicU32::new(0),
+            root: AtomicU32::new(root),
+            resident: AtomicU32::new(resident),
+        }
     }
 
     /// The frame of its L3.
     pub fn root(&self) -> Pfn {
         Pfn::new(u64::from(self.root.load(Ordering::Relaxed)))
+    }
+
+    /// Takes the memory of `lender`, which waits for it.
+    fn borrow_memory(&self, memory: Memory, lender: u32) {
+        self.root.store(memory.space.root().raw() as u32, Ordering::Relaxed);
+        self.resident.store(memory.space.resident(), Ordering::Relaxed);
+        self.lender.store(lender, Ordering::Relaxed);
+        *self.memory.borrow() = Some(memory);
+    }
+
+    /// Drops memory that the running process has no more, or gives it back.
+    fn give_up(&self, memory: Option<Memory>) {
+        let lender = self.lender.swap(0, Ordering::Relaxed);
+        let mut memory = memory;
+        if lender != 0 {
+            scheduler::with_task(lender, |task| {
+                if let Some(process) = &task.process {
+                    *process.memory.borrow() = memory.take();
+                }
+            });
+            scheduler::wake(CHILDREN + lender);
+        }
+        drop(memory);
     }
 
     /// User frames that it maps.
@@ -88,6 +145,16 @@ impl Process {
 fn load(from: &Place, path: &str) -> Result<Program, Errno> {
     let image = fs::root::program(from, path)?;
     program::parse(&image).map_err(|_| ENOEXEC)
+}
+
+/// A path that begins at the root, of one that begins at `from`.
+fn absolute(from: &Place, path: &str) -> Arc<str> {
+    if path.starts_with('/') {
+        return Arc::from(path);
+    }
+    let directory = fs::root::tree().path(from).unwrap_or_default();
+    let directory = String::from_utf8_lossy(&directory);
+    Arc::from(alloc::format!("{}/{path}", directory.trim_end_matches('/')))
 }
 
 /// Bytes for `AT_RANDOM`: enough to tell processes apart, no secret.
@@ -152,15 +219,21 @@ fn build(
     Ok((memory, registers))
 }
 
-/// Starts a process as a child of `parent`.
-pub fn spawn(parent: u32, path: &str, arguments: &[&[u8]]) -> Result<u32, Errno> {
+/// Starts a process as a child of the running task, in a group of its own.
+pub fn spawn(path: &str, arguments: &[&[u8]]) -> Result<u32, Errno> {
     children::bury();
     let environment: [&[u8]; 3] = [b"PATH=/bin", b"HOME=/", b"TERM=vt100"];
     let (memory, registers) = build(&fs::root::tree().root(), path, arguments, &environment)?;
-    let console = Open::new(Arc::new(Console), Flags::READ_WRITE);
-    let process = Process::new(memory, Files::standard(console), Context::new());
+    let console = Open::new(Arc::new(Terminal), Flags::READ_WRITE);
+    let (signals, program) = (Signals::new(), Arc::from(path));
+    let process =
+        Process::new(Some(memory), Files::standard(console), Context::new(), signals, program);
+    process.executed.store(true, Ordering::Relaxed);
     let name = name_of(path, arguments);
-    scheduler::start_process(&name, parent, process, &registers, 0).ok_or(ENOMEM)
+    let me = scheduler::current();
+    let session = Some(me.session.load(Ordering::Relaxed));
+    let family = Family { parent: me.pid, group: None, session };
+    scheduler::start_process(&name, family, process, &registers, 0).ok_or(ENOMEM)
 }
 
 /// A task's name: the file's, and the arguments.
@@ -173,6 +246,20 @@ fn name_of(path: &str, arguments: &[&[u8]]) -> heapless::String<{ super::NAME }>
         }
     }
     name
+}
+
+/// A child of the running process with everything but memory: the same files, signals and FPU.
+fn child(task: &Task, process: &Process, memory: Option<Memory>) -> (Process, Family) {
+    let files = process.files.borrow().clone();
+    let signals = process.signals.with(|signals| signals.fork());
+    let program = process.program.with(|program| Arc::clone(program));
+    let child = Process::new(memory, files, process.context.fork(), signals, program);
+    let family = Family {
+        parent: task.pid,
+        group: Some(task.group.load(Ordering::Relaxed)),
+        session: Some(task.session.load(Ordering::Relaxed)),
+    };
+    (child, family)
 }
 
 /// Forks the running process; `frame` holds its registers. The child writes its number to `tid_at`
@@ -188,10 +275,33 @@ pub fn fork(frame: &TrapFrame, tid_at: u32) -> Result<u32, Errno> {
             Ok(Memory { space, regions, brk_start: memory.brk_start, brk: memory.brk })
         })
         .ok_or(ENOMEM)??;
-    let files = process.files.borrow().clone();
-    let child = Process::new(memory, files, process.context.fork());
+    let (child, family) = child(task, process, Some(memory));
     let registers = TrapFrame { eax: 0, ..*frame };
-    scheduler::start_process(&task.name(), task.pid, child, &registers, tid_at).ok_or(ENOMEM)
+    scheduler::start_process(&task.name(), family, child, &registers, tid_at).ok_or(ENOMEM)
+}
+
+/// As [`fork`], but the child gets the running process's own memory, which waits until it is given
+/// back: when the child begins a program, or ends. Nothing else ends that wait.
+pub fn vfork(frame: &TrapFrame, tid_at: u32) -> Result<u32, Errno> {
+    children::bury();
+    let task = scheduler::current();
+    let Some(process) = &task.process else { return Err(ENOMEM) };
+    let (child, family) = child(task, process, None);
+    let registers = TrapFrame { eax: 0, ..*frame };
+    // The child does not run before it has a memory.
+    let _masked = events::Masked::new();
+    let pid = scheduler::start_process(&task.name(), family, child, &registers, tid_at);
+    let pid = pid.ok_or(ENOMEM)?;
+    let memory = process.memory.borrow().take();
+    scheduler::with_task(pid, |child| {
+        if let (Some(child), Some(memory)) = (&child.process, memory) {
+            child.borrow_memory(memory, task.pid);
+        }
+    });
+    while process.memory.borrow().is_none() {
+        scheduler::sleep(CHILDREN + task.pid, 0);
+    }
+    Ok(pid)
 }
 
 /// Replaces the running process's program; on success `frame` holds its first registers.
@@ -203,21 +313,30 @@ pub fn execute(
 ) -> Result<(), Errno> {
     let task = scheduler::current();
     let Some(process) = &task.process else { return Err(ENOEXEC) };
+    // What programs that are several in one call themselves.
+    let own = process.program.with(|program| Arc::clone(program));
+    let (path, is_own) = if path == "/proc/self/exe" { (&*own, true) } else { (path, false) };
     let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
     let environment: Vec<&[u8]> = environment.iter().map(Vec::as_slice).collect();
     let from = fs::root::directory(&process.files.borrow());
     let (memory, registers) = build(&from, path, &arguments, &environment)?;
-    let name = name_of(path, &arguments);
+    let called = if is_own { arguments.first().copied() } else { None };
+    let called = called.and_then(|name| core::str::from_utf8(name).ok());
+    let name = name_of(called.unwrap_or(path), &arguments);
     task.name.with(|kept| *kept = name);
     // The new tables first: from here on a switch of tasks loads them.
     let root = memory.space.root();
     process.root.store(root.raw() as u32, Ordering::Relaxed);
     space::activate(root);
     let old = process.memory.borrow().replace(memory);
-    drop(old);
+    process.give_up(old);
     process.with_memory(|_| ());
     process.files.borrow().close_on_exec();
     process.context.reset();
+    process.signals.with(Signals::exec);
+    process.executed.store(true, Ordering::Relaxed);
+    let whole = absolute(&from, path);
+    process.program.with(|program| *program = whole);
     *frame = registers;
     Ok(())
 }
@@ -233,7 +352,7 @@ pub fn exit(status: u32) -> ! {
             space::leave();
         }
         let memory = process.memory.borrow().take();
-        drop(memory);
+        process.give_up(memory);
         process.resident.store(0, Ordering::Relaxed);
     }
     children::end(status)

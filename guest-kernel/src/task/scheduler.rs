@@ -8,12 +8,13 @@
 
 use super::process::Process;
 use super::switch::{self, Saved};
-use super::{State, Task};
+use super::{Family, State, Task, signal};
 use crate::arch::abi::{FLAT_RING1_SS, MulticallEntry};
 use crate::arch::trap::{TrapFrame, WORK};
 use crate::arch::{calls, events};
 use crate::mm::space;
 use crate::mm::stacks::Stack;
+use crate::signal::{Info, SIGALRM};
 use crate::sync::Guarded;
 use crate::time;
 use crate::waker::Waker;
@@ -96,7 +97,7 @@ static GIVE_WAY: AtomicBool = AtomicBool::new(false);
 /// Makes what runs now the first task.
 pub fn init(name: &str) {
     SCHEDULER.with(|scheduler| {
-        let task = Arc::new(Task::new(1, 0, name, None, Saved::running(), None));
+        let task = Arc::new(Task::new(1, Family::apart(0), name, None, Saved::running(), None));
         task.set_state(State::Running);
         CURRENT.store(Arc::as_ptr(&task).cast_mut(), Ordering::Relaxed);
         scheduler.tasks.push(Arc::clone(&task));
@@ -140,14 +141,14 @@ fn add(make: impl FnOnce(u32) -> Task) -> Option<u32> {
 pub fn start_kernel(name: &str, function: extern "C" fn(u32) -> !, argument: u32) -> Option<u32> {
     let stack = Stack::new()?;
     let saved = Saved::kernel(stack.top(), function, argument);
-    add(|pid| Task::new(pid, 0, name, Some(stack), saved, None))
+    add(|pid| Task::new(pid, Family::apart(0), name, Some(stack), saved, None))
 }
 
 /// Starts a process with these registers. It writes its number to `tid_at`, unless that is 0, before
 /// it begins. None: no memory.
 pub fn start_process(
     name: &str,
-    parent: u32,
+    family: Family,
     process: Process,
     registers: &TrapFrame,
     tid_at: u32,
@@ -155,7 +156,7 @@ pub fn start_process(
     let stack = Stack::new()?;
     let saved = Saved::user(stack.top(), registers);
     add(|pid| {
-        let task = Task::new(pid, parent, name, Some(stack), saved, Some(process));
+        let task = Task::new(pid, family, name, Some(stack), saved, Some(process));
         task.tid_at.store(tid_at, Ordering::Relaxed);
         task
     })
@@ -167,8 +168,11 @@ impl Scheduler {
         let sleeper = self
             .tasks
             .iter()
-            .filter(|task| task.state() == State::Sleeping)
-            .map(|task| task.wake_at.load(Ordering::Relaxed))
+            .flat_map(|task| {
+                let sleeps = task.state() == State::Sleeping;
+                let wake_at = if sleeps { task.wake_at.load(Ordering::Relaxed) } else { 0 };
+                [wake_at, task.alarm_at.load(Ordering::Relaxed)]
+            })
             .filter(|at| *at != 0)
             .min();
         // A slice that is over already gets a little more: a deadline in the past would fire before
@@ -186,6 +190,7 @@ impl Scheduler {
         let task = Arc::clone(&self.tasks[index]);
         task.set_state(State::Ready);
         task.channel.store(0, Ordering::Relaxed);
+        task.channels.with(Vec::clear);
         task.wake_at.store(0, Ordering::Relaxed);
         self.ready.push_front(task);
         GIVE_WAY.store(true, Ordering::Relaxed);
@@ -211,7 +216,10 @@ impl Waker {
 /// Wakes every task that sleeps on the channel.
 pub fn wake(channel: u32) {
     SCHEDULER.with(|scheduler| {
-        scheduler.wake_where(|task| task.channel.load(Ordering::Relaxed) == channel);
+        scheduler.wake_where(|task| {
+            task.channel.load(Ordering::Relaxed) == channel
+                || task.channels.with(|channels| channels.contains(&channel))
+        });
     });
 }
 
@@ -220,10 +228,52 @@ pub fn interrupt(pid: u32) {
     SCHEDULER.with(|scheduler| scheduler.wake_where(|task| task.pid == pid));
 }
 
+/// Lets a stopped task run on; whether it was stopped.
+pub fn resume(pid: u32) -> bool {
+    SCHEDULER.with(|scheduler| {
+        let is_it = |task: &Arc<Task>| task.pid == pid && task.state() == State::Stopped;
+        let found = scheduler.tasks.iter().position(is_it);
+        if let Some(index) = found {
+            scheduler.make_ready(index);
+        }
+        found.is_some()
+    })
+}
+
+/// The number of a process whose alarm is due, which is set to its next then.
+fn due_alarm(now: u64) -> Option<u32> {
+    SCHEDULER.with(|scheduler| {
+        let is_due = |task: &&Arc<Task>| {
+            let at = task.alarm_at.load(Ordering::Relaxed);
+            at != 0 && at <= now
+        };
+        let task = scheduler.tasks.iter().find(is_due)?;
+        let interval = task.alarm_interval.load(Ordering::Relaxed);
+        let next = if interval == 0 { 0 } else { now.saturating_add(interval) };
+        task.alarm_at.store(next, Ordering::Relaxed);
+        Some(task.pid)
+    })
+}
+
+/// Sets the running task's alarm, and has the timer know of it. When it would have rung, and how often
+/// from then on.
+pub fn set_alarm(at: u64, interval: u64) -> (u64, u64) {
+    let _masked = events::Masked::new();
+    let task = current();
+    let before = task.alarm_at.swap(at, Ordering::Relaxed);
+    let interval = task.alarm_interval.swap(interval, Ordering::Relaxed);
+    SCHEDULER.with(|scheduler| scheduler.arm());
+    (before, interval)
+}
+
 /// The timer fired: wakes whose time has come.
 pub fn timer() {
     let now = time::now();
     time::timer_fired();
+    while let Some(pid) = due_alarm(now) {
+        // Ended meanwhile: nobody to wake.
+        let _ = signal::send(pid, Info::kernel(SIGALRM));
+    }
     SCHEDULER.with(|scheduler| {
         scheduler.timer_events += 1;
         scheduler.wake_where(|task| {
@@ -246,6 +296,19 @@ pub fn sleep(channel: u32, deadline: u64) {
     task.channel.store(channel, Ordering::Relaxed);
     task.wake_at.store(deadline, Ordering::Relaxed);
     task.set_state(State::Sleeping);
+    schedule();
+}
+
+/// As [`sleep`], on any of several channels.
+pub fn sleep_on(channels: Vec<u32>, deadline: u64) {
+    current().channels.with(|mine| *mine = channels);
+    sleep(0, deadline);
+}
+
+/// Stops the running task until [`resume`]. Upcalls masked.
+pub fn stop() {
+    assert!(events::is_masked(), "stop without the mask");
+    current().set_state(State::Stopped);
     schedule();
 }
 

@@ -147,7 +147,8 @@ pub static COMMANDS: &[Command] = &[
         "end processes",
         1..=ANY,
         process::kill,
-        "SIGNAL is a number or one of HUP, INT, QUIT, ILL, KILL, SEGV, TERM (the default).",
+        "SIGNAL is a number or one of HUP, INT, QUIT, ILL, KILL, SEGV, TERM (the default), CONT,\n\
+         STOP.",
     ),
     Command::new("ls", "[PATH...]", "list directories", 0..=ANY, files::ls, ""),
     Command::new(
@@ -187,7 +188,8 @@ pub static COMMANDS: &[Command] = &[
         1..=ANY,
         process::run,
         "A name without a slash is looked for in /bin. `PROGRAM` alone does the same as\n\
-         `run PROGRAM`. With `&` at the end the shell does not wait. Ctrl-C ends the program.",
+         `run PROGRAM`. With `&` at the end the shell does not wait.\n\
+         Ctrl-C ends the program, Ctrl-Z stops it.",
     ),
     Command::new(
         "sensitive",

@@ -5,11 +5,20 @@ use core::fmt::{self, Write};
 use heapless::String;
 
 use super::{Context, FAILED, NOT_FOUND, NOT_RUNNABLE, OK, USAGE};
-use crate::shell::kernel::{Errno, ExitStatus, Pid, ProcessState};
+use crate::shell::kernel::{Errno, ExitStatus, Ground, Pid, ProcessState};
 
 /// The signals that have names here.
-const SIGNALS: &[(&str, u8)] =
-    &[("HUP", 1), ("INT", 2), ("QUIT", 3), ("ILL", 4), ("KILL", 9), ("SEGV", 11), ("TERM", 15)];
+const SIGNALS: &[(&str, u8)] = &[
+    ("HUP", 1),
+    ("INT", 2),
+    ("QUIT", 3),
+    ("ILL", 4),
+    ("KILL", 9),
+    ("SEGV", 11),
+    ("TERM", 15),
+    ("CONT", 18),
+    ("STOP", 19),
+];
 
 /// The longest path of a program.
 const PATH_MAX: usize = 256;
@@ -55,17 +64,20 @@ pub fn run_program(context: &mut Context<'_>, program: &str, words: &[&str]) -> 
     let mut path: String<PATH_MAX> = String::new();
     let prefix = if program.contains('/') { "" } else { "/bin/" };
     write!(path, "{prefix}{program}").map_err(|_| Errno::new(36))?;
-    let pid = context.kernel.spawn(&path, words)?;
+    let ground = if context.background { Ground::Back } else { Ground::Fore };
+    let pid = context.kernel.spawn(&path, words, ground)?;
     if context.background {
         context.line(format_args!("[{pid}] started"));
         return Ok(OK);
     }
     let status = context.kernel.wait(pid)?;
-    if let ExitStatus::Killed(signal) = status {
-        if !context.terminal.at_line_start() {
-            context.line(format_args!(""));
-        }
-        context.line(format_args!("{program}: {}", Signal(signal)));
+    if !matches!(status, ExitStatus::Exited(_)) && !context.terminal.at_line_start() {
+        context.line(format_args!(""));
+    }
+    match status {
+        ExitStatus::Exited(_) => {}
+        ExitStatus::Killed(signal) => context.line(format_args!("{program}: {}", Signal(signal))),
+        ExitStatus::Stopped(_) => announce(context, pid, status),
     }
     Ok(status.code())
 }
@@ -84,6 +96,10 @@ fn announce(context: &mut Context<'_>, pid: Pid, status: ExitStatus) {
     match status {
         ExitStatus::Exited(status) => context.line(format_args!("[{pid}] ended, status {status}")),
         ExitStatus::Killed(signal) => context.line(format_args!("[{pid}] {}", Signal(signal))),
+        ExitStatus::Stopped(signal) => {
+            context
+                .line(format_args!("[{pid}] stopped (signal {signal}); `wait {pid}` continues it"));
+        }
     }
 }
 
@@ -169,6 +185,7 @@ pub fn ps(context: &mut Context<'_>, _: &[&str]) -> u8 {
             ProcessState::Running => "running",
             ProcessState::Ready => "ready",
             ProcessState::Sleeping => "sleeping",
+            ProcessState::Stopped => "stopped",
             ProcessState::Zombie => "ended",
         };
         let _ = writeln!(
