@@ -19,6 +19,7 @@ pub mod fs;
 pub mod grant;
 pub mod initrd;
 pub mod net;
+pub mod proc;
 pub mod program;
 pub mod regions;
 pub mod shell;

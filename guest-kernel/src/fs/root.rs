@@ -3,7 +3,7 @@
 //! First the root is the initrd, unpacked into memory and read-only. With `root=/dev/NAME` on the
 //! kernel's command line a disk takes its place, as Linux has it: `rootfstype=` says which file system,
 //! else each is tried; `ro` and `rw` whether it is written (it is, unless `ro`). On either root lie
-//! `/dev`, `/proc` where there is one, `/run` and `/tmp`.
+//! `/dev`, `/proc`, `/run` and `/tmp`.
 
 use super::descriptors::Files;
 use super::device::{Null, Random, Zero};
@@ -21,9 +21,10 @@ use crate::block::{self, Disk};
 use crate::errno::{EINVAL, ENODEV, ENOENT};
 use crate::initrd::Initrd;
 use crate::mm::p2m;
+use crate::proc::files::Proc;
 use crate::sync::Guarded;
-use crate::tty::file::Terminal;
 use crate::task::scheduler;
+use crate::tty::file::Terminal;
 use crate::{println, time};
 use alloc::format;
 use alloc::sync::Arc;
@@ -95,8 +96,9 @@ fn share(part: u32) -> u64 {
 /// Mounts what every tree has, and makes it the machine's.
 fn adopt(tree: Tree) {
     let root = tree.root();
-    let systems: [(&str, &str, Arc<dyn FileSystem>); 3] = [
+    let systems: [(&str, &str, Arc<dyn FileSystem>); 4] = [
         ("/dev", "devtmpfs", Arc::new(devices())),
+        ("/proc", "proc", Arc::new(Proc)),
         ("/run", "tmpfs", Arc::new(Tmpfs::new("tmpfs", share(16), clock))),
         ("/tmp", "tmpfs", Arc::new(Tmpfs::new("tmpfs", share(4), clock))),
     ];
@@ -167,6 +169,7 @@ fn system(source: &str, kind: &str, read_only: bool) -> Result<Arc<dyn FileSyste
     match kind {
         "tmpfs" | "ramfs" => Ok(Arc::new(Tmpfs::new("tmpfs", share(4), clock))),
         "devtmpfs" => Ok(Arc::new(devices())),
+        "proc" => Ok(Arc::new(Proc)),
         "ext2" => ext2(disk()?, source, read_only),
         "ext3" | "ext4" => Ok(Arc::new(View::mount(disk()?, cache())?)),
         "auto" => match ext2(disk()?, source, read_only) {
