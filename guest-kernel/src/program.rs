@@ -116,6 +116,23 @@ pub fn parse(file: &Image) -> Result<Program, Refusal> {
     Ok(program)
 }
 
+/// What runs a script, as its first line says: a path, and an argument that comes before the script's
+/// own. None: it is no script.
+pub fn interpreter(file: &[u8]) -> Option<(&str, Option<&str>)> {
+    let line = file.strip_prefix(b"#!")?;
+    let line = line.get(..LINE_MAX).unwrap_or(line);
+    let line = line.split(|byte| *byte == b'\n').next()?;
+    let line = core::str::from_utf8(line).ok()?.trim();
+    let (path, argument) = match line.split_once([' ', '\t']) {
+        Some((path, argument)) => (path, Some(argument.trim_start())),
+        None => (line, None),
+    };
+    (!path.is_empty()).then_some((path, argument))
+}
+
+/// Most bytes of a script's first line that are read.
+const LINE_MAX: usize = 254;
+
 /// Most bytes of a first stack: arguments, environment and vectors.
 pub const STACK_MAX: usize = 32 * PAGE as usize;
 

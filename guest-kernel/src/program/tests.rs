@@ -151,3 +151,17 @@ fn too_many_arguments_are_refused() {
     let many: Vec<&[u8]> = vec![b""; STACK_MAX / 4];
     assert_eq!(initial_stack(&program, b"x", &many, &[], [0; 16], 0x7fff_f000), None);
 }
+
+#[test]
+fn scripts_name_what_runs_them() {
+    assert_eq!(interpreter(b"#!/bin/sh\necho"), Some(("/bin/sh", None)));
+    assert_eq!(interpreter(b"#! /bin/awk  -f x \n"), Some(("/bin/awk", Some("-f x"))));
+    assert_eq!(interpreter(b"#!/bin/sh"), Some(("/bin/sh", None)));
+    for other in [&b"#!\n/bin/sh"[..], b"#!", b"\x7fELF", b"", b"#!\xff\n"] {
+        assert_eq!(interpreter(other), None);
+    }
+    // What does not fit is cut off.
+    let mut long = std::vec![b'a'; 1000];
+    long[..2].copy_from_slice(b"#!");
+    assert_eq!(interpreter(&long).map(|(path, _)| path.len()), Some(254));
+}

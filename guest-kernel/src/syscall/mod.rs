@@ -24,6 +24,7 @@ pub use crate::errno;
 use crate::arch::trap::TrapFrame;
 use crate::arch::uaccess::{BadAddress, copy_from_user};
 use crate::fs::file::Open;
+use crate::println;
 use crate::shell::kernel::Errno;
 use crate::sync::Guarded;
 use crate::task::process::Process;
@@ -141,6 +142,7 @@ table! {
     79 settimeofday => time::clock_settime,
     83 symlink => names::symlink,
     85 readlink => names::readlink,
+    88 reboot => process::reboot,
     91 munmap => memory::munmap,
     92 truncate => file::truncate,
     93 ftruncate => file::ftruncate,
@@ -305,8 +307,8 @@ pub fn restart(number: u32) -> Restart {
     }
 }
 
-/// `rseq`: programs ask for it and do well without.
-const RSEQ: u32 = 386;
+/// `sendfile64` and `rseq`: C libraries and programs try them, and do well without.
+const OPTIONAL: [u32; 2] = [239, 386];
 /// Numbers that are told about.
 const NUMBERS: u32 = 512;
 
@@ -319,9 +321,9 @@ fn report_missing(number: u32) {
         *word |= 1 << (number % 32);
         Some(before != *word)
     });
-    if is_new == Some(true) && number != RSEQ {
+    if is_new == Some(true) && !OPTIONAL.contains(&number) {
         let task = scheduler::current();
-        log::info!("{}[{}]: no system call {number} here", task.name(), task.pid);
+        println!("{}[{}]: there is no system call {number}", task.name(), task.pid);
     }
 }
 

@@ -2,9 +2,11 @@
 
 use super::errno::{E2BIG, ECHILD, EFAULT, EINTR, EINVAL, ENOENT, EPERM, ERANGE, ESRCH};
 use super::{Call, RELEASE, Result, enough_memory, path, read_string, resource, signed};
+use crate::arch::calls;
 use crate::arch::events::Masked;
 use crate::arch::trap::TrapFrame;
 use crate::arch::uaccess::{copy_from_user, copy_to_user, read_user, write_user};
+use crate::fs;
 use crate::hostname;
 use crate::program::STACK_MAX;
 use crate::task::children::{self, News, Reaped, Wanted};
@@ -14,6 +16,7 @@ use crate::task::{Task, process, signal};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
+use pv_abi::sched::{SHUTDOWN_POWEROFF, SHUTDOWN_REBOOT};
 
 /// `exit(status)`, `exit_group(status)`.
 pub fn exit(call: &mut Call<'_>) -> Result {
@@ -145,6 +148,26 @@ pub fn prctl(call: &mut Call<'_>) -> Result {
         }
         _ => Err(EINVAL),
     }
+}
+
+/// `reboot(magic, magic, command, argument)`: root may stop the machine, or start it again.
+pub fn reboot(call: &mut Call<'_>) -> Result {
+    // Linux, `uapi/linux/reboot.h`: the second one is somebody's birthday.
+    const MAGIC: u32 = 0xfee1_dead;
+    const MAGIC2: [u32; 4] = [0x2812_1969, 0x0512_1996, 0x1604_1998, 0x2011_2000];
+    if call.a() != MAGIC || !MAGIC2.contains(&call.b()) {
+        return Err(EINVAL);
+    }
+    let reason = match call.c() {
+        0x4321_fedc | 0xcdef_0123 => SHUTDOWN_POWEROFF,
+        0x0123_4567 => SHUTDOWN_REBOOT,
+        // Whether Ctrl-Alt-Del does so; there is no such key.
+        0 | 0x89ab_cdef => return Ok(0),
+        _ => return Err(EINVAL),
+    };
+    fs::root::stop();
+    crate::console::flush();
+    calls::shutdown(reason)
 }
 
 /// `sched_yield()`.

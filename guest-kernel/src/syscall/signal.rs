@@ -121,13 +121,9 @@ fn wait_for(call: &Call<'_>, patience: Option<u64>) -> Result {
                 return Err(EAGAIN);
             }
             // Posting one that is blocked wakes nobody: it must not be while this waits.
-            let blocked = call.process.signals.with(|signals| {
-                let blocked = signals.blocked();
-                signals.set_blocked(blocked.difference(set));
-                blocked
-            });
+            call.process.signals.with(|signals| signals.suspend(signals.blocked().difference(set)));
             scheduler::sleep(0, deadline);
-            call.process.signals.with(|signals| signals.set_blocked(blocked));
+            call.process.signals.with(|signals| signals.resume());
         }
     };
     if call.b() != 0 {

@@ -141,10 +141,36 @@ impl Process {
     }
 }
 
-/// The program file at `path`, which a relative one begins at `from`, and what it holds.
-fn load(from: &Place, path: &str) -> Result<Program, Errno> {
-    let image = fs::root::program(from, path)?;
-    program::parse(&image).map_err(|_| ENOEXEC)
+/// Scripts whose interpreters are scripts themselves, at most.
+const SCRIPTS: u32 = 4;
+
+/// What is to be executed: a program, and the path and arguments that it gets.
+struct Executable {
+    program: Program,
+    path: String,
+    arguments: Vec<Vec<u8>>,
+}
+
+impl Executable {
+    /// The program file at `path`, which a relative one begins at `from`; of a script, its
+    /// interpreter.
+    fn find(from: &Place, path: &str, arguments: &[&[u8]]) -> Result<Self, Errno> {
+        let mut path = String::from(path);
+        let mut arguments: Vec<Vec<u8>> = arguments.iter().map(|word| word.to_vec()).collect();
+        for _ in 0..SCRIPTS {
+            let image = fs::root::program(from, &path)?;
+            let Some((interpreter, argument)) = program::interpreter(&image) else {
+                let program = program::parse(&image).map_err(|_| ENOEXEC)?;
+                return Ok(Self { program, path, arguments });
+            };
+            let words = [Some(interpreter), argument, Some(path.as_str())];
+            let words = words.into_iter().flatten().map(|word| word.as_bytes().to_vec());
+            let rest = arguments.split_off(arguments.len().min(1));
+            arguments = words.chain(rest).collect();
+            path = String::from(interpreter);
+        }
+        Err(ENOEXEC)
+    }
 }
 
 /// A path that begins at the root, of one that begins at `from`.
@@ -172,17 +198,13 @@ pub fn random() -> [u8; 16] {
 }
 
 /// Builds the memory of a program that begins, and its registers.
-fn build(
-    from: &Place,
-    path: &str,
-    arguments: &[&[u8]],
-    environment: &[&[u8]],
-) -> Result<(Memory, TrapFrame), Errno> {
-    let program = load(from, path)?;
+fn build(executable: &Executable, environment: &[&[u8]]) -> Result<(Memory, TrapFrame), Errno> {
+    let Executable { program, path, arguments } = executable;
+    let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
     let stack = program::initial_stack(
-        &program,
+        program,
         path.as_bytes(),
-        arguments,
+        &arguments,
         environment,
         random(),
         STACK_TOP,
@@ -223,9 +245,10 @@ fn build(
 pub fn spawn(path: &str, arguments: &[&[u8]]) -> Result<u32, Errno> {
     children::bury();
     let environment: [&[u8]; 3] = [b"PATH=/bin", b"HOME=/", b"TERM=vt100"];
-    let (memory, registers) = build(&fs::root::tree().root(), path, arguments, &environment)?;
+    let executable = Executable::find(&fs::root::tree().root(), path, arguments)?;
+    let (memory, registers) = build(&executable, &environment)?;
     let console = Open::new(Arc::new(Terminal), Flags::READ_WRITE);
-    let (signals, program) = (Signals::new(), Arc::from(path));
+    let (signals, program) = (Signals::new(), Arc::from(executable.path.as_str()));
     let process =
         Process::new(Some(memory), Files::standard(console), Context::new(), signals, program);
     process.executed.store(true, Ordering::Relaxed);
@@ -319,7 +342,8 @@ pub fn execute(
     let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
     let environment: Vec<&[u8]> = environment.iter().map(Vec::as_slice).collect();
     let from = fs::root::directory(&process.files.borrow());
-    let (memory, registers) = build(&from, path, &arguments, &environment)?;
+    let executable = Executable::find(&from, path, &arguments)?;
+    let (memory, registers) = build(&executable, &environment)?;
     let called = if is_own { arguments.first().copied() } else { None };
     let called = called.and_then(|name| core::str::from_utf8(name).ok());
     let name = name_of(called.unwrap_or(path), &arguments);
@@ -335,7 +359,7 @@ pub fn execute(
     process.context.reset();
     process.signals.with(Signals::exec);
     process.executed.store(true, Ordering::Relaxed);
-    let whole = absolute(&from, path);
+    let whole = absolute(&from, &executable.path);
     process.program.with(|program| *program = whole);
     *frame = registers;
     Ok(())
