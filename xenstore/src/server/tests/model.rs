@@ -271,6 +271,8 @@ struct Open {
     tree: Tree,
     began: usize,
     done: Vec<(Act, Result<Vec<u8>, Errno>)>,
+    /// Domains that were released since it began, and how many requests were done before.
+    released: Vec<(usize, u16)>,
     /// The server was restarted since.
     lost: bool,
 }
@@ -467,8 +469,12 @@ impl Run {
         let mut changes = vec![];
         let mut differs = open.lost;
         let mut disturbed = open.lost;
-        for (act, answered) in &open.done {
+        for (at, (act, answered)) in open.done.iter().enumerate() {
+            let before = again.clone();
             let (answer, mut changed) = again.act(domid, act);
+            for (_, gone) in open.released.iter().filter(|(done, _)| *done > at) {
+                again.forget(*gone, |path, node| before.0.get(path) != Some(node));
+            }
             differs |= answer != *answered;
             changes.append(&mut changed);
             let mut path = full(domid, named(act));
@@ -488,6 +494,10 @@ impl Run {
                 assert!(own_events.is_empty());
                 return;
             }
+        }
+        // It tells of a node once, and so also those who can read what was made in its place.
+        for (path, _, lists) in &mut changes {
+            lists.extend(again.0.get(path).map(|node| node.perms.clone()));
         }
         let before = core::mem::replace(&mut self.tree, again);
         self.note(&before);
@@ -513,9 +523,10 @@ impl Run {
             self.tree.0.get_mut("/").unwrap().perms = perms("n0");
         }
         // What was permitted to it is not to the next of its number.
-        self.tree.forget(domid);
+        self.tree.forget(domid, |_, _| true);
         for open in self.peers.iter_mut().flat_map(|peer| &mut peer.open).flatten() {
-            open.tree.forget(domid);
+            open.tree.forget(domid, |_, _| true);
+            open.released.push((open.done.len(), domid));
         }
         self.note(&before);
         let peer = &mut self.peers[who];
@@ -542,7 +553,8 @@ impl Run {
                 let number = String::from_utf8(reply.unwrap()).unwrap();
                 let number = number.trim_end_matches('\0').parse().unwrap();
                 let (tree, began) = (self.tree.clone(), self.now);
-                let open = Open { number, tree, began, done: vec![], lost: false };
+                let open =
+                    Open { number, tree, began, done: vec![], released: vec![], lost: false };
                 self.peers[*who].open[*slot] = Some(open);
             }
             Step::End(who, slot, commit) => self.end(*who, *slot, *commit),
@@ -589,8 +601,8 @@ impl Tree {
         owned.next().map(|(path, _)| path.clone())
     }
 
-    fn forget(&mut self, domid: u16) {
-        for node in self.0.values_mut() {
+    fn forget(&mut self, domid: u16, at: impl Fn(&str, &Node) -> bool) {
+        for (_, node) in self.0.iter_mut().filter(|(path, node)| at(path, node)) {
             let owner = node.perms[0];
             node.perms.retain(|entry| entry.domid.raw() != domid);
             if owner.domid.raw() == domid {
