@@ -40,11 +40,6 @@ impl Node {
         Self { path, value, perms, written: generation, permitted: generation, listed: generation }
     }
 
-    /// Where the map has it.
-    fn key(&self) -> (&str, &str) {
-        split(&self.path)
-    }
-
     /// The domain that owns it.
     pub(crate) fn owner(&self) -> DomId {
         self.perms.first().map_or(DomId::new(0), |entry| entry.domid)
@@ -52,15 +47,11 @@ impl Node {
 
     /// Its name, empty for the root.
     pub(crate) fn name(&self) -> &str {
-        self.key().1
+        split(&self.path).1
     }
 
-    /// Bytes of its name in its parent's listing, with the NUL. The root is in none.
-    fn listed_len(&self) -> usize {
-        match self.name().len() {
-            0 => 0,
-            len => len + 1,
-        }
+    fn is_child(&self, stem: &str) -> bool {
+        split(&self.path).0 == stem
     }
 
     /// Bytes that count against its owner's memory.
@@ -140,13 +131,14 @@ impl Tree {
 
     /// A node's children by name.
     pub(crate) fn children(&self, path: &str) -> impl Iterator<Item = &Arc<Node>> {
-        self.children_from(path, 0).map(|(node, _)| node)
+        let stem = stem(path);
+        self.map.iter_children(stem).take_while(move |node| node.is_child(stem))
     }
 
     /// Bytes of the listing of a node's children: their names, each with a NUL.
     pub(crate) fn listing_len(&self, path: &str) -> usize {
         let stem = stem(path);
-        self.map.listing_before(|node| node.key().0 <= stem) - self.listing_start(stem)
+        self.map.listing_before(|(above, _)| above <= stem) - self.listing_start(stem)
     }
 
     /// The bytes of that listing from `offset` on, in pieces: the end of a name, then whole names,
@@ -167,15 +159,15 @@ impl Tree {
         let at = self.listing_start(stem).saturating_add(offset);
         let nodes = self.map.iter_from(at);
         let mut skip = nodes.clone().next().map_or(0, |first| {
-            at.saturating_sub(self.map.listing_before(|node| node.key() < first.key()))
+            at.saturating_sub(self.map.listing_before(|key| key < split(&first.path)))
         });
         nodes
-            .take_while(move |node| node.key().0 == stem)
+            .take_while(move |node| node.is_child(stem))
             .map(move |node| (node, core::mem::take(&mut skip)))
     }
 
     /// Bytes of all listings before that of the node with this stem.
     fn listing_start(&self, stem: &str) -> usize {
-        self.map.listing_before(|node| node.key().0 < stem)
+        self.map.listing_before(|(above, _)| above < stem)
     }
 }

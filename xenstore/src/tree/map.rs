@@ -25,6 +25,8 @@ type Link = Option<Arc<Branch>>;
 struct Branch {
     /// The node's. It stands here too because a search reads it on every level.
     path: Arc<str>,
+    /// Where its last `/` is, for the same reason.
+    stem: usize,
     node: Arc<Node>,
     left: Link,
     right: Link,
@@ -85,13 +87,13 @@ impl Map {
         remove(&mut self.root, split(path))
     }
 
-    /// Bytes of the names of all nodes before the first for which `before` is false. `before` must
-    /// be true up to some node and false from there on.
-    pub(crate) fn listing_before(&self, before: impl Fn(&Node) -> bool) -> usize {
+    /// Bytes of the names of all nodes before the first for whose parts `before` is false. `before`
+    /// must be true up to some node and false from there on.
+    pub(crate) fn listing_before(&self, before: impl Fn((&str, &str)) -> bool) -> usize {
         let (mut link, mut sum) = (&self.root, 0);
         while let Some(branch) = link {
-            link = if before(&branch.node) {
-                sum += listing(&branch.left) + branch.node.listed_len();
+            link = if before(branch.key()) {
+                sum += listing(&branch.left) + branch.listed_len();
                 &branch.right
             } else {
                 &branch.left
@@ -105,7 +107,7 @@ impl Map {
         let mut iter = Iter { above: Vec::new() };
         let (mut link, mut rest) = (&self.root, offset);
         while let Some(branch) = link {
-            let (left, own) = (listing(&branch.left), branch.node.listed_len());
+            let (left, own) = (listing(&branch.left), branch.listed_len());
             if rest < left + own {
                 iter.above.push(branch);
                 link = &branch.left;
@@ -113,6 +115,22 @@ impl Map {
                 rest -= left + own;
                 link = &branch.right;
             }
+        }
+        iter
+    }
+
+    /// The nodes in order, from the first child of the node with this stem on, or where it would be.
+    pub(crate) fn iter_children(&self, stem: &str) -> Iter<'_> {
+        let mut iter = Iter { above: Vec::new() };
+        let mut link = &self.root;
+        while let Some(branch) = link {
+            // The root's own name is empty, and it is nobody's child.
+            link = if branch.key() > (stem, "") {
+                iter.above.push(branch);
+                &branch.left
+            } else {
+                &branch.right
+            };
         }
         iter
     }
@@ -159,22 +177,30 @@ fn listing(link: &Link) -> usize {
     link.as_ref().map_or(0, |branch| branch.listing)
 }
 
+/// Bytes of a name in its parent's listing, with the NUL. The root, which has none, is in no listing.
+fn listed_len(name: &str) -> usize {
+    if name.is_empty() { 0 } else { name.len() + 1 }
+}
+
 /// What the balance compares.
 fn weight(link: &Link) -> usize {
     count(link) + 1
 }
 
 fn insert(link: &mut Link, node: Arc<Node>) {
+    let path = node.path.clone();
+    insert_at(link, split(&path), node);
+}
+
+fn insert_at(link: &mut Link, key: (&str, &str), node: Arc<Node>) {
     let Some(shared) = link else {
-        let listing = node.listed_len();
-        let path = node.path.clone();
-        *link = Some(Arc::new(Branch { path, node, left: None, right: None, count: 1, listing }));
+        *link = Some(Arc::new(Branch::new(node)));
         return;
     };
     let branch = Arc::make_mut(shared);
-    match node.key().cmp(&branch.key()) {
-        Ordering::Less => insert(&mut branch.left, node),
-        Ordering::Greater => insert(&mut branch.right, node),
+    match key.cmp(&branch.key()) {
+        Ordering::Less => insert_at(&mut branch.left, key, node),
+        Ordering::Greater => insert_at(&mut branch.right, key, node),
         Ordering::Equal => branch.node = node,
     }
     branch.settle();
@@ -191,8 +217,9 @@ fn remove(link: &mut Link, key: (&str, &str)) -> Option<Arc<Node>> {
                 *link = branch.left.take();
                 return Some(removed);
             };
-            branch.path = next.path.clone();
-            Some(mem::replace(&mut branch.node, next))
+            let Branch { path, stem, node, .. } = Branch::new(next);
+            (branch.path, branch.stem) = (path, stem);
+            Some(mem::replace(&mut branch.node, node))
         }
     };
     branch.settle();
@@ -213,8 +240,21 @@ fn take_first(link: &mut Link) -> Option<Arc<Node>> {
 }
 
 impl Branch {
+    /// One without sides.
+    fn new(node: Arc<Node>) -> Self {
+        let path = node.path.clone();
+        let (stem, name) = split(&path);
+        let (stem, listing) = (stem.len(), listed_len(name));
+        Self { path, stem, node, left: None, right: None, count: 1, listing }
+    }
+
+    /// The node's path, [split].
     fn key(&self) -> (&str, &str) {
-        split(&self.path)
+        self.path.split_at_checked(self.stem).map_or(("", ""), |(stem, rest)| (stem, &rest[1..]))
+    }
+
+    fn listed_len(&self) -> usize {
+        listed_len(self.key().1)
     }
 
     /// Restores counts and balance after a side has changed by one node.
@@ -246,7 +286,7 @@ impl Branch {
 
     fn sum(&mut self) {
         self.count = count(&self.left) + 1 + count(&self.right);
-        self.listing = listing(&self.left) + self.node.listed_len() + listing(&self.right);
+        self.listing = listing(&self.left) + self.listed_len() + listing(&self.right);
     }
 
     /// The left side comes up into this place, and what was here becomes its right side.
@@ -326,9 +366,10 @@ mod tests {
                 let mut offset = 0;
                 for (at, (path, generation)) in all.iter().enumerate() {
                     prop_assert_eq!(map.get(path).map(|node| node.written), Some(*generation));
-                    prop_assert_eq!(map.listing_before(|node| *node.path < **path), offset);
+                    prop_assert_eq!(map.listing_before(|key| key < split(path)), offset);
                     prop_assert_eq!(&*map.iter_from(offset).next().unwrap().path, path.as_str());
                     prop_assert_eq!(map.iter_from(offset + 1).count(), all.len() - at);
+                    prop_assert_eq!(map.iter_children(path).count(), 0);
                     offset += path.len();
                 }
             }
