@@ -229,7 +229,7 @@ fn a_frame_changes_hands_only_unused() {
     assert!(domain(to).charge_pages(1).is_err(), "it has all it may have");
     domain(to).max_pages.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     domain(to).charge_pages(1).unwrap();
-    sys.memory.hand_over(page.mfn, Owner::Domain(to), 0);
+    sys.memory.hand_over(page.mfn, domain(to), 0);
     assert_eq!((pages(from), pages(to)), (before.0 - 1, before.1 + 1));
     check::invariants(&sys);
     domu.run_as(0);

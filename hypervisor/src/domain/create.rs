@@ -14,6 +14,7 @@ use super::{Domain, MAX_VCPUS};
 use crate::mm::frame::Owner;
 use crate::mm::frame_box::FrameBox;
 use crate::mm::m2p_window::HV_START_PV32;
+use crate::mm::span::Span;
 use crate::platform::Platform;
 use crate::system::System;
 use crate::width::Width;
@@ -58,7 +59,7 @@ impl<P: Platform> System<P> {
     ) -> Result<FrameBox<Domain>, Errno> {
         FrameBox::new(&self.memory, &self.platform, || {
             let domain = Domain::new(id, Width::Pv64, false, shared_info, HV_START_PV32);
-            Domain { limits, pauses: Pauses::once(), ..domain }
+            Domain { limits, pauses: Pauses::once(), span: Span::nowhere(), ..domain }
         })
     }
 

@@ -30,12 +30,15 @@ use crate::grant::release;
 use crate::irq::pirq;
 use crate::lock::{Lock, Rank};
 use crate::mm::frame::Word;
+use crate::mm::types::PageTypes;
 use crate::platform::{Platform, TablePage};
 use crate::sched::{self, hold};
 use crate::system::System;
 
 /// Records of the frame table that one step looks at.
 const LOOKED_AT: u64 = 4096;
+/// Frames that one step frees.
+const FREED: u64 = 512;
 
 /// How far a domain's end has come.
 pub struct End {
@@ -171,9 +174,9 @@ pub fn destroy<P: Platform>(
             Stage::Settling(began) => {
                 passed(sys, &began)?;
                 give_infos(sys, domain)?;
-                Stage::Frames { next: 0 }
+                Stage::Frames { next: domain.span.frames().start }
             }
-            Stage::Frames { next } if next < sys.memory.frame_count() => {
+            Stage::Frames { next } if next < end_of_frames(sys, domain) => {
                 match relinquish(sys, domain, next) {
                     (next, Ok(())) => Stage::Frames { next },
                     (next, Err(stop)) => {
@@ -253,43 +256,60 @@ fn give_infos<P: Platform>(sys: &System<P>, domain: &Domain) -> Result<(), Stop>
     Ok(())
 }
 
+/// The end of where the domain's frames can be.
+fn end_of_frames<P: Platform>(sys: &System<P>, domain: &Domain) -> u64 {
+    domain.span.frames().end.min(sys.memory.frame_count())
+}
+
 /// Takes pins and frames from the domain, from frame `next` on, some at a time; returns the
 /// first frame that was not looked at.
 fn relinquish<P: Platform>(sys: &System<P>, domain: &Domain, next: u64) -> (u64, Result<(), Stop>) {
     let mut types = sys.page_types(domain);
-    if let Err(stop) = types.finish() {
-        return (next, Err(stop));
-    }
-    let end = next.saturating_add(LOOKED_AT);
+    let end = end_of_frames(sys, domain).min(next.saturating_add(LOOKED_AT));
     let mut next = next;
-    while next < end {
-        let mfn = Mfn::new(next);
-        let Some(frame) = sys.memory.frame(mfn) else { return (next, Ok(())) };
-        if !frame.is_owned_by(domain.id) {
-            next = next.saturating_add(1);
-            continue;
-        }
-        if frame.load().pinned() {
-            let _ = types.unpin(mfn);
-            if let Err(stop) = types.finish() {
-                return (next, Err(stop));
+    // Frames whose last reference is gone, and that are to be freed together.
+    let mut freed = next..next;
+    let mut count = 0_u64;
+    let mut outcome = Ok(());
+    while outcome.is_ok() && next < end && count < FREED {
+        match let_go(sys, &mut types, domain, Mfn::new(next)) {
+            Ok(last) => {
+                if !last || freed.end != next {
+                    sys.free_pages(domain, core::mem::replace(&mut freed, next..next));
+                }
+                next = next.saturating_add(1);
+                if last {
+                    freed.end = next;
+                    count = count.saturating_add(1);
+                }
             }
-        }
-        // A validation that a guest never let come to its end holds references, too.
-        types.abandon(mfn);
-        if let Err(stop) = types.finish() {
-            return (next, Err(stop));
-        }
-        let taken = |w: Word| if w.allocated() { Some(w.with_allocated(false)) } else { None };
-        if frame.is_owned_by(domain.id) && frame.update(taken).is_ok() {
-            sys.put_page(mfn);
-        }
-        next = next.saturating_add(1);
-        if types.spend().is_err() {
-            return (next, Err(Stop::Preempted));
+            Err(stop) => outcome = Err(stop),
         }
     }
-    (next, Err(Stop::Preempted))
+    sys.free_pages(domain, freed);
+    (next, outcome.and(if next < end { Err(Stop::Preempted) } else { Ok(()) }))
+}
+
+/// Takes a frame's pin from the domain, if it has one, and the frame, if it is the domain's; whether
+/// that was the last reference. `Preempted`: ask again.
+fn let_go<P: Platform>(
+    sys: &System<P>,
+    types: &mut PageTypes<'_, P>,
+    domain: &Domain,
+    mfn: Mfn,
+) -> Result<bool, Stop> {
+    let Some(frame) = sys.memory.frame(mfn).filter(|frame| frame.is_owned_by(domain.id)) else {
+        return Ok(false);
+    };
+    if frame.load().pinned() {
+        let _ = types.unpin(mfn);
+        types.finish()?;
+    }
+    // A validation that a guest never let come to its end holds references, too.
+    types.abandon(mfn);
+    types.finish()?;
+    let taken = |w: Word| if w.allocated() { w.with_allocated(false).sub_total() } else { None };
+    Ok(frame.is_owned_by(domain.id) && frame.update(taken).is_ok_and(|word| word.total() == 0))
 }
 
 /// Frees the memory of dead domains that nobody refers to any more, as far as can be done now.

@@ -38,6 +38,7 @@ use crate::lock::{Lock, Rank};
 use crate::mm::frame_box::FrameBox;
 use crate::mm::memory_op::E820;
 use crate::mm::paging::Paging;
+use crate::mm::span::Span;
 use crate::mm::tlb::Loaded;
 use crate::sched::DomainRun;
 use crate::trace::counters::Counters;
@@ -84,6 +85,8 @@ pub struct Domain {
     pub pages: AtomicU32,
     /// Frames it may have.
     pub max_pages: AtomicU32,
+    /// Where its frames lie.
+    pub span: Span,
     /// Frames that the hypervisor lent it: they do not count among `pages`.
     pub lent: AtomicU32,
     /// The frame of its `shared_info`; lent.
@@ -126,7 +129,7 @@ pub struct Domain {
 }
 
 impl Domain {
-    /// A domain without vCPUs and memory.
+    /// A domain without vCPUs and memory; where it gets that from is the caller's to say.
     pub fn new(
         id: DomId,
         width: Width,
@@ -142,6 +145,7 @@ impl Domain {
             loaded: Loaded::new(),
             pages: AtomicU32::new(0),
             max_pages: AtomicU32::new(0),
+            span: Span::anywhere(),
             lent: AtomicU32::new(0),
             shared_info,
             limits: Limits::default(),

@@ -121,7 +121,12 @@ impl Domains {
 
     /// All domains, by number.
     pub fn iter(&self) -> impl Iterator<Item = &Domain> {
-        self.slots.iter().filter_map(Self::look)
+        self.from(DomId::new(0))
+    }
+
+    /// The domains from number `first` on.
+    pub fn from(&self, first: DomId) -> impl Iterator<Item = &Domain> {
+        self.slots.iter().skip(first.raw().into()).filter_map(Self::look)
     }
 }
 

@@ -16,7 +16,6 @@ use super::{Refused, domain};
 use crate::domain::Domain;
 use crate::error::Stop;
 use crate::guest::Ctx;
-use crate::mm::frame::Owner;
 use crate::platform::Platform;
 use crate::width::Width;
 
@@ -57,7 +56,7 @@ fn give<P: Platform>(ctx: &Ctx<'_, P>, mfn: Mfn, to: DomId, gref: GrantRef) -> R
         .inspect_err(|_| memory.release(mfn, 0));
     let (receiver, version) = outcome?;
     // A page that has never had a type: what it was to the giver must not shine through (XSA-214).
-    memory.hand_over(mfn, Owner::Domain(receiver.id), 0);
+    memory.hand_over(mfn, receiver, 0);
 
     // The entry is the receiver's to change meanwhile; the page is its own in any case.
     let table = sys.grant_table(receiver);

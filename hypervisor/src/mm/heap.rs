@@ -39,17 +39,11 @@ impl Heap {
 
     /// Adds the frames `[start, end)`, which nobody uses, when the machine starts.
     pub fn add_range(&mut self, frames: &[Frame], start: Mfn, end: Mfn) {
-        let end = end.raw().min(frames.len() as u64);
-        let mut at = start.raw();
-        while at < end {
-            let aligned = at.trailing_zeros().min(u32::from(MAX_ORDER));
-            let fits = (end - at).ilog2();
-            let order = aligned.min(fits) as u8;
+        for (mfn, order) in blocks(frames, start, end) {
             // Records that were never used are zero already, and boot has better things to do
             // than to look at all of them.
-            self.insert(frames, Mfn::new(at), order);
+            self.insert(frames, mfn, order);
             self.total += 1 << order;
-            at += 1 << order;
         }
     }
 
@@ -96,6 +90,13 @@ impl Heap {
             }
         }
         self.insert(frames, mfn, order);
+    }
+
+    /// Gives back the frames `[start, end)`, each taken before, as few blocks.
+    pub fn release_range(&mut self, frames: &[Frame], start: Mfn, end: Mfn) {
+        for (mfn, order) in blocks(frames, start, end) {
+            self.release(frames, mfn, order);
+        }
     }
 
     /// Puts a block of zero records into its list, merged with its buddies.
@@ -154,6 +155,19 @@ impl Heap {
     }
 }
 
+/// The blocks that the frames `[start, end)` consist of, as large as they can be, in order.
+fn blocks(frames: &[Frame], start: Mfn, end: Mfn) -> impl Iterator<Item = (Mfn, u8)> + use<> {
+    let end = end.raw().min(frames.len() as u64);
+    let mut at = start.raw();
+    core::iter::from_fn(move || {
+        let fits = end.saturating_sub(at).checked_ilog2()?;
+        let aligned = at.trailing_zeros().min(u32::from(MAX_ORDER));
+        let (mfn, order) = (Mfn::new(at), aligned.min(fits) as u8);
+        at += 1 << order;
+        Some((mfn, order))
+    })
+}
+
 impl Default for Heap {
     fn default() -> Self {
         Heap::new()
@@ -194,6 +208,23 @@ mod tests {
         }
         assert_eq!(heap.free_frames(), all);
         assert!(heap.take(&table, 10).is_some(), "buddies merged");
+    }
+
+    #[test]
+    fn a_range_given_back_is_as_if_each_frame_were() {
+        let table = frames(4096);
+        let mut heap = Heap::new();
+        heap.add_range(&table, Mfn::new(1024), Mfn::new(4096));
+        let all = heap.free_frames();
+        let block = heap.take(&table, 10).expect("enough memory");
+        let (from, end) = (block.raw() + 3, block.raw() + 1000);
+        heap.release_range(&table, Mfn::new(from), Mfn::new(end));
+        assert_eq!(heap.free_frames(), all - 27);
+        assert!(heap.take(&table, 11).is_some_and(|mfn| mfn != block));
+        heap.release_range(&table, block, Mfn::new(from));
+        heap.release_range(&table, Mfn::new(end), Mfn::new(block.raw() + 1024));
+        assert_eq!(heap.free_frames(), all - 2048);
+        assert_eq!(heap.take(&table, 10), Some(block), "its parts have merged");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::width::Width;
 /// A broken invariant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Violation {
-    /// Which one: `"I1"` to `"I8"`.
+    /// Which one: `"I1"` to `"I9"`.
     pub invariant: &'static str,
     /// The frame at which it shows.
     pub mfn: Mfn,
@@ -36,7 +36,7 @@ pub struct Found {
 }
 
 impl<P: Platform> System<P> {
-    /// Walks I1 to I8. `found` has one element per frame of the machine; its contents do not matter.
+    /// Walks I1 to I9. `found` has one element per frame of the machine; its contents do not matter.
     ///
     /// No vCPU may be running: their states are looked into.
     pub fn check_invariants(&self, found: &mut [Found]) -> Result<(), Violation> {
@@ -80,6 +80,11 @@ impl<P: Platform> System<P> {
         let own = u64::from(word.allocated()) + u64::from(word.partial());
         if let Some(f) = found.get_mut(mfn.raw() as usize) {
             f.total += own;
+        }
+        if word.allocated()
+            && !self.domain(owner).is_some_and(|d| d.span.frames().contains(&mfn.raw()))
+        {
+            return bad("I9", "its domain would not look for it there");
         }
         if word.pinned() {
             note(found, mfn, Some(word.kind()), mfn)?;

@@ -7,6 +7,7 @@ use pv_abi::types::{DomId, Mfn};
 
 use super::frame::{Frame, Owner, Type, Word};
 use super::heap::Heap;
+use crate::domain::Domain;
 use crate::lock::{Lock, Rank};
 
 /// "No such pseudo-physical frame" in the machine-to-physical tables.
@@ -68,11 +69,12 @@ impl Memory {
         Ok(mfn)
     }
 
-    /// Gives 2^`order` frames of the hypervisor's, to which nobody else refers, to another owner,
-    /// who has one reference to each: so they can be emptied before anyone can refer to them.
-    pub fn hand_over(&self, mfn: Mfn, owner: Owner, order: u8) {
+    /// Gives 2^`order` frames of the hypervisor's, to which nobody else refers, to a domain, which
+    /// has one reference to each: so they can be emptied before anyone can refer to them.
+    pub fn hand_over(&self, mfn: Mfn, domain: &Domain, order: u8) {
+        domain.span.include(mfn, 1 << order);
         for frame in self.slice(self.frames, mfn, 1 << order) {
-            frame.set_owner(owner);
+            frame.set_owner(Owner::Domain(domain.id));
         }
     }
 
@@ -95,6 +97,11 @@ impl Memory {
     /// The caller has flushed stale translations of them.
     pub fn release(&self, mfn: Mfn, order: u8) {
         self.heap.lock().release(self.frames, mfn, order);
+    }
+
+    /// Gives the frames `[start, end)` back, as [`Memory::release`] does.
+    pub(super) fn release_range(&self, start: Mfn, end: Mfn) {
+        self.heap.lock().release_range(self.frames, start, end);
     }
 
     /// Takes a reference to a frame of `domain`'s, whatever its type.
@@ -164,6 +171,16 @@ impl Memory {
         }
         for (entry, pfn) in self.slice(self.m2p32, mfn, count).iter().zip(pfn as u32..) {
             entry.store(pfn, Ordering::Relaxed);
+        }
+    }
+
+    /// Records that `count` frames have no such number any more.
+    pub(super) fn forget_m2p_range(&self, mfn: Mfn, count: u64) {
+        for entry in self.slice(self.m2p64, mfn, count) {
+            entry.store(INVALID_M2P, Ordering::Relaxed);
+        }
+        for entry in self.slice(self.m2p32, mfn, count) {
+            entry.store(INVALID_M2P as u32, Ordering::Relaxed);
         }
     }
 

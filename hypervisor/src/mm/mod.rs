@@ -65,6 +65,7 @@
 //!   count 1, whose last entries are the hypervisor's.
 //! - **I8** A frame that nobody owns has no references and is in exactly one free block;
 //!   free blocks and owned frames make up all RAM.
+//! - **I9** A frame that is allocated to a domain lies within the domain's [`span`].
 //!
 //! # Locks
 //!
@@ -88,6 +89,7 @@ pub mod ownership;
 pub mod paging;
 pub mod pte;
 pub mod requests;
+pub mod span;
 pub mod tlb;
 pub mod types;
 pub mod update;

@@ -1,5 +1,6 @@
 //! Taking and dropping references to a domain's frames by type.
 
+use core::ops::Range;
 use core::sync::atomic::Ordering;
 
 use pv_abi::errno::Errno;
@@ -71,6 +72,20 @@ impl<P: Platform> System<P> {
         {
             self.free_page(mfn, frame);
         }
+    }
+
+    /// Gives back frames of `domain`'s that lie side by side, none of them lent, from each of which
+    /// the last reference is gone.
+    pub(crate) fn free_pages(&self, domain: &Domain, frames: Range<u64>) {
+        let count = frames.end.saturating_sub(frames.start);
+        if count == 0 {
+            return;
+        }
+        // As below.
+        self.flush_domain(domain);
+        domain.pages.fetch_sub(count as u32, Ordering::SeqCst);
+        self.memory.forget_m2p_range(Mfn::new(frames.start), count);
+        self.memory.release_range(Mfn::new(frames.start), Mfn::new(frames.end));
     }
 
     /// Gives back a frame that the last reference is gone from.

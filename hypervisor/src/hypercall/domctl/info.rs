@@ -31,8 +31,7 @@ pub(super) fn getdomaininfo<P: Platform>(ctx: &Ctx<'_, P>, op: &mut Domctl) -> R
     if op.domain.raw() >= DOMID_FIRST_RESERVED {
         return Err(Errno::EINVAL.into());
     }
-    let from = op.domain;
-    let domain = ctx.sys.domains.iter().find(|domain| domain.id >= from).ok_or(Errno::ESRCH)?;
+    let domain = ctx.sys.domains.from(op.domain).next().ok_or(Errno::ESRCH)?;
     op.domain = domain.id;
     Ok(answer(op, &about(ctx, domain)))
 }

@@ -15,8 +15,7 @@ pub(super) fn list<P: Platform>(
     ctx: &Ctx<'_, P>,
     arg: &mut Getdomaininfolist,
 ) -> Result<(), Errno> {
-    let first = arg.first_domain;
-    let domains = ctx.sys.domains.iter().filter(|domain| domain.id >= first);
+    let domains = ctx.sys.domains.from(arg.first_domain);
     arg.num_domains = 0;
     for (domain, index) in domains.zip(0..arg.max_domains) {
         ctx.write(element::<Getdomaininfo>(arg.buffer, index), &about(ctx, domain))?;

@@ -20,7 +20,6 @@ use crate::domain::Domain;
 use crate::error::{HypercallResult, Stop};
 use crate::guest::Ctx;
 use crate::hypercall::target;
-use crate::mm::frame::Owner;
 use crate::mm::memory::INVALID_M2P;
 use crate::platform::Platform;
 use crate::width::Width;
@@ -138,8 +137,7 @@ fn chunk<P: Platform>(
     let from = first >> get.order;
     let mut told = Ok(());
     for (extent, block) in (from..).zip(new) {
-        let owner = Owner::Domain(domain.id);
-        ctx.sys.memory.hand_over(Mfn::new(block.into()), owner, get.order as u8);
+        ctx.sys.memory.hand_over(Mfn::new(block.into()), domain, get.order as u8);
         told = told.and(ctx.write_long(get.extents, extent, block.into()));
     }
     Ok(told?)

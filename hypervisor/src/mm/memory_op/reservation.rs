@@ -164,7 +164,7 @@ fn populate<P: Platform>(
             ctx.sys.memory.set_m2p(Mfn::new(mfn.raw() + i), pfn.wrapping_add(i));
         }
     }
-    ctx.sys.memory.hand_over(mfn, Owner::Domain(domain.id), r.order as u8);
+    ctx.sys.memory.hand_over(mfn, domain, r.order as u8);
     if physmap || r.extents != 0 {
         // The frames are the domain's even if it cannot be told which they are.
         ctx.write_long(r.extents, index, mfn.raw())?;
