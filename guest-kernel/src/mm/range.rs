@@ -48,11 +48,17 @@ fn first_free(taken: &[u32]) -> Option<usize> {
 /// The first of `count` free pages side by side.
 fn free_row(taken: &[u32], count: usize) -> Option<usize> {
     let mut free = 0;
-    for page in 0..taken.len() * 32 {
-        let is_taken = taken[page / 32] >> (page % 32) & 1 != 0;
-        free = if is_taken { 0 } else { free + 1 };
-        if free == count {
-            return Some(page + 1 - count);
+    for (number, word) in taken.iter().enumerate() {
+        if *word == u32::MAX {
+            // What stays mapped fills the first words: rings, beside many domains.
+            free = 0;
+            continue;
+        }
+        for bit in 0..32 {
+            free = if word >> bit & 1 != 0 { 0 } else { free + 1 };
+            if free == count {
+                return Some(number * 32 + bit + 1 - count);
+            }
         }
     }
     None

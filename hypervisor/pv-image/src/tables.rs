@@ -76,9 +76,17 @@ impl<'a> Tables<'a> {
             Width::Pv64 => USER,
         };
         let tables = self.layout.table_pfns();
-        for (pfn, number) in (0..).zip(self.layout.start >> 12..self.layout.end >> 12) {
-            let writable = if tables.contains(&pfn) { 0 } else { WRITE };
-            put(self.entry(1, number, pfn, PRESENT | ACCESSED | writable | user))?;
+        let pages = self.layout.start >> 12..self.layout.end >> 12;
+        for number in self.covered(1) {
+            // Most entries by far are in these: where a table lies is found once for all of them.
+            let table = self.table_pfn(1, number);
+            let covered = (number << 9).max(pages.start)..((number + 1) << 9).min(pages.end);
+            for page in covered {
+                let target = page - pages.start;
+                let writable = if tables.contains(&target) { 0 } else { WRITE };
+                let flags = PRESENT | ACCESSED | writable | user;
+                put(Entry { table, index: (page & 0x1ff) as u16, target, flags })?;
+            }
         }
         Ok(())
     }
