@@ -33,6 +33,7 @@
 //! | [`grants`] | grant tables: one's own, and the uses of others' |
 //! | [`physdev`] | interrupts of devices |
 //! | [`io`] | I/O ports |
+//! | `memory` | copying, filling and comparing bytes |
 //! | [`shared`] | the shared info page: pending and mask bits, clocks |
 //! | [`events`] | masking upcalls, running port handlers |
 //! | [`trap`] | frames, and who handles them |
@@ -47,6 +48,7 @@ pub mod events;
 pub mod grants;
 pub mod hypercall;
 pub mod io;
+mod memory;
 pub mod physdev;
 pub mod probe;
 pub mod shared;
