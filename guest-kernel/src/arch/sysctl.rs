@@ -5,12 +5,18 @@ use super::calls::{Result, outcome};
 use super::hypercall::raw;
 use crate::counters::Counters;
 use alloc::vec;
+use alloc::vec::Vec;
+use pv_abi::domctl::Getdomaininfo;
 use pv_abi::hypercall;
 use pv_abi::sysctl::{
-    self as abi, CreditSchedule, DebugKeys, PerfcDesc, PerfcOp, Physinfo, Readconsole, SchedId,
-    SchedulerOp, Sysctl,
+    self as abi, CreditSchedule, DebugKeys, Getdomaininfolist, PerfcDesc, PerfcOp, Physinfo,
+    Readconsole, SchedId, SchedulerOp, Sysctl,
 };
+use pv_abi::types::DomId;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
+
+/// Domains that one hypercall tells about.
+const INFOS: usize = 64;
 
 /// The argument, aligned as Xen's headers have it.
 #[repr(align(8))]
@@ -40,6 +46,26 @@ pub fn physinfo() -> Result<Physinfo> {
     let mut info = Physinfo::new_zeroed();
     sysctl(abi::XEN_SYSCTL_PHYSINFO, &mut info)?;
     Ok(info)
+}
+
+/// `XEN_SYSCTL_getdomaininfolist`: about all domains, by number.
+pub fn all_domains() -> Result<Vec<Getdomaininfo>> {
+    let mut all: Vec<Getdomaininfo> = Vec::new();
+    loop {
+        let known = all.len();
+        all.resize(known + INFOS, Getdomaininfo::new_zeroed());
+        let (told, room) = all.split_at_mut(known);
+        let mut argument = Getdomaininfolist::new_zeroed();
+        argument.first_domain = DomId::new(told.last().map_or(0, |last| last.domain.raw() + 1));
+        argument.max_domains = INFOS as u32;
+        argument.buffer = room.as_mut_ptr().expose_provenance() as u64;
+        sysctl(abi::XEN_SYSCTL_GETDOMAININFOLIST, &mut argument)?;
+        let count = (argument.num_domains as usize).min(INFOS);
+        all.truncate(known + count);
+        if count < INFOS {
+            return Ok(all);
+        }
+    }
 }
 
 /// `XEN_SYSCTL_sched_id`: which scheduler there is, `XEN_SCHEDULER_*`.

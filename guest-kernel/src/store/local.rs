@@ -36,6 +36,8 @@ struct Pipe {
     channel: u32,
     requests: VecDeque<u8>,
     replies: VecDeque<u8>,
+    /// It is among [`Pipes::changed`].
+    changed: bool,
     /// The client has let go.
     left: bool,
     /// The daemon has let go.
@@ -46,11 +48,34 @@ struct Pipes {
     all: BTreeMap<Number, Pipe>,
     /// Connections that the daemon has not seen yet.
     new: VecDeque<Number>,
+    /// Connections at which the daemon is to look: their clients did something.
+    changed: VecDeque<Number>,
     next: Number,
 }
 
-static PIPES: Guarded<Pipes> =
-    Guarded::new(Pipes { all: BTreeMap::new(), new: VecDeque::new(), next: 0 });
+impl Pipes {
+    /// The client of a connection has done something.
+    fn change(&mut self, number: Number) {
+        if let Some(pipe) = self.all.get_mut(&number)
+            && !core::mem::replace(&mut pipe.changed, true)
+        {
+            self.changed.push_back(number);
+        }
+    }
+
+    /// Neither side has anything to do with a connection any more.
+    fn remove(&mut self, number: Number) {
+        self.all.remove(&number);
+        self.changed.retain(|other| *other != number);
+    }
+}
+
+static PIPES: Guarded<Pipes> = Guarded::new(Pipes {
+    all: BTreeMap::new(),
+    new: VecDeque::new(),
+    changed: VecDeque::new(),
+    next: 0,
+});
 
 /// A service's connection to the store.
 #[derive(Debug)]
@@ -77,7 +102,8 @@ impl Connection {
             pipes.next = (number + 1) % STORE_CLIENTS_COUNT;
             let channel = channel.unwrap_or(STORE_CLIENTS + number);
             let (requests, replies) = (VecDeque::new(), VecDeque::new());
-            let pipe = Pipe { channel, requests, replies, left: false, hung_up: false };
+            let pipe =
+                Pipe { channel, requests, replies, changed: false, left: false, hung_up: false };
             pipes.all.insert(number, pipe);
             pipes.new.push_back(number);
             (number, channel)
@@ -107,7 +133,12 @@ impl Connection {
             let moved = PIPES.with(|pipes| {
                 let pipe = pipes.all.get_mut(&self.number).ok_or(Closed)?;
                 let moved = f(pipe);
-                if moved == 0 && pipe.hung_up { Err(Closed) } else { Ok(moved) }
+                if moved > 0 {
+                    pipes.change(self.number);
+                } else if pipe.hung_up {
+                    return Err(Closed);
+                }
+                Ok(moved)
             })?;
             if moved > 0 {
                 super::rung();
@@ -130,7 +161,9 @@ impl Drop for Connection {
             if let Some(pipe) = pipes.all.get_mut(&self.number) {
                 pipe.left = true;
                 if pipe.hung_up {
-                    pipes.all.remove(&self.number);
+                    pipes.remove(self.number);
+                } else {
+                    pipes.change(self.number);
                 }
             }
         });
@@ -175,6 +208,17 @@ pub fn take_new() -> Option<Number> {
     PIPES.with(|pipes| pipes.new.pop_front())
 }
 
+/// The next connection whose client has sent, taken or left since it was named last.
+pub(super) fn take_changed() -> Option<Number> {
+    PIPES.with(|pipes| {
+        let number = pipes.changed.pop_front()?;
+        if let Some(pipe) = pipes.all.get_mut(&number) {
+            pipe.changed = false;
+        }
+        Some(number)
+    })
+}
+
 /// Takes bytes of requests. None: the client has let go, and left nothing.
 pub fn take_requests(number: Number, into: &mut [u8]) -> Option<usize> {
     with_pipe(number, |pipe| {
@@ -207,7 +251,7 @@ pub fn hang_up(number: Number) {
         pipe.hung_up = true;
         let channel = pipe.channel;
         if pipe.left {
-            pipes.all.remove(&number);
+            pipes.remove(number);
         }
         Some(channel)
     });

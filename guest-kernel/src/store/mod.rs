@@ -9,9 +9,10 @@
 //! | domain 0's own services | [`local`] connections | domain 0, one connection each |
 //! | other domains | the ring in their page ([`rings`]), once the toolstack introduced them | themselves |
 //!
-//! Everything that may give it work calls [`rung`]. One pass looks at every connection; while a pass
-//! moves bytes, another follows. A connection that takes no replies is not read from, by the
-//! server's own bound, and no other one waits for it.
+//! Everything that may give it work calls [`rung`], and says whose work it is: a pass looks at those
+//! connections alone where something happened, so it costs the same beside many domains as beside few.
+//! While a pass moves bytes, another follows. A connection that takes no replies is not read from, by
+//! the server's own bound, and no other one waits for it.
 //!
 //! A domU has no store: its [`local`] connections are the same, and a task of its own
 //! ([`crate::domu::store`]) passes on what comes over them.
@@ -119,7 +120,10 @@ extern "C" fn task(_: u32) -> ! {
     let mut daemon = Daemon {
         server: Server::new(Quotas::default()),
         peers: BTreeMap::new(),
-        full: BTreeSet::new(),
+        hosts: BTreeSet::new(),
+        locals: BTreeMap::new(),
+        domains: BTreeMap::new(),
+        due: BTreeSet::new(),
         logs: false,
         piece: alloc::vec![0; PIECE],
     };
@@ -129,17 +133,24 @@ extern "C" fn task(_: u32) -> ! {
 struct Daemon {
     server: Server,
     peers: BTreeMap<ConnectionId, Peer>,
-    /// Connections whose peers had no room for all that waits for them.
-    full: BTreeSet<ConnectionId>,
+    /// Connections of the host's programs.
+    hosts: BTreeSet<ConnectionId>,
+    /// Connections of domain 0's services, by their numbers.
+    locals: BTreeMap<local::Number, ConnectionId>,
+    /// Connections of other domains.
+    domains: BTreeMap<DomId, ConnectionId>,
+    /// Connections that the next pass is to look at.
+    due: BTreeSet<ConnectionId>,
     /// Requests are printed.
     logs: bool,
     piece: Vec<u8>,
 }
 
 impl Daemon {
-    /// Looks at everything once; whether anything moved.
+    /// Looks once wherever something happened; whether anything moved.
     fn pass(&mut self) -> bool {
         let mut moved = self.take_new();
+        self.take_rung();
         for (domain, fate) in FATES.with(core::mem::take) {
             match fate {
                 Fate::ShutDown => self.server.domain_shut_down(domain),
@@ -147,17 +158,21 @@ impl Daemon {
             }
             moved = true;
         }
-        moved |= self.read_all();
+        let mut due = core::mem::take(&mut self.due);
+        for id in &due {
+            moved |= self.read(*id);
+        }
         // Before replies are written: the connections of a domain that was released are gone.
         while let Some(action) = self.server.take_action() {
             self.act(action);
             moved = true;
         }
-        let full = core::mem::take(&mut self.full);
-        for id in full {
-            moved |= self.write(id);
-        }
         while let Some(id) = self.server.take_touched() {
+            // It may be that the server wants its requests again.
+            moved |= self.due.insert(id);
+            due.insert(id);
+        }
+        for id in due {
             moved |= self.write(id);
         }
         moved
@@ -169,48 +184,51 @@ impl Daemon {
         let host = core::iter::from_fn(|| host::accept(XENSTORE)).map(End::Host);
         let local = core::iter::from_fn(local::take_new).map(End::Local);
         for end in host.chain(local) {
-            let id = self.server.connect(DOMAIN_0);
-            self.peers.insert(id, Peer::new(end));
+            self.connect(end);
             any = true;
         }
         any
     }
 
-    /// Takes in what has come from those whose requests the server wants.
-    fn read_all(&mut self) -> bool {
-        let mut any = false;
-        let mut gone = Vec::new();
-        for (id, peer) in &mut self.peers {
-            if let End::Domain(ring) = &peer.end
-                && ring.wants_reset()
-            {
-                // Its requests begin anew; that of its watches is the server's to know.
-                gone.push(*id);
-                continue;
-            }
-            for _ in 0..PIECES {
-                if !self.server.wants_input(*id) {
-                    break;
-                }
-                match peer.read(&mut self.piece) {
-                    Some(0) => break,
-                    Some(count) => {
-                        any = true;
-                        peer.trace(*id, &self.piece[..count], self.logs);
-                        self.server.input(*id, &self.piece[..count]);
-                    }
-                    None => {
-                        gone.push(*id);
-                        break;
-                    }
-                }
-            }
-        }
-        for id in gone {
-            any = true;
+    /// Notes whose connections are to be looked at. Of the host's programs, which are few, it is not
+    /// said which one did something.
+    fn take_rung(&mut self) {
+        self.due.extend(&self.hosts);
+        let locals = core::iter::from_fn(local::take_changed);
+        self.due.extend(locals.filter_map(|number| self.locals.get(&number)));
+        let domains = rings::take_rung();
+        self.due.extend(domains.iter().filter_map(|domain| self.domains.get(domain)));
+    }
+
+    /// Takes in what has come over a connection, if the server wants its requests; whether anything
+    /// had.
+    fn read(&mut self, id: ConnectionId) -> bool {
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        if let End::Domain(ring) = &peer.end
+            && ring.wants_reset()
+        {
+            // Its requests begin anew; that of its watches is the server's to know.
             self.disconnect(id);
+            return true;
         }
-        any
+        for piece in 0..PIECES {
+            let count =
+                if self.server.wants_input(id) { peer.read(&mut self.piece) } else { Some(0) };
+            match count {
+                Some(0) => return piece > 0,
+                Some(count) => {
+                    peer.trace(id, &self.piece[..count], self.logs);
+                    self.server.input(id, &self.piece[..count]);
+                }
+                None => {
+                    self.disconnect(id);
+                    return true;
+                }
+            }
+        }
+        // There may be more; the others have their turn.
+        self.due.insert(id);
+        true
     }
 
     /// Gives a connection what waits for it; whether it took any.
@@ -220,10 +238,8 @@ impl Daemon {
         let mut gone = false;
         while !self.server.output(id).is_empty() {
             match peer.write(self.server.output(id)) {
-                Some(0) => {
-                    self.full.insert(id);
-                    return any;
-                }
+                // It rings when it has made room.
+                Some(0) => return any,
                 Some(count) => {
                     any = true;
                     self.server.sent(id, count);
@@ -244,9 +260,7 @@ impl Daemon {
     /// Ends a connection. A domain's ring stays: it is connected anew, with empty rings if the domain
     /// asked for them, else deaf until it does.
     fn disconnect(&mut self, id: ConnectionId) {
-        self.server.disconnect(id);
-        self.full.remove(&id);
-        match self.peers.remove(&id).map(|peer| peer.end) {
+        match self.forget(id) {
             Some(End::Host(channel)) => host::close(channel),
             Some(End::Local(number)) => local::hang_up(number),
             Some(End::Domain(mut ring)) => {
@@ -255,10 +269,34 @@ impl Daemon {
                 } else {
                     ring.give_up();
                 }
-                self.connect_ring(ring);
+                self.connect(End::Domain(ring));
             }
             None => {}
         }
+    }
+
+    /// Connects somebody to the server. What has come already is read next.
+    fn connect(&mut self, end: End) {
+        let id = self.server.connect(end.domain());
+        match &end {
+            End::Host(_) => drop(self.hosts.insert(id)),
+            End::Local(number) => drop(self.locals.insert(*number, id)),
+            End::Domain(ring) => drop(self.domains.insert(ring.domain(), id)),
+        }
+        self.peers.insert(id, Peer::new(end));
+        self.due.insert(id);
+    }
+
+    /// Takes a connection from the server; its other end.
+    fn forget(&mut self, id: ConnectionId) -> Option<End> {
+        self.server.disconnect(id);
+        let end = self.peers.remove(&id)?.end;
+        match &end {
+            End::Host(_) => drop(self.hosts.remove(&id)),
+            End::Local(number) => drop(self.locals.remove(number)),
+            End::Domain(ring) => drop(self.domains.remove(&ring.domain())),
+        }
+        Some(end)
     }
 
     /// Does what the server asks for.
@@ -267,7 +305,7 @@ impl Daemon {
             Action::Introduce { domid, port, .. } => {
                 self.drop_ring(domid);
                 match Ring::new(domid, port) {
-                    Ok(ring) => self.connect_ring(ring),
+                    Ok(ring) => self.connect(End::Domain(ring)),
                     Err(errno) => println!("xenstored: cannot introduce {domid}: {errno}"),
                 }
             }
@@ -293,20 +331,11 @@ impl Daemon {
         }
     }
 
-    fn connect_ring(&mut self, ring: Ring) {
-        let id = self.server.connect(ring.domain());
-        self.peers.insert(id, Peer::new(End::Domain(ring)));
-    }
-
     /// Disconnects a domain, if it is connected.
     fn drop_ring(&mut self, domid: DomId) {
-        let is_it = |peer: &Peer| matches!(&peer.end, End::Domain(r) if r.domain() == domid);
-        let found = self.peers.iter().find(|(_, peer)| is_it(peer));
-        if let Some((&id, _)) = found {
-            self.server.disconnect(id);
-            self.full.remove(&id);
+        if let Some(id) = self.domains.get(&domid).copied() {
             // The ring is unmapped and its port closed as it is dropped.
-            self.peers.remove(&id);
+            self.forget(id);
         }
     }
 }

@@ -15,6 +15,16 @@ pub enum End {
     Domain(Ring),
 }
 
+impl End {
+    /// The domain that its requests are for.
+    pub fn domain(&self) -> DomId {
+        match self {
+            End::Host(_) | End::Local(_) => DOMAIN_0,
+            End::Domain(ring) => ring.domain(),
+        }
+    }
+}
+
 /// What is kept of a connection beside what the server keeps.
 pub struct Peer {
     pub end: End,
@@ -55,18 +65,11 @@ impl Peer {
 
     /// Follows bytes that were read, and prints the requests that they complete if `logs`.
     pub fn trace(&mut self, id: ConnectionId, bytes: &[u8], logs: bool) {
-        let domid = self.domain();
+        let domid = self.end.domain();
         self.requests.follow(bytes, |request| {
             if logs {
                 println!("xenstored: client {} ({domid}): {request}", id.raw());
             }
         });
-    }
-
-    fn domain(&self) -> DomId {
-        match &self.end {
-            End::Host(_) | End::Local(_) => DOMAIN_0,
-            End::Domain(ring) => ring.domain(),
-        }
     }
 }

@@ -7,11 +7,27 @@
 use crate::arch::events::{self, Masked};
 use crate::grant::Granted;
 use crate::ports::{self, Channels};
+use crate::sync::Guarded;
+use alloc::collections::BTreeSet;
 use pv_abi::errno::Errno;
 use pv_abi::grant_table::GNTTAB_RESERVED_XENSTORE;
 use pv_abi::types::{DomId, GrantRef, Port};
 use xenbus::access::Events;
 use xenbus::store_page::{Failure, StoreEnd};
+
+/// Domains that have rung since they were asked for.
+static RANG: Guarded<BTreeSet<DomId>> = Guarded::new(BTreeSet::new());
+
+/// A domain's port has rung: it has written, or made room.
+fn rung(domain: u32) {
+    RANG.with(|rang| rang.insert(DomId::new(domain as u16)));
+    super::rung();
+}
+
+/// Domains that have rung since this was asked last.
+pub fn take_rung() -> BTreeSet<DomId> {
+    RANG.with(core::mem::take)
+}
 
 /// The daemon's end of a domain's ring. The port is closed and the page unmapped when it is dropped.
 pub struct Ring {
@@ -29,10 +45,9 @@ impl Ring {
         let end = StoreEnd::attach(memory).map_err(|_| Errno::EINVAL)?;
         let _masked = Masked::new();
         let port = Channels.bind(domain, Port::new(port))?;
-        ports::set(port, super::rung);
+        // It rings at once, for what the domain has written before.
+        ports::set_with(port, rung, domain.raw().into());
         events::unmask_port(port);
-        // It may have written before we listened.
-        super::rung();
         Ok(Self { domain, port, end, failed: false })
     }
 

@@ -4,7 +4,7 @@
 //! it comes and kept in a bounded log, so that a domain never waits for a reader; `xl console` reads
 //! from there, any number of them at a time. What is typed waits there for room in the ring, and so
 //! much only. All that they print goes into one more log, [line by line](DomainLog), which outlives
-//! them. This task polls all consoles when a port rings. A domain that breaks its ring loses
+//! them. This task polls the consoles whose ports have rung. A domain that breaks its ring loses
 //! its console, and nothing else happens.
 
 use super::watchers;
@@ -15,7 +15,7 @@ use crate::ports::{self, Channels};
 use crate::println;
 use crate::sync::Guarded;
 use crate::task::scheduler::{self, CONSOLED};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
@@ -47,6 +47,8 @@ struct Viewed {
 
 static LOG: Guarded<DomainLog> = Guarded::new(DomainLog::new(KEPT_OF_ALL));
 static CONSOLES: Guarded<BTreeMap<u16, Viewed>> = Guarded::new(BTreeMap::new());
+/// Domains whose consoles are to be polled.
+static RANG: Guarded<BTreeSet<u16>> = Guarded::new(BTreeSet::new());
 
 /// Starts the task.
 pub fn start() {
@@ -59,7 +61,14 @@ extern "C" fn task(_: u32) -> ! {
     let _masked = Masked::new();
     loop {
         let mut more = false;
-        CONSOLES.with(|consoles| consoles.values_mut().for_each(|one| more |= one.poll().more));
+        for domain in RANG.with(core::mem::take) {
+            if CONSOLES
+                .with(|consoles| consoles.get_mut(&domain).is_some_and(|one| one.poll().more))
+            {
+                RANG.with(|rang| rang.insert(domain));
+                more = true;
+            }
+        }
         if more {
             // A domain that prints without end does not keep the others waiting.
             scheduler::give_way();
@@ -69,8 +78,9 @@ extern "C" fn task(_: u32) -> ! {
     }
 }
 
-/// A port has rung.
-fn rung() {
+/// A domain's port has rung.
+fn rung(domain: u32) {
+    RANG.with(|rang| rang.insert(domain as u16));
     scheduler::wake(CONSOLED);
 }
 
@@ -124,7 +134,7 @@ pub fn attach(domain: DomId, port: Port) -> Result<(), Errno> {
     }
     let viewed = Viewed { domain, logged: 0, console, readers: 0, ended: false };
     CONSOLES.with(|consoles| consoles.insert(domain.raw(), viewed));
-    ports::set(port, rung);
+    ports::set_with(port, rung, domain.raw().into());
     events::unmask_port(port);
     Ok(())
 }
