@@ -2,8 +2,8 @@
 //!
 //! What can run on the host is logic without the machine: [`block`] in part, [`counters`],
 //! [`device_nodes`], [`domain_log`], [`errno`], [`fs`] in part, [`shell`], [`initrd`], [`net`],
-//! [`program`], [`regions`], [`signal`], [`socket`] in part, [`store_nodes`], [`terminal`],
-//! [`waker`]. The rest exists only for the bare-metal target.
+//! [`program`], [`regions`], [`restarts`], [`signal`], [`socket`] in part, [`store_nodes`],
+//! [`terminal`], [`waker`]. The rest exists only for the bare-metal target.
 #![no_std]
 #[cfg(test)]
 extern crate std;
@@ -22,6 +22,7 @@ pub mod net;
 pub mod proc;
 pub mod program;
 pub mod regions;
+pub mod restarts;
 pub mod shell;
 pub mod signal;
 pub mod socket;

@@ -8,7 +8,8 @@ use super::calls::{Result, outcome};
 use super::hypercall::raw;
 use pv_abi::domctl::{
     self as abi, AddressSize, Bitmap, Createdomain, Domctl, Getdomaininfo, Getvcpuinfo,
-    HypercallInit, MaxMem, MaxVcpus, SchedCredit, SchedulerOp, Sendtrigger, Vcpuaffinity,
+    HypercallInit, MaxMem, MaxVcpus, SchedCredit, SchedulerOp, Sendtrigger, Settimeoffset,
+    Vcpuaffinity,
     Vcpucontext,
 };
 use pv_abi::hypercall;
@@ -79,6 +80,12 @@ pub fn max_mem(domain: DomId, max_memkb: u64) -> Result {
     domctl(abi::XEN_DOMCTL_MAX_MEM, domain, &mut MaxMem { max_memkb }).map(|_| ())
 }
 
+/// `XEN_DOMCTL_settimeoffset`: how many seconds its wall clock is ahead of the machine's.
+pub fn set_time_offset(domain: DomId, time_offset_seconds: i64) -> Result {
+    let mut argument = Settimeoffset { time_offset_seconds };
+    domctl(abi::XEN_DOMCTL_SETTIMEOFFSET, domain, &mut argument).map(|_| ())
+}
+
 /// `XEN_DOMCTL_hypercall_init`: fills a frame of its with stubs for hypercalls.
 pub fn hypercall_init(domain: DomId, frame: Mfn) -> Result {
     let mut argument = HypercallInit { gmfn: frame.raw() };
@@ -92,16 +99,11 @@ pub fn set_vcpu_context(domain: DomId, vcpu: VcpuId, context: &VcpuGuestContext)
     domctl(abi::XEN_DOMCTL_SETVCPUCONTEXT, domain, &mut argument).map(|_| ())
 }
 
-/// `XEN_DOMCTL_getdomaininfo` of `domain`, or of the next higher one that there is.
-pub fn info_from(domain: DomId) -> Result<Getdomaininfo> {
+/// `XEN_DOMCTL_getdomaininfo`; `ESRCH` if there is no such domain.
+pub fn info(domain: DomId) -> Result<Getdomaininfo> {
     let mut info = Getdomaininfo::new_zeroed();
     domctl(abi::XEN_DOMCTL_GETDOMAININFO, domain, &mut info)?;
-    Ok(info)
-}
-
-/// `XEN_DOMCTL_getdomaininfo` of this very domain; `ESRCH` if there is none.
-pub fn info(domain: DomId) -> Result<Getdomaininfo> {
-    let info = info_from(domain)?;
+    // For one that is not there it tells about the next higher one.
     if info.domain == domain { Ok(info) } else { Err(pv_abi::errno::Errno::ESRCH) }
 }
 

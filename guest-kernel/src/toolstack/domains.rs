@@ -6,6 +6,7 @@ use super::records::{self, Record};
 use super::{consoles, devices, store, watchers};
 use crate::arch::domctl::{self, Affinity};
 use crate::arch::hypercall;
+use crate::restarts::ShortLives;
 use crate::store_nodes::Domain;
 use crate::time;
 use alloc::vec::Vec;
@@ -48,7 +49,8 @@ pub fn create(creation: Creation) -> Result<DomId> {
     let built = built.map_err(error)?;
     let ready = make_ready(&built, &config, uuid);
     consoles::note(format_args!("{} is {}", built.id, config.name));
-    let record = Record { config, kernel, ramdisk, uuid, made_ns: time::now(), ended: false };
+    let (made_ns, short_lives) = (time::now(), ShortLives::default());
+    let record = Record { config, kernel, ramdisk, uuid, made_ns, ended: false, short_lives };
     records::insert(built.id, record);
     if let Err(error) = ready {
         let _ = destroy(built.id);
@@ -73,6 +75,10 @@ fn make_ready(built: &Built, config: &DomainConfig, uuid: Uuid) -> Result<()> {
         store: built.store,
         console: built.console,
     })?;
+    if config.time_offset_s != 0 {
+        domctl::set_time_offset(id, config.time_offset_s.into())
+            .map_err(refused("domctl settimeoffset"))?;
+    }
     for vcpu in 0..config.max_vcpus {
         for (which, cpus) in
             [(Affinity::Hard, &config.affinity), (Affinity::Soft, &config.soft_affinity)]

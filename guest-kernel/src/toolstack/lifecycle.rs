@@ -1,18 +1,22 @@
 //! What becomes of a domain that shuts down: as its file says.
 //!
 //! The hypervisor rings (`VIRQ_DOM_EXC`) when a domain has shut down, crashed or gone; it does not
-//! say which. So this task looks at every domain that it has not seen to yet, and does what its file
-//! says for the reason that it gives: takes it away, makes it anew, or leaves it for somebody to look
-//! at.
+//! say which. So this task asks about all domains, many in one hypercall, and does with each that has
+//! shut down and was not seen to yet what its file says for the reason that it gives: takes it away,
+//! makes it anew, or leaves it for somebody to look at. What ends again and again as soon as it has
+//! started is not made for ever ([`crate::restarts`]).
 
 use super::records::{self, Record};
 use super::{consoles, domains, store, turn, watchers};
 use crate::arch::events::{self, Masked};
-use crate::arch::{calls, domctl};
+use crate::arch::{calls, domctl, sysctl};
+use crate::restarts::{ENOUGH, SHORT_NS, ShortLives};
 use crate::store::Fate;
 use crate::task::scheduler::{self, LIFECYCLE};
-use crate::{ports, println};
+use crate::{ports, println, time};
 use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use pv_abi::domctl::{XEN_DOMINF_SHUTDOWN, XEN_DOMINF_SHUTDOWNMASK, XEN_DOMINF_SHUTDOWNSHIFT};
 use pv_abi::sched;
@@ -50,8 +54,8 @@ extern "C" fn task(_: u32) -> ! {
                 scheduler::sleep(LIFECYCLE, 0);
             }
         }
-        for id in records::numbers() {
-            look_at(id);
+        for (id, reason) in shut_down() {
+            see_to(id, reason);
         }
         watchers::wake();
     }
@@ -88,16 +92,21 @@ fn said(reason: u8) -> &'static str {
     }
 }
 
-/// Sees to a domain if it has shut down and nobody has yet.
-fn look_at(id: DomId) {
-    let Some(reason) = domctl::info(id).ok().and_then(|info| reason(info.flags)) else { return };
+/// The domains that have shut down, and why.
+fn shut_down() -> Vec<(DomId, u8)> {
+    let all = sysctl::all_domains().unwrap_or_default();
+    all.iter().filter_map(|info| Some((info.domain, reason(info.flags)?))).collect()
+}
+
+/// Sees to a domain that has shut down, unless somebody has.
+fn see_to(id: DomId, reason: u8) {
     let _turn = turn::take();
     let first = records::with(id, |record| !core::mem::replace(&mut record.ended, true));
     if first != Some(true) {
         return;
     }
-    let Some((name, action)) =
-        records::with(id, |record| (record.config.name.clone(), action(&record.config.on, reason)))
+    let Some(Ended { name, action, lives }) =
+        records::with(id, |record| Ended::of(record, reason, time::now()))
     else {
         return;
     };
@@ -109,9 +118,32 @@ fn look_at(id: DomId) {
     consoles::note(format_args!("{id} ({name}) {}: {}{core}", said(reason), action.name()));
     match action {
         Action::Destroy | Action::CoredumpDestroy => end(id),
-        Action::Restart | Action::CoredumpRestart => restart(id),
-        Action::RenameRestart => rename_and_restart(id, &name),
         Action::Preserve => {}
+        _ if lives.are_enough() => println!(
+            "{name} has ended {ENOUGH} times in a row within {} s: it is not made again, but kept",
+            SHORT_NS / 1_000_000_000
+        ),
+        Action::Restart | Action::CoredumpRestart => restart(id, lives),
+        Action::RenameRestart => rename_and_restart(id, &name, lives),
+    }
+}
+
+/// A domain that has shut down.
+struct Ended {
+    name: String,
+    /// What its file says about that.
+    action: Action,
+    /// With the one that ended.
+    lives: ShortLives,
+}
+
+impl Ended {
+    fn of(record: &Record, reason: u8, now_ns: u64) -> Ended {
+        Ended {
+            name: record.config.name.clone(),
+            action: action(&record.config.on, reason),
+            lives: record.short_lives.after(now_ns.saturating_sub(record.made_ns)),
+        }
     }
 }
 
@@ -122,14 +154,14 @@ fn end(id: DomId) {
 }
 
 /// Makes a domain anew, with another number.
-fn restart(id: DomId) {
+fn restart(id: DomId, lives: ShortLives) {
     let Some(again) = records::with(id, Record::again) else { return };
     end(id);
-    make(again);
+    make(again, lives);
 }
 
 /// Leaves a domain for somebody to look at, under another name, and makes one in its place.
-fn rename_and_restart(id: DomId, name: &str) {
+fn rename_and_restart(id: DomId, name: &str, lives: ShortLives) {
     let again = records::with(id, |record| {
         let again = record.again();
         record.config.name = format!("{name}-{}", id.raw());
@@ -139,13 +171,16 @@ fn rename_and_restart(id: DomId, name: &str) {
     if let Err(error) = store::rename(id, uuid, &renamed) {
         println!("{renamed}: {error}");
     }
-    make(again);
+    make(again, lives);
 }
 
-fn make(creation: Creation) {
+/// Makes the next of a domain's lives.
+fn make(creation: Creation, lives: ShortLives) {
     let name = creation.config.name.clone();
-    let made = domains::create(creation)
-        .and_then(|id| domctl::unpause(id).map_err(domains::refused("domctl unpausedomain")));
+    let made = domains::create(creation).and_then(|id| {
+        records::with(id, |record| record.short_lives = lives);
+        domctl::unpause(id).map_err(domains::refused("domctl unpausedomain"))
+    });
     if let Err(error) = made {
         println!("{name} cannot be made again: {error}");
     }

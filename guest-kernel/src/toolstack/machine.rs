@@ -108,20 +108,8 @@ impl Toolstack for Machine {
     fn domains(&mut self) -> Result<Vec<DomainInfo>> {
         // What is half made, or made anew just now, is not shown.
         let _turn = turn::take();
-        let mut all = Vec::new();
-        let mut next = DomId::new(0);
-        loop {
-            match domctl::info_from(next) {
-                Ok(info) => {
-                    all.push(describe(&info));
-                    next = DomId::new(info.domain.raw().saturating_add(1));
-                }
-                Err(Errno::ESRCH) => return Ok(all),
-                Err(errno) => {
-                    return Err(Error::Hypervisor { call: "domctl getdomaininfo", errno });
-                }
-            }
-        }
+        let all = sysctl::all_domains().map_err(refused("sysctl getdomaininfolist"))?;
+        Ok(all.iter().map(describe).collect())
     }
 
     fn domain(&mut self, domain: DomId) -> Result<DomainInfo> {

@@ -1,6 +1,7 @@
 //! What the toolstack remembers of each domain: what it was made from, so that it can be made
 //! again, and what nobody else knows.
 
+use crate::restarts::ShortLives;
 use crate::sync::Guarded;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub struct Record {
     pub made_ns: u64,
     /// Whether it has shut down and that was seen to.
     pub ended: bool,
+    /// Those of its lives that came before, by restarts.
+    pub short_lives: ShortLives,
 }
 
 impl Record {
@@ -66,9 +69,4 @@ pub fn find(name: &str) -> Option<DomId> {
         let found = records.iter().find(|(_, record)| record.config.name == name);
         found.map(|(number, _)| DomId::new(*number))
     })
-}
-
-/// The numbers of all domains, in order.
-pub fn numbers() -> Vec<DomId> {
-    RECORDS.with(|records| records.keys().map(|number| DomId::new(*number)).collect())
 }
