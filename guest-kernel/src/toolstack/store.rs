@@ -81,6 +81,13 @@ pub fn withdraw(domain: DomId, uuid: Uuid) {
     }
 }
 
+/// How many nodes there are, as the store itself counts.
+pub fn nodes() -> Result<u64> {
+    let report = with("/", |client| client.control(&["memreport"]))?;
+    let count = report.lines().find_map(|line| line.strip_prefix("nodes: ")?.parse().ok());
+    count.ok_or_else(|| Error::Other("the store does not say how many nodes it has".into()))
+}
+
 fn node(domain: DomId, name: &str) -> String {
     format!("{}/{name}", store_nodes::home(domain))
 }

@@ -2,6 +2,7 @@
 //!
 //! Domain 0's command `churn` does it and tells; this boots the machine for it and reads what it says.
 
+use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -37,8 +38,7 @@ pub fn soak(rounds: u32) -> Result<()> {
     build(&ws, &toolchain)?;
     // A domain takes some milliseconds where nothing else runs.
     let limit = Duration::from_secs(120 + u64::from(rounds) / 5);
-    let told = churn(&ws, rounds, 1, None, limit)?;
-    print!("{}", told.text);
+    let told = churn(&ws, rounds, 1, None, limit, &mut std::io::stdout())?;
     ensure!(told.clean, "something is left of the domains");
     Ok(())
 }
@@ -52,7 +52,7 @@ pub fn bench(limit: Duration) -> Result<()> {
     println!("{:>8} {:>10} {:>10}", "BESIDE", "MAKE", "END");
     let mut all = Vec::new();
     for beside in BESIDE {
-        let told = churn(&ws, ROUNDS, beside, Some(0), limit)?;
+        let told = churn(&ws, ROUNDS, beside, Some(0), limit, &mut std::io::sink())?;
         ensure!(told.clean, "something is left of the domains:\n{}", told.text);
         let (make, end) = figures(&told.text).context("churn told no figures")?;
         println!("{beside:>8} {make:>10} {end:>10}");
@@ -87,12 +87,14 @@ fn build(ws: &Workspace, toolchain: &Toolchain) -> Result<()> {
     build::guest(ws, toolchain)
 }
 
+/// Runs the command `churn`; what it says is also shown as it comes.
 fn churn(
     ws: &Workspace,
     rounds: u32,
     beside: u32,
     icount: Option<u8>,
     limit: Duration,
+    show: &mut impl Write,
 ) -> Result<Told> {
     let machine = Machine {
         hypervisor_args: format!("console=com1 debug-exit loglvl=warning dom0_mem={DOMAIN_0_MIB}M"),
@@ -105,7 +107,9 @@ fn churn(
     let mut emulator = qemu::start(&machine)?;
     let (mut seen, mut out) = (Transcript::default(), Vec::new());
     let outcome = emulator.watch(Some(limit), &mut |bytes| {
+        let shown = out.len();
         seen.feed(bytes, &mut out, &mut std::io::sink())?;
+        show.write_all(&out[shown..])?;
         Ok(Watch::On)
     })?;
     if outcome != Outcome::Shutdown(Reason::Poweroff) {

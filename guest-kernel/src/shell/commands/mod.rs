@@ -92,7 +92,7 @@ pub static COMMANDS: &[Command] = &[
         1..=2,
         machine::churn,
         "Makes and ends a small domain ROUNDS times beside BESIDE others. The status is 1 when\n\
-         memory, ports or mappings are not as they were.",
+         memory, ports, mappings, grants or XenStore are not as they were.",
     ),
     Command::new(
         "cpu",
