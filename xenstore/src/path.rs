@@ -63,7 +63,10 @@ pub(crate) fn without_home(path: &str, domid: DomId) -> &str {
 /// The text before the last `/`, which the children of one node have in common, and the name after
 /// it. Of the root: two empty texts.
 pub(crate) fn split(path: &str) -> (&str, &str) {
-    path.rsplit_once('/').unwrap_or(("", path))
+    // Names are short: `rsplit_once` prepares for more.
+    let slash = path.bytes().rposition(|byte| byte == b'/');
+    let cut = slash.and_then(|at| Some((path.get(..at)?, path.get(at + 1..)?)));
+    cut.unwrap_or(("", path))
 }
 
 /// What [`split`] gives first for the children of `path`.

@@ -75,6 +75,8 @@ pub(crate) struct Transaction {
     seen: BTreeMap<Arc<str>, Seen>,
     planned: BTreeMap<Arc<str>, Planned>,
     next_order: usize,
+    /// Whether it has removed anything.
+    has_removed: bool,
     /// How many nodes it has touched.
     pub(crate) touched: usize,
     /// By how many the nodes of the transaction's domain grow.
@@ -107,6 +109,7 @@ impl Transaction {
             seen: BTreeMap::new(),
             planned: BTreeMap::new(),
             next_order: 0,
+            has_removed: false,
             touched: 0,
             growth: 0,
             size: 0,
@@ -130,17 +133,16 @@ impl Transaction {
     /// Looks at a node, and remembers what was seen of it. What the transaction itself has made so
     /// depends on nobody else.
     pub(crate) fn look(&mut self, path: &Arc<str>, fact: Fact) -> Option<Arc<Node>> {
-        let (now, base) = (self.tree.get(path), self.base.get(path));
-        let others = match (now, base) {
-            (None, None) => true,
-            (Some(now), Some(base)) => match fact {
-                Fact::Existence => now.permitted == base.permitted,
-                Fact::Value => now.written == base.written,
-                Fact::Listing => true,
-            },
-            _ => false,
+        let now = self.tree.get(path).cloned();
+        // What the transaction does draws higher numbers than its start did.
+        let others = match (&now, fact) {
+            (None, _) => !self.has_removed || self.base.get(path).is_none(),
+            (Some(now), Fact::Value) => now.written < self.began,
+            (Some(now), Fact::Existence) => now.permitted < self.began,
+            (Some(now), Fact::Listing) => {
+                now.permitted < self.began || self.base.get(path).is_some()
+            }
         };
-        let now = now.cloned();
         if others {
             self.touch(path);
             let seen = self.seen.entry(path.clone()).or_default();
@@ -156,6 +158,7 @@ impl Transaction {
     /// Plans a change that was done to [`tree`](Self::tree).
     pub(crate) fn plan(&mut self, path: &Arc<str>, fate: Fate, told: bool) {
         if fate == Fate::Removed {
+            self.has_removed = true;
             self.forget_below(path);
         }
         let before = self.planned.get(path).copied();

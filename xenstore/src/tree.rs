@@ -5,7 +5,7 @@ mod map;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use map::Map;
+use map::{Map, key};
 use pv_abi::types::DomId;
 
 use crate::path::{parent, split, stem};
@@ -138,7 +138,7 @@ impl Tree {
     /// Bytes of the listing of a node's children: their names, each with a NUL.
     pub(crate) fn listing_len(&self, path: &str) -> usize {
         let stem = stem(path);
-        self.map.listing_before(|(above, _)| above <= stem) - self.listing_start(stem)
+        self.map.listing_before(|(above, _)| above <= stem.as_bytes()) - self.listing_start(stem)
     }
 
     /// The bytes of that listing from `offset` on, in pieces: the end of a name, then whole names,
@@ -159,7 +159,7 @@ impl Tree {
         let at = self.listing_start(stem).saturating_add(offset);
         let nodes = self.map.iter_from(at);
         let mut skip = nodes.clone().next().map_or(0, |first| {
-            at.saturating_sub(self.map.listing_before(|key| key < split(&first.path)))
+            at.saturating_sub(self.map.listing_before(|there| there < key(&first.path)))
         });
         nodes
             .take_while(move |node| node.is_child(stem))
@@ -168,6 +168,6 @@ impl Tree {
 
     /// Bytes of all listings before that of the node with this stem.
     fn listing_start(&self, stem: &str) -> usize {
-        self.map.listing_before(|(above, _)| above < stem)
+        self.map.listing_before(|(above, _)| above < stem.as_bytes())
     }
 }

@@ -21,6 +21,9 @@ use crate::path::split;
 
 type Link = Option<Arc<Branch>>;
 
+/// What the order is by: the two parts of a path.
+pub(super) type Key<'a> = (&'a [u8], &'a [u8]);
+
 #[derive(Clone)]
 struct Branch {
     /// The node's. It stands here too because a search reads it on every level.
@@ -49,7 +52,7 @@ impl Map {
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<&Arc<Node>> {
-        let key = split(path);
+        let key = key(path);
         let mut link = &self.root;
         while let Some(branch) = link {
             link = match key.cmp(&branch.key()) {
@@ -65,7 +68,7 @@ impl Map {
     pub(crate) fn get_mut(&mut self, path: &str) -> Option<&mut Node> {
         // Nothing is to be copied for a node that is not there.
         self.get(path)?;
-        let key = split(path);
+        let key = key(path);
         let mut link = &mut self.root;
         loop {
             let branch = Arc::make_mut(link.as_mut()?);
@@ -84,12 +87,12 @@ impl Map {
 
     pub(crate) fn remove(&mut self, path: &str) -> Option<Arc<Node>> {
         self.get(path)?;
-        remove(&mut self.root, split(path))
+        remove(&mut self.root, key(path))
     }
 
     /// Bytes of the names of all nodes before the first for whose parts `before` is false. `before`
     /// must be true up to some node and false from there on.
-    pub(crate) fn listing_before(&self, before: impl Fn((&str, &str)) -> bool) -> usize {
+    pub(crate) fn listing_before(&self, before: impl Fn(Key<'_>) -> bool) -> usize {
         let (mut link, mut sum) = (&self.root, 0);
         while let Some(branch) = link {
             link = if before(branch.key()) {
@@ -125,7 +128,7 @@ impl Map {
         let mut link = &self.root;
         while let Some(branch) = link {
             // The root's own name is empty, and it is nobody's child.
-            link = if branch.key() > (stem, "") {
+            link = if branch.key() > (stem.as_bytes(), &[]) {
                 iter.above.push(branch);
                 &branch.left
             } else {
@@ -177,8 +180,14 @@ fn listing(link: &Link) -> usize {
     link.as_ref().map_or(0, |branch| branch.listing)
 }
 
+/// Where a node with this path stands.
+pub(super) fn key(path: &str) -> Key<'_> {
+    let (stem, name) = split(path);
+    (stem.as_bytes(), name.as_bytes())
+}
+
 /// Bytes of a name in its parent's listing, with the NUL. The root, which has none, is in no listing.
-fn listed_len(name: &str) -> usize {
+fn listed_len(name: &[u8]) -> usize {
     if name.is_empty() { 0 } else { name.len() + 1 }
 }
 
@@ -189,10 +198,10 @@ fn weight(link: &Link) -> usize {
 
 fn insert(link: &mut Link, node: Arc<Node>) {
     let path = node.path.clone();
-    insert_at(link, split(&path), node);
+    insert_at(link, key(&path), node);
 }
 
-fn insert_at(link: &mut Link, key: (&str, &str), node: Arc<Node>) {
+fn insert_at(link: &mut Link, key: Key<'_>, node: Arc<Node>) {
     let Some(shared) = link else {
         *link = Some(Arc::new(Branch::new(node)));
         return;
@@ -206,7 +215,7 @@ fn insert_at(link: &mut Link, key: (&str, &str), node: Arc<Node>) {
     branch.settle();
 }
 
-fn remove(link: &mut Link, key: (&str, &str)) -> Option<Arc<Node>> {
+fn remove(link: &mut Link, key: Key<'_>) -> Option<Arc<Node>> {
     let branch = Arc::make_mut(link.as_mut()?);
     let removed = match key.cmp(&branch.key()) {
         Ordering::Less => remove(&mut branch.left, key),
@@ -243,14 +252,15 @@ impl Branch {
     /// One without sides.
     fn new(node: Arc<Node>) -> Self {
         let path = node.path.clone();
-        let (stem, name) = split(&path);
+        let (stem, name) = key(&path);
         let (stem, listing) = (stem.len(), listed_len(name));
         Self { path, stem, node, left: None, right: None, count: 1, listing }
     }
 
     /// The node's path, [split].
-    fn key(&self) -> (&str, &str) {
-        self.path.split_at_checked(self.stem).map_or(("", ""), |(stem, rest)| (stem, &rest[1..]))
+    fn key(&self) -> Key<'_> {
+        let (stem, rest) = self.path.as_bytes().split_at_checked(self.stem).unwrap_or_default();
+        (stem, rest.get(1..).unwrap_or_default())
     }
 
     fn listed_len(&self) -> usize {
@@ -366,7 +376,7 @@ mod tests {
                 let mut offset = 0;
                 for (at, (path, generation)) in all.iter().enumerate() {
                     prop_assert_eq!(map.get(path).map(|node| node.written), Some(*generation));
-                    prop_assert_eq!(map.listing_before(|key| key < split(path)), offset);
+                    prop_assert_eq!(map.listing_before(|there| there < key(path)), offset);
                     prop_assert_eq!(&*map.iter_from(offset).next().unwrap().path, path.as_str());
                     prop_assert_eq!(map.iter_from(offset + 1).count(), all.len() - at);
                     prop_assert_eq!(map.iter_children(path).count(), 0);
