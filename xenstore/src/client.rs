@@ -1,7 +1,7 @@
 //! Blocking requests over any [`Transport`].
 //!
-//! A [`Client`] has one request under way at a time. Watch events that arrive before a reply are kept
-//! for [`Client::next_event`]. What reads and writes nodes is the trait [`Store`], so that a function
+//! A [`Client`] has one request under way at a time, but for the changes of [`Store::change_all`].
+//! Watch events that arrive before a reply are kept for [`Client::next_event`]. What reads and writes nodes is the trait [`Store`], so that a function
 //! over it serves inside a [`Transaction`] as outside.
 
 mod error;
@@ -11,7 +11,7 @@ mod tests;
 mod transaction;
 
 pub use error::Error;
-pub use store::Store;
+pub use store::{Change, Store};
 pub use transaction::Transaction;
 
 use alloc::collections::VecDeque;
@@ -49,6 +49,10 @@ pub struct Event {
     /// The watch's token.
     pub token: String,
 }
+
+/// Requests that are under way at most. Replies to so many that only acknowledge fit a ring: a server
+/// that waits until they are taken does not keep us from sending, which would keep us from taking them.
+const UNDER_WAY: usize = 16;
 
 /// A connection to a server. See the [module](self).
 pub struct Client<T: Transport> {
@@ -248,11 +252,59 @@ impl<T: Transport> Client<T> {
         transaction: u32,
         payload: &[u8],
     ) -> Result<Vec<u8>, Error<T::Error>> {
+        let mut bytes = Vec::new();
+        let request = self.encode(kind, transaction, payload, &mut bytes);
+        self.transport.send(&bytes).map_err(Error::Transport)?;
+        self.reply(kind, request)
+    }
+
+    /// Sends requests whose replies have nothing to say, and takes the replies. Returns the first
+    /// error; requests behind the refused one may have been done.
+    pub(crate) fn exchange_all(
+        &mut self,
+        transaction: u32,
+        requests: &[(MessageType, Vec<u8>)],
+    ) -> Result<(), Error<T::Error>> {
+        for some in requests.chunks(UNDER_WAY) {
+            let mut bytes = Vec::new();
+            let mut numbers = Vec::with_capacity(some.len());
+            for (kind, payload) in some {
+                numbers.push((*kind, self.encode(*kind, transaction, payload, &mut bytes)));
+            }
+            self.transport.send(&bytes).map_err(Error::Transport)?;
+            let mut outcome = Ok(());
+            for (kind, number) in numbers {
+                match self.reply(kind, number) {
+                    Ok(reply) => outcome = outcome.and(acknowledge(&reply)),
+                    // The replies to the others come all the same.
+                    Err(Error::Refused(errno)) => outcome = outcome.and(Err(Error::Refused(errno))),
+                    Err(error) => return Err(error),
+                }
+            }
+            outcome?;
+        }
+        Ok(())
+    }
+
+    /// Appends a request's bytes; its number.
+    fn encode(
+        &mut self,
+        kind: MessageType,
+        transaction: u32,
+        payload: &[u8],
+        bytes: &mut Vec<u8>,
+    ) -> u32 {
         self.last_request = self.last_request.wrapping_add(1);
         let request = self.last_request;
-        let header = Header { request, transaction, ..Header::unsolicited(kind) };
-        let message = Message { header, payload: payload.to_vec() };
-        self.transport.send(&message.encode()).map_err(Error::Transport)?;
+        let len = payload.len() as u32;
+        let header = Header { request, transaction, len, ..Header::unsolicited(kind) };
+        bytes.extend_from_slice(&header.encode());
+        bytes.extend_from_slice(payload);
+        request
+    }
+
+    /// Waits for the reply to a request.
+    fn reply(&mut self, kind: MessageType, request: u32) -> Result<Vec<u8>, Error<T::Error>> {
         let reply = loop {
             if let Some(reply) = self.receive()? {
                 break reply;
@@ -295,6 +347,10 @@ impl<T: Transport> Store for Client<T> {
 
     fn request(&mut self, kind: MessageType, payload: &[u8]) -> Result<Vec<u8>, Error<T::Error>> {
         self.exchange(kind, 0, payload)
+    }
+
+    fn change_all(&mut self, changes: &[Change<'_>]) -> Result<(), Error<T::Error>> {
+        self.exchange_all(0, &store::requests(changes))
     }
 }
 

@@ -197,9 +197,11 @@ fn append(queue: &mut VecDeque<u8>, bytes: &[u8]) -> usize {
 /// Takes as many bytes as there are, and fit.
 fn take(queue: &mut VecDeque<u8>, into: &mut [u8]) -> usize {
     let count = into.len().min(queue.len());
-    for (place, byte) in into.iter_mut().zip(queue.drain(..count)) {
-        *place = byte;
-    }
+    let (first, second) = queue.as_slices();
+    let (to_first, to_second) = into[..count].split_at_mut(count.min(first.len()));
+    to_first.copy_from_slice(&first[..to_first.len()]);
+    to_second.copy_from_slice(&second[..to_second.len()]);
+    queue.drain(..count);
     count
 }
 

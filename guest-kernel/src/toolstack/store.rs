@@ -10,7 +10,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use pv_abi::types::DomId;
-use xenstore::client::{self, Client, Store, Transport};
+use xenstore::client::{self, Change, Client, Store, Transport};
 use xenstore::perms::{self, Access};
 use xenstore::wire::errors;
 use xl::toolstack::{Error, Result};
@@ -54,19 +54,19 @@ pub fn announce(domain: &Domain<'_>) -> Result<()> {
         perms::Permission::new(Access::Read, domain.id),
     ];
     let folders = [store_nodes::home(domain.id), store_nodes::vm(domain.uuid)];
+    let mut changes = Vec::new();
+    for node in &nodes {
+        let path = &node.path;
+        changes.push(Change::Write { path, value: node.value.as_bytes() });
+        // A node has its parent's permissions from its start.
+        if node.permission == Permission::Guest {
+            changes.push(Change::SetPerms { path, permissions: &guest });
+        } else if folders.contains(path) {
+            changes.push(Change::SetPerms { path, permissions: &domain_0 });
+        }
+    }
     with(&store_nodes::home(domain.id), |client| {
-        client.transact(|store| {
-            for node in &nodes {
-                store.write(&node.path, node.value.as_bytes())?;
-                // A node has its parent's permissions from its start.
-                if node.permission == Permission::Guest {
-                    store.set_perms(&node.path, &guest)?;
-                } else if folders.contains(&node.path) {
-                    store.set_perms(&node.path, &domain_0)?;
-                }
-            }
-            Ok(())
-        })?;
+        client.transact(|store| store.change_all(&changes))?;
         client.introduce(domain.id, domain.store.mfn.raw(), domain.store.port.raw())
     })
 }

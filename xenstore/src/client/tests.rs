@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use pv_abi::errno::Errno;
 
-use super::{Client, Error, Store, Transport};
+use super::{Change, Client, Error, Store, Transport};
 use crate::wire::{Header, Message, MessageType};
 
 /// A server that says what it was told to, whatever it is asked.
@@ -85,6 +85,25 @@ fn nonsense_is_an_error() {
     let long = Header { len: 5000, ..Header::unsolicited(Is::Write) };
     let mut client = Client::new(Script { bytes: long.encode().to_vec(), piece: 3 });
     assert_eq!(client.write("/a", b""), Err(Error::Malformed));
+}
+
+#[test]
+fn changes_are_under_way_together_and_the_first_error_counts() {
+    use MessageType as Is;
+    let changes = [Change::Write { path: "/a", value: b"1" }; 3];
+    let replies: [(_, _, &[u8]); 4] = [
+        (Is::Write, 1, b"OK\0"),
+        (Is::Error, 2, b"EACCES\0"),
+        (Is::Error, 3, b"ENOSPC\0"),
+        (Is::Read, 4, b"value"),
+    ];
+    let mut refusing = client(&replies);
+    assert_eq!(refusing.change_all(&changes), Err(Error::Refused(Errno::EACCES)));
+    assert_eq!(refusing.read("/x"), Ok(Some(b"value".to_vec())), "no reply was left behind");
+    let mut out_of_order = client(&[(Is::Write, 2, b"OK\0"), (Is::Write, 1, b"OK\0")]);
+    assert_eq!(out_of_order.change_all(&changes), Err(Error::Malformed));
+    let mut gone = client(&replies[..1]);
+    assert_eq!(gone.change_all(&changes), Err(Error::Closed));
 }
 
 #[test]

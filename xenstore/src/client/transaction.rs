@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::{Client, Error, Store, Transport, acknowledge};
+use super::store::requests;
+use super::{Change, Client, Error, Store, Transport, acknowledge};
 use crate::wire::MessageType;
 
 /// A transaction under way. Dropped without [`commit`](Self::commit), it is aborted.
@@ -45,6 +46,10 @@ impl<T: Transport> Store for Transaction<'_, T> {
 
     fn request(&mut self, kind: MessageType, payload: &[u8]) -> Result<Vec<u8>, Error<T::Error>> {
         self.client.exchange(kind, self.id, payload)
+    }
+
+    fn change_all(&mut self, changes: &[Change<'_>]) -> Result<(), Error<T::Error>> {
+        self.client.exchange_all(self.id, &requests(changes))
     }
 }
 
