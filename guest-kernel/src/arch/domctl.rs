@@ -9,8 +9,7 @@ use super::hypercall::raw;
 use pv_abi::domctl::{
     self as abi, AddressSize, Bitmap, Createdomain, Domctl, Getdomaininfo, Getvcpuinfo,
     HypercallInit, MaxMem, MaxVcpus, SchedCredit, SchedulerOp, Sendtrigger, Settimeoffset,
-    Vcpuaffinity,
-    Vcpucontext,
+    Vcpuaffinity, Vcpucontext,
 };
 use pv_abi::hypercall;
 use pv_abi::types::{DomId, Mfn, VcpuId};

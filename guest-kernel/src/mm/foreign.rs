@@ -96,7 +96,9 @@ impl Foreign {
 
     /// Writes a 64-bit word at `offset`, a multiple of 4. Panics where it does not fit.
     pub fn write_u64(&self, offset: usize, value: u64) {
-        assert!(offset % 4 == 0 && offset.checked_add(8).is_some_and(|end| end <= self.len()));
+        assert!(
+            offset.is_multiple_of(4) && offset.checked_add(8).is_some_and(|end| end <= self.len())
+        );
         // SAFETY: 1. to 2. as in `write`. 3. Words are at multiples of 4 on this width.
         unsafe { self.base().as_ptr().add(offset).cast::<u64>().write_volatile(value) }
     }

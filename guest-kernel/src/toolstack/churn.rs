@@ -119,7 +119,7 @@ pub fn run(rounds: u32, alive: u32, out: &mut dyn fmt::Write) -> Result<bool, Er
     let others = (0..alive).map(|n| make(&mut machine, n)).collect::<Result<Vec<DomId>, _>>()?;
     let mut times = Times::default();
     for number in 0..rounds {
-        if number > 0 && number % PROGRESS == 0 {
+        if number > 0 && number.is_multiple_of(PROGRESS) {
             // What its own tables and the like have grown to; it does not shrink.
             let heap = frames::counts().of(Use::Heap);
             let _ = writeln!(out, "{number} of {rounds}: {times}, domain 0's heap {heap} pages");
