@@ -9,8 +9,8 @@ use guest_kernel::shell::Script;
 use guest_kernel::socket::plan::Plan;
 use guest_kernel::task::{context, scheduler};
 use guest_kernel::{
-    domu, entry, fs, host, mm, net, ports, println, shell, socket, store, time, toolstack, traps,
-    tty,
+    block, domu, entry, fs, host, mm, net, ports, println, shell, socket, store, time, toolstack,
+    traps, tty,
 };
 
 /// Word of the command line with lines (percent-encoded) that are run at the start, before somebody can
@@ -52,6 +52,8 @@ fn main(start_info: &'static StartInfo) -> ! {
         domu::store::start(start_info);
         domu::control::start(start_info);
         net::start_guest();
+        block::front::start();
+        block::front::wait_for_all();
     } else {
         net::start_domain_0();
         if host::init() {
@@ -59,6 +61,7 @@ fn main(start_info: &'static StartInfo) -> ! {
             host::verbs::start();
             host::open();
         }
+        block::drives::init();
     }
     let line = start_info.cmd_line.split(|byte| *byte == 0).next().unwrap_or_default();
     let line = core::str::from_utf8(line).unwrap_or_default();

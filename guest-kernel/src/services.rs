@@ -3,6 +3,7 @@
 
 use crate::arch::events::{self, Masked};
 use crate::arch::{abi, calls, entry, hypercall};
+use crate::block::registry::{self, Shared};
 use crate::fs::file::{DIRECTORY, Flags, REGULAR, Status, TYPE};
 use crate::fs::tree::Last;
 use crate::mm::frames::{self, Use};
@@ -23,6 +24,7 @@ use crate::toolstack::command;
 use crate::{console, device, fs, socket, time, tty};
 use ::xenstore::client::Client;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::Ipv4Addr;
@@ -323,6 +325,12 @@ impl Kernel for Services {
 
     fn sync(&mut self) -> Result<(), Errno> {
         fs::root::sync()
+    }
+
+    fn disks(&mut self) -> Vec<(String, Shared)> {
+        let mut disks = Vec::new();
+        registry::for_each(|name, disk| disks.push((name.into(), Arc::clone(disk))));
+        disks
     }
 
     fn churn(&mut self, rounds: u32, alive: u32, terminal: &mut dyn Terminal) -> u8 {

@@ -7,16 +7,34 @@
 //!
 //! | name | is | where |
 //! |---|---|---|
-//! | `vda`, `vdb`, … | a virtio disk | domain 0 |
-//! | `xvda`, … | a disk of another domain's, through its back end | any domain |
+//! | `vda`, `vdb`, … | a virtio disk ([`drives`]) | domain 0 |
+//! | `vda1`, … | its partitions ([`partitions`]) | domain 0 |
+//! | `xvda`, … | a disk of another domain's, through its back end ([`front`]) | any domain |
 //! | `ram0`, … | memory ([`ram`]) | any domain |
+//!
+//! What stands behind a disk that domain 0 gives to another domain ([`back`]) is one of these, too
+//! ([`backing`]); a virtio disk's queue is used directly then, for many things at a time.
 //!
 //! **Sectors** are of 512 bytes in every number of this module, whatever the disk's own
 //! [sector size](Disk::sector_size) is; a range that does not begin and end at sectors of the disk's
 //! own is EINVAL, one that ends behind the disk's end is EIO and reaches nothing.
 
+pub mod names;
+pub mod partitions;
 pub mod ram;
 pub mod registry;
+pub mod sum;
+
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod back;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod backing;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod drives;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod front;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod mailbox;
 
 use pv_abi::errno::Errno;
 

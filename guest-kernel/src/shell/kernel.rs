@@ -6,6 +6,9 @@
 //! neither side needs a heap, and the kernel may hold a lock while it lists (a callback only
 //! formats into the terminal or compares names: it never calls back into the kernel).
 
+use crate::block::registry::Shared;
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 use core::net::Ipv4Addr;
 
@@ -296,6 +299,9 @@ pub trait Kernel {
 
     /// Carries out what was typed behind `xl`; its exit status.
     fn xl(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8;
+
+    /// The disks that there are, with their names.
+    fn disks(&mut self) -> Vec<(String, Shared)>;
 
     /// Carries out what was typed behind `xenstore`; its exit status.
     fn xenstore(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8;

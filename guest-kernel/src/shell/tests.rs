@@ -3,6 +3,9 @@
 use super::complete::Complete;
 use super::kernel::*;
 use super::*;
+use crate::block::ram::RamDisk;
+use crate::block::registry::Shared;
+use alloc::sync::Arc;
 use core::fmt;
 use core::net::Ipv4Addr;
 use std::collections::BTreeMap;
@@ -12,7 +15,6 @@ use std::{format, vec};
 
 /// A kernel with a few files, whose programs end at once. The program `exitN` exits with N,
 /// `signalN` dies of signal N, every other echoes nothing and exits with 0.
-#[derive(Default)]
 struct Fake {
     files: BTreeMap<&'static str, &'static str>,
     spawned: StdVec<StdVec<String>>,
@@ -22,6 +24,7 @@ struct Fake {
     asked: StdVec<String>,
     memory: MemoryInfo,
     sensitive_ok: bool,
+    disk: Shared,
 }
 
 impl Fake {
@@ -42,7 +45,17 @@ impl Fake {
             page_tables: [1; 3],
             ..MemoryInfo::default()
         };
-        Self { files, memory, sensitive_ok: true, ..Self::default() }
+        Self {
+            files,
+            spawned: StdVec::new(),
+            ended: BTreeMap::new(),
+            killed: StdVec::new(),
+            stopped: StdVec::new(),
+            asked: StdVec::new(),
+            memory,
+            sensitive_ok: true,
+            disk: Arc::new(RamDisk::new(64 << 10, 512).expect("fits")),
+        }
     }
 }
 
@@ -171,6 +184,10 @@ impl Kernel for Fake {
     fn ping(&mut self, to: Ipv4Addr, count: u16, terminal: &mut dyn Terminal) -> u8 {
         let _ = writeln!(terminal, "ping {to} {count}");
         0
+    }
+
+    fn disks(&mut self) -> StdVec<(String, Shared)> {
+        vec![("ram0".into(), Arc::clone(&self.disk))]
     }
 
     fn xenstore(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8 {
@@ -322,6 +339,19 @@ fn file_systems_are_mounted_and_unmounted() {
         ["mount /dev/xvda /mnt auto false", "mount /dev/vda /mnt ext4 true", "sync", "umount /mnt"];
     assert_eq!(kernel.asked, asked);
     check("mount", "rootfs on / type rootfs (ro)\n", 0);
+}
+
+#[test]
+fn disks_are_listed_and_used() {
+    let list = "NAME        SECTORS      KIB RO SECTOR\nram0            128       64  0    512\n";
+    check("lsblk", list, 0);
+    check("blkio ram0 sum", "ram0 0+128 d7978eeb\n64 KiB in 0 us\n", 0);
+    let filled = "ram0 2+3 e3cb8b91\n1 KiB in 0 us\nram0 0+128 92ea8903\n64 KiB in 0 us\n";
+    check("blkio ram0 fill 2 3; blkio ram0 sum", filled, 0);
+    check("blkio ram0 sum 500", "ram0 500+0 00000000\n0 KiB in 0 us\n", 0);
+    check("blkio vda sum", "blkio: no disk vda; `lsblk` lists them\n", commands::FAILED);
+    check("blkio ram0 eat", "blkio: eat? One of sum, fill\n", commands::USAGE);
+    check("blkio ram0 sum x", "blkio: SECTOR and COUNT are numbers\n", commands::USAGE);
 }
 
 #[test]

@@ -52,6 +52,10 @@ pub const CARD: u32 = 10;
 pub const DEVICES: u32 = 0x2000_0000;
 /// Channel of the task that moves packets.
 pub const NETWORK: u32 = 12;
+/// Channel of a task that waits for what it asked of a disk: this plus a number of the moment.
+pub const DISK_REQUESTS: u32 = 0x3000_0000;
+/// How many numbers there are for them.
+pub const DISK_REQUESTS_COUNT: u32 = 0x1000_0000;
 /// Channel of a task that waits for a stream to the host: this plus its number.
 pub const STREAMS: u32 = 0x4000_0000;
 /// Channel of a socket: this plus its number.

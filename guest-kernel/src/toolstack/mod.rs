@@ -49,5 +49,6 @@ pub fn start() {
         consoles::start();
         lifecycle::start();
         crate::net::serve_guests();
+        crate::block::back::start();
     }
 }

@@ -22,9 +22,29 @@ impl Page {
         frames::allocate_zeroed(Use::Kernel).map(Self)
     }
 
+    /// One with any contents, for who fills it. None: out of memory.
+    pub fn uncleared() -> Option<Self> {
+        frames::allocate(Use::Kernel).map(Self)
+    }
+
     /// Lends its bytes, while no device uses them.
     pub fn with<R>(&mut self, f: impl FnOnce(&mut [u8; PAGE as usize]) -> R) -> R {
         p2m::with_bytes(self.0, f)
+    }
+}
+
+impl AsRef<[u8]> for Page {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: 1. The frame is this value's alone, mapped at its address, and no device writes to
+        // it while it is borrowed.
+        unsafe { core::slice::from_raw_parts(p2m::pointer(self.0), PAGE as usize) }
+    }
+}
+
+impl AsMut<[u8]> for Page {
+    fn as_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above; borrowed for writing.
+        unsafe { core::slice::from_raw_parts_mut(p2m::pointer(self.0), PAGE as usize) }
     }
 }
 

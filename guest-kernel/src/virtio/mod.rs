@@ -5,6 +5,7 @@
 //! ([`dma`]). The devices' interrupts are wires ([`wire`]), level-triggered: reading the device's
 //! interrupt status quietens it.
 
+pub mod block;
 pub mod console;
 pub mod dma;
 pub mod net;

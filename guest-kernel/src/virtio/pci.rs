@@ -34,6 +34,13 @@ impl Configuration {
             .find(|function| self.read_word(*function, 0) == id)
     }
 
+    /// All devices on bus 0 with this vendor and device, in order.
+    pub fn all(&self, id: u32) -> impl Iterator<Item = DeviceFunction> + '_ {
+        (0..DEVICES)
+            .map(|device| DeviceFunction { bus: 0, device, function: 0 })
+            .filter(move |function| self.read_word(*function, 0) == id)
+    }
+
     /// The wire that the function interrupts by.
     pub fn irq(&self, function: DeviceFunction) -> u32 {
         self.read_word(function, INTERRUPT_LINE) & 0xff

@@ -5,7 +5,8 @@
 //! part at a time, so that a busy device does not keep the others waiting.
 //!
 //! Work that is under way when the front end goes cannot be called back. It is an orphan then: it
-//! keeps its pages and its number until it is done, and nobody is told.
+//! keeps its pages and its number until it is done, and nobody is told. Until then nothing is taken
+//! of the next front end: what that writes, and is told to be done, must not be overwritten later.
 
 mod barrier;
 mod connect;
@@ -173,12 +174,12 @@ impl<M: SharedMemory, O: Opener> BackEnd<M, O> {
         Ok(true)
     }
 
-    /// Whether another request may be taken: not behind a barrier, not behind one that waits for
+    /// Whether another request may be taken: not behind a barrier, an orphan, or one that waits for
     /// memory, and not where its data would be too much.
     fn has_room(&self) -> bool {
         let waits = self.held.is_some() && self.flights.count() > 0;
         let pages = self.flights.pages() + usize::from(MOST_SEGMENTS);
-        self.barrier.is_none() && !waits && pages <= PAGES
+        self.barrier.is_none() && !self.flights.has_orphans() && !waits && pages <= PAGES
     }
 
     /// The next request of a queue. None: there will be an event for it.

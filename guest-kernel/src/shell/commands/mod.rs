@@ -3,6 +3,7 @@
 //! A command is a function of its context and its arguments; it returns an exit status (0 success,
 //! 1 failure, 2 wrong usage, 126 cannot be run, 127 unknown), as programs do.
 
+mod disks;
 mod files;
 mod machine;
 mod mounts;
@@ -84,6 +85,15 @@ const ANY: usize = super::parse::WORDS_MAX;
 
 /// All commands, in alphabetical order.
 pub static COMMANDS: &[Command] = &[
+    Command::new(
+        "blkio",
+        "DISK sum|fill [SECTOR [COUNT]]",
+        "read or write a disk, and measure it",
+        2..=4,
+        disks::blkio,
+        "sum: reads sectors of 512 bytes (all of them, or COUNT from SECTOR on), and prints their CRC-32.\n\
+         fill: writes a pattern over what is there, flushes, and prints the CRC-32 of that.",
+    ),
     Command::new("cat", "FILE...", "print files", 1..=ANY, files::cat, ""),
     Command::new(
         "churn",
@@ -151,6 +161,7 @@ pub static COMMANDS: &[Command] = &[
          STOP.",
     ),
     Command::new("ls", "[PATH...]", "list directories", 0..=ANY, files::ls, ""),
+    Command::new("lsblk", "", "list disks", 0..=0, disks::lsblk, ""),
     Command::new(
         "mem",
         "",

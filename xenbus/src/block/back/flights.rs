@@ -52,6 +52,7 @@ pub struct Flights {
     slots: Vec<Option<(Flight, usize)>>,
     count: usize,
     pages: usize,
+    orphans: usize,
 }
 
 impl Flights {
@@ -63,6 +64,11 @@ impl Flights {
     /// How many pages they have.
     pub fn pages(&self) -> usize {
         self.pages
+    }
+
+    /// Whether some belong to nobody any more.
+    pub fn has_orphans(&self) -> bool {
+        self.orphans > 0
     }
 
     /// Adds one; its tag.
@@ -84,11 +90,13 @@ impl Flights {
         let (flight, pages) = self.slots.get_mut(tag as usize)?.take()?;
         self.count -= 1;
         self.pages -= pages;
+        self.orphans -= usize::from(flight.queue.is_none());
         Some(flight)
     }
 
     /// Nobody is to be told of any of them.
     pub fn orphan(&mut self) {
         self.slots.iter_mut().flatten().for_each(|(flight, _)| flight.queue = None);
+        self.orphans = self.count;
     }
 }

@@ -1,0 +1,188 @@
+//! What may stand behind a disk that this domain gives to another, found by the node `params`.
+//!
+//! | `params` | is |
+//! |---|---|
+//! | `vda`, `vda1`, `/dev/vda` | a virtio disk or a partition, through its queue |
+//! | `xvda`, … | any other disk of this kernel's, one thing after the other |
+//! | `ram:SIZE` | memory, with zeroes in it: `SIZE` is bytes, or with a suffix `K`, `M` |
+//!
+//! A disk that cannot be found is an error at once: none is plugged into this kernel later.
+
+use super::drives::{self, Drive};
+use super::mailbox::{Job, Mailbox};
+use super::ram::RamDisk;
+use super::{Disk, SECTOR, registry};
+use crate::arch::events::Masked;
+use crate::device::Bell;
+use crate::task::scheduler;
+use crate::virtio::dma::Page;
+use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use pv_abi::errno::Errno;
+use xenbus::block::back::Opener;
+use xenbus::block::{Chunk, Done, Properties, Storage, Work};
+use xenbus::device::{Fault, Node};
+
+/// Finds what stands behind a device, whose task has this bell.
+pub struct Finder(pub Bell);
+
+/// What was found.
+pub struct Backing {
+    source: Source,
+    properties: Properties,
+}
+
+enum Source {
+    /// A queue, in which so many things are under way; the bell's task is woken when one is done.
+    Queue { drive: Drive, mailbox: Arc<Mailbox>, under_way: usize, bell: Bell },
+    /// A disk whose callers wait. What is submitted is done at once.
+    Disk(Arc<dyn Disk>, VecDeque<Done<Page>>, Bell),
+}
+
+impl Opener for Finder {
+    type Storage = Backing;
+
+    fn open(&mut self, own: &mut Node<'_>) -> Result<Option<Backing>, Fault> {
+        let reading = || Fault::while_doing("reading params");
+        let params = own.read("params").map_err(reading())?.ok_or(Errno::ENOENT);
+        let params = params.and_then(|bytes| String::from_utf8(bytes).map_err(|_| Errno::EINVAL));
+        let params = params.map_err(reading())?;
+        let writable = own.read("mode").map_err(reading())?.is_some_and(|mode| mode == b"w");
+        let discards = own.read("discard-enable").map_err(reading())?.is_none_or(|on| on != b"0");
+        let source = self.find(params.trim_start_matches("/dev/"))?;
+        let found = match &source {
+            Source::Queue { drive, .. } => drive.properties(),
+            Source::Disk(disk, ..) => Properties {
+                sectors: disk.sectors(),
+                sector_size: disk.sector_size(),
+                read_only: disk.read_only(),
+                discard: true,
+            },
+        };
+        let properties = Properties {
+            read_only: found.read_only || !writable,
+            discard: found.discard && discards && writable,
+            ..found
+        };
+        Ok(Some(Backing { source, properties }))
+    }
+}
+
+impl Finder {
+    fn find(&self, name: &str) -> Result<Source, Fault> {
+        if let Some(size) = name.strip_prefix("ram:") {
+            let making = || Fault::while_doing(format!("making a disk of {size}"));
+            let bytes = bytes(size).ok_or(Errno::EINVAL).map_err(making())?;
+            let disk = RamDisk::new(bytes, SECTOR as u32).map_err(making())?;
+            return Ok(self.waiting_for(Arc::new(disk)));
+        }
+        if let Some(drive) = drives::find(name) {
+            let (mailbox, bell) = (Mailbox::new(self.0.waker()), self.0);
+            return Ok(Source::Queue { drive, mailbox, under_way: 0, bell });
+        }
+        let found = registry::find(name).ok_or(Errno::ENOENT);
+        let found = found.map_err(Fault::while_doing(format!("finding the disk {name}")))?;
+        Ok(self.waiting_for(found))
+    }
+
+    fn waiting_for(&self, disk: Arc<dyn Disk>) -> Source {
+        Source::Disk(disk, VecDeque::new(), self.0)
+    }
+}
+
+/// A number of bytes, with a suffix or without.
+fn bytes(text: &str) -> Option<u64> {
+    let (digits, unit) = match text.as_bytes().last()? {
+        b'K' | b'k' => (text.get(..text.len() - 1)?, 1 << 10),
+        b'M' | b'm' => (text.get(..text.len() - 1)?, 1 << 20),
+        _ => (text, 1),
+    };
+    digits.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+impl Storage for Backing {
+    type Page = Page;
+
+    fn properties(&self) -> Properties {
+        self.properties
+    }
+
+    fn page(&mut self) -> Option<Page> {
+        Page::uncleared()
+    }
+
+    fn submit(&mut self, tag: u32, work: Work<Page>) {
+        match &mut self.source {
+            Source::Queue { drive, mailbox, under_way, .. } => {
+                *under_way += 1;
+                drive.submit(Job { tag, work, mailbox: Arc::clone(mailbox) });
+            }
+            Source::Disk(disk, done, bell) => {
+                done.push_back(carry_out(disk.as_ref(), tag, work));
+                // The task asks for it when it looks next.
+                bell.ring();
+            }
+        }
+    }
+
+    fn completed(&mut self) -> Option<Done<Page>> {
+        match &mut self.source {
+            Source::Queue { mailbox, under_way, .. } => {
+                let done = mailbox.take()?;
+                *under_way -= 1;
+                Some(done)
+            }
+            Source::Disk(_, done, _) => done.pop_front(),
+        }
+    }
+}
+
+impl Drop for Backing {
+    /// Waits for what is under way, as a crashed driver's device is reset before another drives it: a
+    /// write of a back end that is gone must not come after those of its successor.
+    fn drop(&mut self) {
+        let Source::Queue { mailbox, under_way, bell, .. } = &mut self.source else { return };
+        let _masked = Masked::new();
+        while *under_way > 0 {
+            match mailbox.take() {
+                Some(_) => *under_way -= 1,
+                None => scheduler::sleep(bell.channel(), 0),
+            }
+        }
+    }
+}
+
+/// Does work at once.
+fn carry_out(disk: &dyn Disk, tag: u32, work: Work<Page>) -> Done<Page> {
+    let (chunks, result) = match work {
+        Work::Read { sector, mut chunks } => {
+            let read = |at: u64, Chunk { page, range }: &mut Chunk<Page>| {
+                let into = page.as_mut().get_mut(range.clone()).ok_or(Errno::EINVAL)?;
+                disk.read(at, into)
+            };
+            let result = chunks.iter_mut().try_fold(sector, |at, chunk| {
+                read(at, chunk).map(|()| at + (chunk.range.len() / SECTOR) as u64)
+            });
+            (chunks, result.map(|_| ()))
+        }
+        Work::Write { sector, chunks } => {
+            let write = |at: u64, Chunk { page, range }: &Chunk<Page>| {
+                disk.write(at, page.as_ref().get(range.clone()).ok_or(Errno::EINVAL)?)
+            };
+            let result = chunks.iter().try_fold(sector, |at, chunk| {
+                write(at, chunk).map(|()| at + (chunk.range.len() / SECTOR) as u64)
+            });
+            (chunks, result.map(|_| ()))
+        }
+        Work::Flush => (Vec::new(), disk.flush()),
+        // A hint: a disk that does not do it loses nothing.
+        Work::Discard { sector, count } => match disk.discard(sector, count) {
+            Err(Errno::EOPNOTSUPP) => (Vec::new(), Ok(())),
+            result => (Vec::new(), result),
+        },
+    };
+    Done { tag, chunks, result }
+}
