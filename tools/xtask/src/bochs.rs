@@ -106,7 +106,8 @@ pub fn check(machine: &Machine) -> Result<()> {
     if machine.icount.is_some() || machine.gdb {
         bail!("--icount and --gdb are QEMU's; leave them out with --emulator bochs");
     }
-    if !machine.devices.is_empty() || machine.network.is_some() {
+    let board = machine.devices.is_empty() && machine.disks.is_empty() && machine.network.is_none();
+    if !board {
         bail!("devices beside the board's are QEMU's");
     }
     if machine.memory_mib > 2048 {

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::disk::Disk;
 use crate::network::Network;
 use crate::outcome::Outcome;
 use crate::scratch::Scratch;
@@ -38,6 +39,8 @@ pub struct Machine {
     pub cpus: u32,
     /// Devices beside the board's, as `-device` takes them (QEMU only).
     pub devices: Vec<String>,
+    /// Disks of domain 0's, in order (QEMU only).
+    pub disks: Vec<Disk>,
     /// One instruction is two to this power nanoseconds of virtual time (QEMU only).
     pub icount: Option<u8>,
     /// Wait for gdb (QEMU only).
@@ -62,6 +65,7 @@ impl Machine {
             memory_mib: 256,
             cpus: 1,
             devices: Vec::new(),
+            disks: Vec::new(),
             icount: None,
             gdb: false,
             memory_file: None,

@@ -14,6 +14,7 @@ mod busybox;
 mod cargo;
 mod child;
 mod cpio;
+mod disk;
 mod doc;
 mod domains;
 mod emulator;

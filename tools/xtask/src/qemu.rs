@@ -56,6 +56,9 @@ pub fn start(machine: &Machine) -> Result<Emulator> {
     if let Some(initrd) = &machine.initrd {
         scratch.link("initrd", initrd)?;
     }
+    for (number, disk) in machine.disks.iter().enumerate() {
+        scratch.link(&format!("disk{number}"), &disk.file)?;
+    }
     let mut command = Command::new(PROGRAM);
     command.current_dir(scratch.path());
     command.args(arguments(machine, version)?);
@@ -90,7 +93,7 @@ fn run(mut command: Command, scratch: Scratch) -> Result<Emulator> {
     Ok(Emulator::new(child, output, Some(Box::new(input)), scratch, false))
 }
 
-/// QEMU's arguments; files are called `ferrule`, `kernel` and `initrd`.
+/// QEMU's arguments; files are called `ferrule`, `kernel`, `initrd`, `disk0` and so on.
 fn arguments(machine: &Machine, version: (u32, u32)) -> Result<Vec<String>> {
     let mut arguments =
         machine_arguments(machine.memory_mib, machine.cpus, machine.icount, version);
@@ -122,6 +125,13 @@ fn arguments(machine: &Machine, version: (u32, u32)) -> Result<Vec<String>> {
         // The driver in domain 0 knows modern devices.
         arguments.extend(["-device".into(), "virtio-serial-pci,disable-legacy=on".into()]);
         arguments.extend(["-device".into(), "virtconsole,chardev=console".into()]);
+    }
+    for (number, disk) in machine.disks.iter().enumerate() {
+        let read_only = if disk.read_only { ",readonly=on" } else { "" };
+        let file = format!("file=disk{number},format=raw,discard=unmap{read_only}");
+        arguments.extend(["-drive".into(), format!("if=none,id=disk{number},{file}")]);
+        let device = format!("virtio-blk-pci,drive=disk{number},disable-legacy=on");
+        arguments.extend(["-device".into(), device]);
     }
     arguments.extend(machine.network.iter().flat_map(Network::arguments));
     for device in &machine.devices {
@@ -173,6 +183,7 @@ mod tests {
             memory_mib: 256,
             cpus: 2,
             devices: Vec::new(),
+            disks: Vec::new(),
             icount: None,
             gdb: false,
             memory_file: None,

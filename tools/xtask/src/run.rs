@@ -17,6 +17,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use link::host::Link;
 use link::machine::Machines;
 
+use crate::disk::Disk;
 use crate::emulator::{Emulator, Machine};
 use crate::network::{FIRST, Forward, Net, Network, Protocol};
 use crate::outcome::EXIT_CODES;
@@ -46,6 +47,12 @@ pub struct Args {
     /// An initrd for domain 0 [default: the guest kernel's own; none with --kernel]
     #[arg(long, value_name = "FILE")]
     pub initrd: Option<PathBuf>,
+    /// Give domain 0 this disk image, `vda` for the first one; read-only with `,ro` (QEMU only)
+    ///
+    /// The file is the disk, byte by byte: `truncate -s 64M disk.img` makes an empty one. What domain 0
+    /// or a domain of its (`disk=['phy:vda,xvda,w']`) writes is in the file once it is flushed.
+    #[arg(long = "disk", value_name = "FILE[,ro]")]
+    pub disks: Vec<Disk>,
     /// Do not have domain 0 make the domain `shell`, and give it all memory
     #[arg(long)]
     pub no_domu: bool,
@@ -112,6 +119,7 @@ const EXAMPLES: &str = "Examples:
   tools/run                                   a shell in the guest
   tools/run --exec 'cat /etc/motd; ps'        a transcript, for scripts
   tools/run --kernel my-kernel.elf --append 'debug' --timeout 60
+  tools/run --disk disk.img                   with a disk of domain 0's, `vda`
   tools/run --emulator bochs --exec 'sensitive'
   tools/run --gdb                             from the first instruction on";
 
@@ -224,6 +232,7 @@ pub fn machine(args: &Args, ws: &Workspace) -> Result<Machine> {
     if let Some(kernel) = &args.kernel {
         check_kernel(kernel)?;
     }
+    args.disks.iter().try_for_each(Disk::check)?;
     for file in [&args.initrd, &args.hypervisor].into_iter().flatten() {
         fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
     }
@@ -261,6 +270,7 @@ pub fn machine(args: &Args, ws: &Workspace) -> Result<Machine> {
         // Bochs emulates CPUs in turn: one is quicker.
         cpus: if args.emulator == Kind::Bochs { args.cpus.unwrap_or(1) } else { cpus },
         devices: Vec::new(),
+        disks: args.disks.clone(),
         icount: args.icount.then_some(0),
         gdb: args.gdb,
         memory_file: None,

@@ -90,6 +90,7 @@ pub fn run(args: &Args) -> Result<()> {
         memory_mib: 512,
         cpus: 1,
         devices: Vec::new(),
+        disks: Vec::new(),
         icount: Some(0),
         gdb: false,
         memory_file: None,

@@ -97,6 +97,7 @@ fn machine(args: &Args, hypervisor: &Path, kernel: &Path) -> Machine {
         memory_mib: 128,
         cpus: args.cpus,
         devices: Vec::new(),
+        disks: Vec::new(),
         icount: Some(ICOUNT_SHIFT),
         gdb: false,
         memory_file: None,

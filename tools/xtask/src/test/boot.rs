@@ -116,6 +116,7 @@ pub fn micro_guest<'a>(
             memory_mib: entry.memory_mib,
             cpus,
             devices: entry.devices.clone(),
+            disks: Vec::new(),
             icount: None,
             gdb: false,
             memory_file: None,
@@ -166,11 +167,18 @@ pub fn shell<'a>(builds: &'a Builds<'a>, expected: Expected, kind: Kind) -> Test
 pub fn domains<'a>(builds: &'a Builds<'a>, expected: Expected) -> Test<'a> {
     let name = format!("domains-{}", expected.name);
     let commands = expected.commands.clone();
-    transcript(builds, Group::Shell, &name, expected, Kind::Qemu, move |ws| Machine {
-        hypervisor_args: format!("console=com1 debug-exit dom0_mem={DOMAIN_0_MIB}M"),
-        initrd: Some(ws.domain_0_initrd()),
-        ..machine(ws, &commands, Kind::Qemu)
+    transcript(builds, Group::Shell, &name, expected, Kind::Qemu, move |_| {
+        with_domains(builds, &commands)
     })
+}
+
+/// Domain 0's shell with memory for other domains, and what to make them of.
+pub fn with_domains(builds: &Builds<'_>, commands: &str) -> Machine {
+    Machine {
+        hypervisor_args: format!("console=com1 debug-exit dom0_mem={DOMAIN_0_MIB}M"),
+        initrd: Some(builds.ws.domain_0_initrd()),
+        ..machine(builds.ws, commands, Kind::Qemu)
+    }
 }
 
 fn transcript<'a>(
@@ -222,7 +230,8 @@ fn machine(ws: &Workspace, commands: &str, kind: Kind) -> Machine {
     }
 }
 
-fn hold(emulator: Result<Emulator>, timeout: Duration, expected: &Expected) -> Ended {
+/// Whether a guest's shell says what is expected, and powers off.
+pub fn hold(emulator: Result<Emulator>, timeout: Duration, expected: &Expected) -> Ended {
     let mut seen = Transcript::default();
     let mut out = Vec::new();
     let watched = emulator.and_then(|mut emulator| {

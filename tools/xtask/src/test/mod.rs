@@ -8,6 +8,7 @@
 
 mod boot;
 mod commands;
+mod disks;
 mod host;
 mod link;
 mod manifest;
@@ -133,6 +134,7 @@ fn all<'a>(
     let manifest = Manifest::read(&ws.join("tests/guests/manifest"), &guests)?;
     let transcripts = transcripts::read_all(&ws.join("tests/transcripts"))?;
     let domains = transcripts::read_all(&ws.join("tests/transcripts/domains"))?;
+    let with_disks = transcripts::read_all(&ws.join("tests/transcripts/disks"))?;
     for kind in [Kind::Qemu, Kind::Bochs] {
         for guest in &guests {
             let entry = manifest.entry(guest);
@@ -148,6 +150,7 @@ fn all<'a>(
         tests.extend(transcripts.iter().map(|one| boot::shell(builds, one.clone(), kind)));
         if kind == Kind::Qemu {
             tests.extend(domains.iter().map(|one| boot::domains(builds, one.clone())));
+            tests.extend(with_disks.iter().map(|one| disks::test(builds, one.clone())));
             tests.extend(commands::all(builds));
             tests.extend(link::all(builds));
             tests.push(boot::disc(builds, "disc-bios", false));
