@@ -14,6 +14,7 @@ mod link;
 mod manifest;
 mod runner;
 mod transcripts;
+mod volumes;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -135,6 +136,7 @@ fn all<'a>(
     let transcripts = transcripts::read_all(&ws.join("tests/transcripts"))?;
     let domains = transcripts::read_all(&ws.join("tests/transcripts/domains"))?;
     let with_disks = transcripts::read_all(&ws.join("tests/transcripts/disks"))?;
+    let with_volumes = transcripts::read_all(&ws.join("tests/transcripts/volumes"))?;
     for kind in [Kind::Qemu, Kind::Bochs] {
         for guest in &guests {
             let entry = manifest.entry(guest);
@@ -151,6 +153,7 @@ fn all<'a>(
         if kind == Kind::Qemu {
             tests.extend(domains.iter().map(|one| boot::domains(builds, one.clone())));
             tests.extend(with_disks.iter().map(|one| disks::test(builds, one.clone())));
+            tests.extend(with_volumes.iter().map(|one| volumes::test(builds, one.clone())));
             tests.extend(commands::all(builds));
             tests.extend(link::all(builds));
             tests.push(boot::disc(builds, "disc-bios", false));

@@ -1,0 +1,86 @@
+//! Tests of file systems on disks: `tests/transcripts/volumes/NAME.txt`, on a machine whose `vda` is a
+//! volume that `mke2fs` made.
+//!
+//! A transcript leaves the file `kept` of `treetest` on it. Afterwards `e2fsck` must find nothing to
+//! mend, and `debugfs` the file as it was written.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::Group;
+use super::boot::{self, Builds};
+use super::runner::{Ended, Test};
+use super::transcripts::Expected;
+use crate::disk::Disk;
+use crate::emulator::Machine;
+use crate::qemu;
+use crate::scratch::Scratch;
+
+/// What the volume holds at first.
+const GREETING: &str = "A file that the host wrote.\n";
+/// Bytes of the file that is kept; byte `n` is the lowest of `n * 7`.
+const KEPT: u32 = 100_000;
+/// How long a machine may take altogether.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A transcript's test.
+pub fn test<'a>(builds: &'a Builds<'a>, expected: Expected) -> Test<'a> {
+    Test::new(Group::Shell, &format!("volumes-{}", expected.name), move || {
+        if let Err(ended) = boot::default_guest(builds) {
+            return ended;
+        }
+        match run(builds, &expected) {
+            Ok(ended) => ended,
+            Err(error) => Ended::failed(format!("{error:#}")),
+        }
+    })
+    .parallel()
+}
+
+fn run(builds: &Builds<'_>, expected: &Expected) -> Result<Ended> {
+    let scratch = Scratch::new()?;
+    let (tree, image) = (scratch.path().join("tree"), scratch.path().join("vda"));
+    fs::create_dir_all(tree.join("etc"))?;
+    fs::write(tree.join("etc/greeting"), GREETING)?;
+    fs::write(&image, vec![0; 16 << 20])?;
+    let made = e2fsprogs("mke2fs", &["-q", "-F", "-t", "ext2", "-d"], &[tree.as_os_str()], &image)?;
+    ensure!(made.status.success(), "mke2fs: {}", String::from_utf8_lossy(&made.stderr));
+    let disks = vec![Disk { file: image.clone(), read_only: false }];
+    let machine = Machine { disks, ..boot::with_domains(builds, &expected.commands) };
+    let ended = boot::hold(qemu::start(&machine), PATIENCE, expected);
+    if ended.failed == 0 {
+        check(&image)?;
+    }
+    Ok(ended)
+}
+
+fn check(image: &Path) -> Result<()> {
+    let checked = e2fsprogs("e2fsck", &["-fn"], &[], image)?;
+    ensure!(checked.status.success(), "e2fsck: {}", String::from_utf8_lossy(&checked.stdout));
+    let state = e2fsprogs("debugfs", &["-R", "show_super_stats -h"], &[], image)?;
+    let state = String::from_utf8_lossy(&state.stdout).into_owned();
+    let clean =
+        state.lines().any(|line| line.starts_with("Filesystem state:") && line.ends_with("clean"));
+    ensure!(clean && !state.contains("not clean"), "the volume was not unmounted in order");
+    let kept = e2fsprogs("debugfs", &["-R", "cat /kept"], &[], image)?.stdout;
+    let expected: Vec<u8> = (0..KEPT).map(|index| (index * 7) as u8).collect();
+    ensure!(kept == expected, "the file `kept` has {} bytes, or others than written", kept.len());
+    Ok(())
+}
+
+/// Runs a program of e2fsprogs, which Debian has where only root's paths lead.
+fn e2fsprogs(program: &str, flags: &[&str], more: &[&OsStr], image: &Path) -> Result<Output> {
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    Command::new(program)
+        .args(flags)
+        .args(more)
+        .arg(image)
+        .env("PATH", path)
+        .output()
+        .with_context(|| format!("cannot run {program}: tools/setup installs e2fsprogs"))
+}
