@@ -15,6 +15,7 @@ mod manifest;
 mod runner;
 mod transcripts;
 mod volumes;
+mod web;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -155,6 +156,7 @@ fn all<'a>(
             tests.extend(with_disks.iter().map(|one| disks::test(builds, one.clone())));
             tests.extend(with_volumes.iter().map(|one| volumes::test(builds, one.clone())));
             tests.extend(commands::all(builds));
+            tests.push(web::test(builds));
             tests.extend(link::all(builds));
             tests.push(boot::disc(builds, "disc-bios", false));
             tests.push(boot::disc(builds, "disc-uefi", true));
