@@ -242,7 +242,8 @@ fn close(halves: &Halves, manner: Manner) -> Result<()> {
     let (state, online) = (format!("{back}/state"), format!("{back}/online"));
     store::with(&back, |client| {
         client.transact(|store| {
-            if manner == Manner::Take {
+            // It may have gone already, with all above it.
+            if manner == Manner::Take && store.read(&halves.front_path())?.is_some() {
                 store.rm(&halves.front_path())?;
             }
             let Some(value) = store.read(&state)? else { return Ok(()) };
