@@ -78,7 +78,9 @@ pub fn formatting(ws: &Workspace, toolchain: &Toolchain, fix: bool) -> Result<St
 pub fn clippy_host(ws: &Workspace, toolchain: &Toolchain) -> Result<String> {
     let mut command = toolchain.component("cargo-clippy")?;
     command.current_dir(ws.root()).args(["clippy", "--quiet", "--all-targets"]);
-    command.arg("--target-dir").arg(ws.target()).args(["--", "-D", "warnings"]);
+    // What libFuzzer runs is built by nobody else.
+    command.args(["--features", "pv-tests-fuzz/target", "--target-dir"]).arg(ws.target());
+    command.args(["--", "-D", "warnings"]);
     captured(&mut command)
 }
 

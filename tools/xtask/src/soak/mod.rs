@@ -83,9 +83,6 @@ fn command(ws: &Workspace, toolchain: &Toolchain, ops: u32, seed: u32) -> Comman
     command
 }
 
-/// The package that `cargo fuzz` knows.
-const FUZZ: &str = "tests/fuzz";
-
 /// Runs the fuzz target until it finds something or is stopped.
 pub fn fuzz(args: &FuzzArgs) -> Result<()> {
     let (ws, toolchain) = (Workspace::here(), Toolchain::find()?);
@@ -95,16 +92,13 @@ pub fn fuzz(args: &FuzzArgs) -> Result<()> {
     let mut command = toolchain.cargo();
     // A stable compiler takes the flags of the instrumentation then.
     command.current_dir(ws.join("tests")).env("RUSTC_BOOTSTRAP", "1");
-    command.args(["fuzz", "run", "--sanitizer", "none", "hypercalls", "--"]).args(&args.options);
+    for (setting, value) in
+        [("LTO", "off"), ("DEBUG_ASSERTIONS", "true"), ("OVERFLOW_CHECKS", "true")]
+    {
+        command.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
+    }
+    command.args(["fuzz", "run", "--sanitizer", "none", "--features", "libfuzzer", "hypercalls"]);
+    command.arg("--").args(&args.options);
     ensure!(command.status().context("cannot start cargo")?.success(), "the fuzz run failed");
     Ok(())
-}
-
-/// Fails unless the fuzz target compiles.
-pub fn check_fuzz(ws: &Workspace, toolchain: &Toolchain) -> Result<String> {
-    let mut command = toolchain.cargo();
-    command.current_dir(ws.join(FUZZ)).args(["check", "--quiet", "--bins", "--target-dir"]);
-    let output = command.arg(ws.target().join("fuzz")).output().context("cannot start cargo")?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::new())
 }

@@ -175,7 +175,6 @@ fn all<'a>(
         Test::new(Group::Host, name, move || Ended::of(run(ws, toolchain)))
     };
     tests.push(host("soak", soak::check));
-    tests.push(host("fuzz-target", soak::check_fuzz));
     for what in [BareMetal::Hypervisor, BareMetal::GuestKernel] {
         let name = format!("rustdoc-{}", what.package());
         tests
