@@ -1,6 +1,6 @@
 //! Domain 0's own disks: `vda`, `vdb`, … are virtio disks, `vda1`, … their partitions.
 //!
-//! Each is used in two ways: as a [`Disk`](super::Disk), whose caller waits, and by [`submit`], for
+//! Each is used in two ways: as a [`Disk`](super::Disk), whose caller waits, and by [`Drive::submit`], for
 //! back ends that have many things under way.
 
 use super::mailbox::{Job, Mailbox};

@@ -1,6 +1,6 @@
 //! Devices of domains: given with the domain or while it runs, and taken away.
 //!
-//! A toolstack only says in XenStore what is to be ([`device_nodes`](crate::device_nodes)); the back
+//! A toolstack only says in XenStore what is to be ([`device_nodes`]); the back
 //! end finds what stands behind the device and says in its state that it has, and both halves do the
 //! rest. What this toolstack gave it remembers, so that what a guest makes of its own nodes does not
 //! matter when they are taken away.

@@ -8,7 +8,7 @@
 //! reader's, whoever that is; and what a program has not read when the shell takes the terminal back
 //! is the shell's.
 //!
-//! [`file`] is the terminal as processes see it.
+//! [`mod@file`] is the terminal as processes see it.
 
 pub mod file;
 

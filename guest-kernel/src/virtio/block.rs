@@ -3,7 +3,7 @@
 //! Virtio 1.2, section 5.2; one queue. A request is a chain of descriptors: a header, its data, a byte
 //! for the outcome; header and outcome are in a page of their own, so that nothing that the device
 //! writes shares a page with what somebody holds. What finds no room in the queue waits here, in
-//! order. Each [`Job`] ends in its owner's [`Mailbox`], from the interrupt.
+//! order. Each [`Job`] ends in its owner's [`Mailbox`](crate::block::mailbox::Mailbox), from the interrupt.
 //!
 //! The kinds of work are those of `xenbus::block`, whose back end is one who submits them.
 #![allow(unsafe_code)] // UNSAFETY: gives pages to the device and takes them back.

@@ -34,11 +34,15 @@ pub fn run(_: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The libraries and tools as the host sees them.
+/// The libraries and tools as the host sees them. What is little but bare-metal code is left to
+/// [`bare`]: links to such code lead nowhere here.
 pub fn host(ws: &Workspace, toolchain: &Toolchain) -> Result<String> {
     let mut command = toolchain.cargo();
     command.current_dir(ws.root()).args(["doc", "--quiet", "--no-deps"]);
-    command.args(["--document-private-items", "--target-dir"]).arg(ws.target());
+    command.args(["--document-private-items", "--workspace", "--target-dir"]).arg(ws.target());
+    for what in BareMetal::ALL.into_iter().filter(|what| *what != BareMetal::Hypervisor) {
+        command.args(["--exclude", what.package()]);
+    }
     command.env("RUSTDOCFLAGS", FLAGS);
     captured(&mut command)
 }
