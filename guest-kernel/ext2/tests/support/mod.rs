@@ -3,10 +3,14 @@
 
 use ext2::{Device, Ext2, Failed, Order};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Bytes that reach the disk together: a block of the volumes that are interrupted.
+const BLOCK: usize = 1024;
 
 /// One write that no flush has followed.
 #[derive(Clone, Debug)]
@@ -41,8 +45,9 @@ impl Disk {
         }
     }
 
-    /// What the disk holds when power fails now: of the writes since the last flush those that
-    /// `reached` says, but of the structure's none before all contents.
+    /// What the disk holds when power fails now: of the blocks written since the last flush those
+    /// that `reached` says, but of the structure's none before all contents. A block gets there as a
+    /// whole or not at all: the cache that is between writes whole ones.
     pub fn interrupted(&self, mut reached: impl FnMut(&Pending) -> bool) -> Vec<u8> {
         let mut bytes = self.durable.borrow().clone();
         let pending = self.pending.borrow();
@@ -51,11 +56,14 @@ impl Disk {
             if order == Order::Structure && !all {
                 break;
             }
+            let mut blocks = BTreeMap::new();
             for write in pending.iter().filter(|write| write.order == order) {
-                if reached(write) {
-                    bytes[write.at..write.at + write.bytes.len()].copy_from_slice(&write.bytes);
-                } else {
-                    all = false;
+                for (at, byte) in (write.at..).zip(&write.bytes) {
+                    if *blocks.entry(at / BLOCK).or_insert_with(|| reached(write)) {
+                        bytes[at] = *byte;
+                    } else {
+                        all = false;
+                    }
                 }
             }
         }
