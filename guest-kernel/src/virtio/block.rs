@@ -19,7 +19,7 @@ use pv_abi::errno::Errno;
 use virtio_drivers::queue::VirtQueue;
 use virtio_drivers::transport::Transport;
 use virtio_drivers::transport::pci::PciTransport;
-use virtio_drivers::transport::pci::bus::{DeviceFunction, PciRoot};
+use virtio_drivers::transport::pci::bus::DeviceFunction;
 use xenbus::block::check::MOST_SEGMENTS;
 use xenbus::block::{Chunk, Properties, SECTOR, Work};
 use zerocopy::{Immutable, IntoBytes};
@@ -140,12 +140,8 @@ pub fn all() -> Vec<Result<Disk, Unusable>> {
 
 impl Disk {
     fn new(ports: Ports, function: DeviceFunction) -> Result<Self, Unusable> {
-        let configuration = Configuration::new(ports);
-        let irq = configuration.irq(function);
-        let mut root = PciRoot::new(configuration);
-        pci::enable(&mut root, function);
-        let transport = PciTransport::new::<Machine, _>(&mut root, function);
-        let mut transport = transport.map_err(|_| Unusable::Device)?;
+        let opened = pci::open(Configuration::new(ports), function);
+        let (mut transport, irq) = opened.map_err(|_| Unusable::Device)?;
         let features = transport.begin_init(Features::all());
         if !features.contains(Features::VERSION_1) {
             return Err(Unusable::Device);

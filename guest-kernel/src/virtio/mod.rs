@@ -9,5 +9,6 @@ pub mod block;
 pub mod console;
 pub mod dma;
 pub mod net;
+pub mod pair;
 pub mod pci;
 pub mod wire;

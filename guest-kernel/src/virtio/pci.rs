@@ -1,7 +1,9 @@
-//! PCI configuration space by ports 0xcf8 and 0xcfc, and finding a function.
+//! PCI configuration space by ports 0xcf8 and 0xcfc, finding a function and opening it.
 
+use super::dma::Machine;
 use crate::arch::io::Ports;
 use virtio_drivers::transport::pci::bus::{Command, ConfigurationAccess, DeviceFunction, PciRoot};
+use virtio_drivers::transport::pci::{PciTransport, VirtioPciError};
 
 const ADDRESS: u16 = 0xcf8;
 const DATA: u16 = 0xcfc;
@@ -29,9 +31,7 @@ impl Configuration {
 
     /// The first device on bus 0 with this vendor (low half) and device (high half).
     pub fn find(&self, id: u32) -> Option<DeviceFunction> {
-        (0..DEVICES)
-            .map(|device| DeviceFunction { bus: 0, device, function: 0 })
-            .find(|function| self.read_word(*function, 0) == id)
+        self.all(id).next()
     }
 
     /// All devices on bus 0 with this vendor and device, in order.
@@ -42,7 +42,7 @@ impl Configuration {
     }
 
     /// The wire that the function interrupts by.
-    pub fn irq(&self, function: DeviceFunction) -> u32 {
+    fn irq(&self, function: DeviceFunction) -> u32 {
         self.read_word(function, INTERRUPT_LINE) & 0xff
     }
 }
@@ -64,7 +64,17 @@ impl ConfigurationAccess for Configuration {
     }
 }
 
-/// Has the function's memory answer, and lets it reach memory itself.
-pub fn enable(root: &mut PciRoot<Configuration>, function: DeviceFunction) {
+/// Has a function answer, and lets it reach memory itself: its registers, and the wire that it
+/// interrupts by.
+///
+/// # Errors
+/// It is no virtio device by version 1, or out of order.
+pub fn open(
+    configuration: Configuration,
+    function: DeviceFunction,
+) -> Result<(PciTransport, u32), VirtioPciError> {
+    let irq = configuration.irq(function);
+    let mut root = PciRoot::new(configuration);
     root.set_command(function, Command::MEMORY_SPACE | Command::BUS_MASTER);
+    Ok((PciTransport::new::<Machine, _>(&mut root, function)?, irq))
 }
