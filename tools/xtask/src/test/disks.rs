@@ -24,40 +24,52 @@ const SECTOR: usize = 512;
 const SECTORS: u32 = (64 << 20) / SECTOR as u32;
 /// Sectors of `vdb`, and of its partition the first and how many.
 const SMALL: (u32, u32, u32) = (2048, 64, 128);
+
 /// How long a machine may take altogether.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A transcript's test.
 pub fn test<'a>(builds: &'a Builds<'a>, expected: Expected) -> Test<'a> {
-    Test::new(Group::Shell, &format!("disks-{}", expected.name), move || {
+    with_disks(builds, &format!("disks-{}", expected.name), expected, prepare, check)
+}
+
+/// A transcript of domain 0's shell with memory for other domains and with disks, whose images `prepare`
+/// makes in a folder. Where all was as expected `check` judges what is on the first one afterwards.
+pub fn with_disks<'a>(
+    builds: &'a Builds<'a>,
+    name: &str,
+    expected: Expected,
+    prepare: fn(&Path) -> Result<Vec<Disk>>,
+    check: fn(&Path) -> Result<()>,
+) -> Test<'a> {
+    let run = move || -> Result<Ended> {
+        let scratch = Scratch::new()?;
+        let disks = prepare(scratch.path())?;
+        let first = disks.first().context("no disk")?.file.clone();
+        let machine = Machine { disks, ..boot::with_domains(builds, &expected.commands) };
+        let ended = boot::hold(qemu::start(&machine), PATIENCE, &expected);
+        if ended.failed == 0 {
+            check(&first)?;
+        }
+        Ok(ended)
+    };
+    Test::new(Group::Shell, name, move || {
         if let Err(ended) = boot::default_guest(builds) {
             return ended;
         }
-        match run(builds, &expected) {
-            Ok(ended) => ended,
-            Err(error) => Ended::failed(format!("{error:#}")),
-        }
+        run().unwrap_or_else(|error| Ended::failed(format!("{error:#}")))
     })
     .parallel()
 }
 
-fn run(builds: &Builds<'_>, expected: &Expected) -> Result<Ended> {
-    let scratch = Scratch::new()?;
-    let image = |name: &str, bytes: &[u8]| -> Result<_> {
-        let path = scratch.path().join(name);
-        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(path)
+fn prepare(folder: &Path) -> Result<Vec<Disk>> {
+    let image = |name: &str, bytes: &[u8], read_only| -> Result<Disk> {
+        let file = folder.join(name);
+        fs::write(&file, bytes).with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(Disk { file, read_only })
     };
-    let vda = image("vda", &contents(0..SECTORS, |sector| sector))?;
-    let vdb = image("vdb", &partitioned())?;
-    let disks =
-        vec![Disk { file: vda.clone(), read_only: false }, Disk { file: vdb, read_only: true }];
-    let machine = Machine { disks, ..boot::with_domains(builds, &expected.commands) };
-    let ended = boot::hold(qemu::start(&machine), PATIENCE, expected);
-    if ended.failed == 0 {
-        check(&vda)?;
-    }
-    Ok(ended)
+    let vda = image("vda", &contents(0..SECTORS, |sector| sector), false)?;
+    Ok(vec![vda, image("vdb", &partitioned(), true)?])
 }
 
 /// Sectors that consist of a number each.

@@ -8,55 +8,33 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::Group;
-use super::boot::{self, Builds};
-use super::runner::{Ended, Test};
+use super::boot::Builds;
+use super::disks;
+use super::runner::Test;
 use super::transcripts::Expected;
 use crate::disk::Disk;
-use crate::emulator::Machine;
-use crate::qemu;
-use crate::scratch::Scratch;
 
 /// What the volume holds at first.
 const GREETING: &str = "A file that the host wrote.\n";
 /// Bytes of the file that is kept; byte `n` is the lowest of `n * 7`.
 const KEPT: u32 = 100_000;
-/// How long a machine may take altogether.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A transcript's test.
 pub fn test<'a>(builds: &'a Builds<'a>, expected: Expected) -> Test<'a> {
-    Test::new(Group::Shell, &format!("volumes-{}", expected.name), move || {
-        if let Err(ended) = boot::default_guest(builds) {
-            return ended;
-        }
-        match run(builds, &expected) {
-            Ok(ended) => ended,
-            Err(error) => Ended::failed(format!("{error:#}")),
-        }
-    })
-    .parallel()
+    disks::with_disks(builds, &format!("volumes-{}", expected.name), expected, prepare, check)
 }
 
-fn run(builds: &Builds<'_>, expected: &Expected) -> Result<Ended> {
-    let scratch = Scratch::new()?;
-    let (tree, image) = (scratch.path().join("tree"), scratch.path().join("vda"));
+fn prepare(folder: &Path) -> Result<Vec<Disk>> {
+    let (tree, file) = (folder.join("tree"), folder.join("vda"));
     fs::create_dir_all(tree.join("etc"))?;
     fs::write(tree.join("etc/greeting"), GREETING)?;
-    fs::write(&image, vec![0; 16 << 20])?;
-    let made = e2fsprogs("mke2fs", &["-q", "-F", "-t", "ext2", "-d"], &[tree.as_os_str()], &image)?;
+    fs::write(&file, vec![0; 16 << 20])?;
+    let made = e2fsprogs("mke2fs", &["-q", "-F", "-t", "ext2", "-d"], &[tree.as_os_str()], &file)?;
     ensure!(made.status.success(), "mke2fs: {}", String::from_utf8_lossy(&made.stderr));
-    let disks = vec![Disk { file: image.clone(), read_only: false }];
-    let machine = Machine { disks, ..boot::with_domains(builds, &expected.commands) };
-    let ended = boot::hold(qemu::start(&machine), PATIENCE, expected);
-    if ended.failed == 0 {
-        check(&image)?;
-    }
-    Ok(ended)
+    Ok(vec![Disk { file, read_only: false }])
 }
 
 fn check(image: &Path) -> Result<()> {
