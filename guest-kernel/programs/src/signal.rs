@@ -5,8 +5,6 @@ use crate::sys::{self, Result, nr};
 
 /// `SA_SIGINFO`.
 pub const SIGINFO: usize = 4;
-/// `SA_NOCLDWAIT`.
-pub const NO_ZOMBIES: usize = 2;
 /// `SA_ONSTACK`.
 pub const ON_STACK: usize = 0x0800_0000;
 /// `SA_RESTART`.

@@ -27,7 +27,6 @@ pub mod nr {
     pub const SETPGID: usize = 57;
     pub const DUP2: usize = 63;
     pub const GETPPID: usize = 64;
-    pub const GETPGRP: usize = 65;
     pub const SETSID: usize = 66;
     pub const MUNMAP: usize = 91;
     pub const SETITIMER: usize = 104;

@@ -11,8 +11,7 @@ use pv_abi::errno::Errno;
 use pv_abi::grant_table::{
     GNTST_ADDRESS_TOO_BIG, GNTST_BAD_DOMAIN, GNTST_EAGAIN, GNTST_NO_DEVICE_SPACE, GNTST_NO_SPACE,
     GNTST_OKAY, GNTST_PERMISSION_DENIED, GNTTABOP_COPY, GNTTABOP_MAP_GRANT_REF,
-    GNTTABOP_QUERY_SIZE, GNTTABOP_SETUP_TABLE, GNTTABOP_UNMAP_GRANT_REF, GnttabMapGrantRef,
-    GnttabQuerySize, GnttabUnmapGrantRef,
+    GNTTABOP_SETUP_TABLE, GNTTABOP_UNMAP_GRANT_REF, GnttabMapGrantRef, GnttabUnmapGrantRef,
 };
 use pv_abi::hypercall;
 use pv_abi::types::DomId;
@@ -36,22 +35,6 @@ unsafe fn operation<T>(command: u32, elements: &mut [T]) -> Result {
     let (at, count) = (elements.as_mut_ptr().expose_provenance() as u32, elements.len() as u32);
     // SAFETY: 1. The elements are borrowed for the call. 2. The caller's promise.
     outcome(unsafe { raw(hypercall::GRANT_TABLE_OP, command, at, count, 0, 0) }).map(|_| ())
-}
-
-/// How many frames a domain's table may have.
-pub fn most_frames(domain: DomId) -> Result<u32> {
-    let mut query = GnttabQuerySize {
-        dom: domain,
-        _pad0: [0; 2],
-        nr_frames: 0,
-        max_nr_frames: 0,
-        status: 0,
-        _pad1: [0; 2],
-    };
-    // SAFETY: 1. It is the command's structure, and names no memory.
-    unsafe { operation(GNTTABOP_QUERY_SIZE, core::slice::from_mut(&mut query)) }?;
-    status(query.status)?;
-    Ok(query.max_nr_frames)
 }
 
 /// Has a domain's table lie in at least so many frames as `frames` has room for, and tells which

@@ -41,11 +41,6 @@ const SIGRETURN: [u8; 8] = [0x58, 0xb8, 119, 0, 0, 0, 0xcd, 0x80];
 /// `mov eax, 173; int 0x80`.
 const RT_SIGRETURN: [u8; 8] = [0xb8, 173, 0, 0, 0, 0xcd, 0x80, 0];
 
-/// Flags of `sigaltstack`: handlers run there now; there is none.
-pub const SS_ONSTACK: u32 = 1;
-/// There is no alternative stack.
-pub const SS_DISABLE: u32 = 2;
-
 /// Flags that a process may choose: CF, PF, AF, ZF, SF, TF, DF, OF, RF, AC.
 const OWN_FLAGS: u32 = 0x5_0dd5;
 
@@ -172,12 +167,8 @@ pub fn build(info: &Info, action: &Action, interrupted: &Interrupted<'_>) -> Opt
         let (info_at, context_at) = (at + LONG_INFO, at + LONG_UCONTEXT);
         frame.words(8, &[info_at, context_at]);
         frame.put(LONG_INFO, &info.bytes());
-        let on_stack = match alt_stack.length {
-            0 => SS_DISABLE,
-            _ if nested => SS_ONSTACK,
-            _ => 0,
-        };
-        frame.words(LONG_STACK, &[alt_stack.base, on_stack, alt_stack.length]);
+        let flags = alt_stack.flags(registers.esp);
+        frame.words(LONG_STACK, &[alt_stack.base, flags, alt_stack.length]);
         frame.words(LONG_CONTEXT, &context);
         frame.words(LONG_MASK, &[low, high]);
         frame.put(LONG_CODE, &RT_SIGRETURN);
@@ -313,6 +304,7 @@ pub fn decode(words: &[u32; CONTEXT_WORDS]) -> (Registers, u32, u32) {
 mod tests {
     use super::*;
     use crate::signal::SIGINT;
+    use crate::signal::state::SS_DISABLE;
 
     const FPU: [u8; 512] = {
         let mut fpu = [0; 512];

@@ -64,6 +64,11 @@ impl Action {
     }
 }
 
+/// Flags of `sigaltstack`: handlers run there now.
+pub const SS_ONSTACK: u32 = 1;
+/// There is no alternative stack.
+pub const SS_DISABLE: u32 = 2;
+
 /// The stack of `sigaltstack`; of length 0: none.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct AltStack {
@@ -77,6 +82,15 @@ impl AltStack {
     /// Whether a stack pointer is on it.
     pub fn contains(&self, pointer: u32) -> bool {
         pointer > self.base && pointer - self.base <= self.length
+    }
+
+    /// `SS_*`, as a program whose stack pointer this is sees it.
+    pub fn flags(&self, pointer: u32) -> u32 {
+        match self.length {
+            0 => SS_DISABLE,
+            _ if self.contains(pointer) => SS_ONSTACK,
+            _ => 0,
+        }
     }
 }
 

@@ -387,6 +387,11 @@ fn signed(value: u32) -> i32 {
     value.cast_signed()
 }
 
+/// Nanoseconds as a `timeval`: seconds and microseconds.
+fn microseconds(ns: u64) -> [u32; 2] {
+    [(ns / 1_000_000_000) as u32, (ns % 1_000_000_000 / 1000) as u32]
+}
+
 /// Seconds and nanoseconds of a process as nanoseconds.
 fn duration(seconds: u32, nanoseconds: u32) -> Result<u64> {
     if signed(seconds) < 0 || nanoseconds >= 1_000_000_000 {

@@ -1,11 +1,10 @@
 //! System calls that make names and take them away.
 
-use super::errno::{EINVAL, ENOENT, EPERM};
-use super::path::{AT_EMPTY_PATH, AT_FDCWD, Start, find, place};
+use super::errno::{EINVAL, EPERM};
+use super::path::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, Start, find};
 use super::{Call, Result, enough_memory, path};
 use crate::arch::uaccess::copy_to_user;
 use crate::fs::file::{BLOCKS, CHARACTERS, DIRECTORY, FIFO, REGULAR, SOCKET, TYPE};
-use crate::fs::tree::Last;
 
 const AT_REMOVEDIR: u32 = 0x200;
 const AT_SYMLINK_FOLLOW: u32 = 0x400;
@@ -106,8 +105,9 @@ pub fn renameat2(call: &mut Call<'_>) -> Result {
 /// `link(path, path)`.
 pub fn link(call: &mut Call<'_>) -> Result {
     enough_memory()?;
-    let (old, new) = (Start::at(call, AT_FDCWD, call.a())?, Start::at(call, AT_FDCWD, call.b())?);
-    new.tree.link(&old.find(Last::Keep)?, &new.from, &new.path)?;
+    let file = find(call, AT_FDCWD, call.a(), AT_SYMLINK_NOFOLLOW)?;
+    let new = Start::at(call, AT_FDCWD, call.b())?;
+    new.tree.link(&file, &new.from, &new.path)?;
     Ok(0)
 }
 
@@ -117,12 +117,8 @@ pub fn linkat(call: &mut Call<'_>) -> Result {
     if call.e() & !(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH) != 0 {
         return Err(EINVAL);
     }
-    let old = Start::at(call, call.a(), call.b())?;
-    let file = match old.path.is_empty() && call.e() & AT_EMPTY_PATH != 0 {
-        true => place(call, call.a())?.ok_or(ENOENT)?,
-        false if call.e() & AT_SYMLINK_FOLLOW != 0 => old.find(Last::Follow)?,
-        false => old.find(Last::Keep)?,
-    };
+    let last = if call.e() & AT_SYMLINK_FOLLOW != 0 { 0 } else { AT_SYMLINK_NOFOLLOW };
+    let file = find(call, call.a(), call.b(), last | call.e() & AT_EMPTY_PATH)?;
     let new = Start::at(call, call.c(), call.d())?;
     new.tree.link(&file, &new.from, &new.path)?;
     Ok(0)

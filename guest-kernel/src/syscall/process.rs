@@ -9,6 +9,7 @@ use crate::arch::uaccess::{copy_from_user, copy_to_user, read_user, write_user};
 use crate::fs;
 use crate::hostname;
 use crate::program::STACK_MAX;
+use crate::signal::SIGCHLD;
 use crate::task::children::{self, News, Reaped, Wanted};
 use crate::task::context::{TLS_COUNT, TLS_FIRST};
 use crate::task::scheduler::{self, CHILDREN};
@@ -41,7 +42,6 @@ const CLONE_SETTLS: u32 = 0x8_0000;
 const CLONE_PARENT_SETTID: u32 = 0x10_0000;
 const CLONE_CHILD_CLEARTID: u32 = 0x20_0000;
 const CLONE_CHILD_SETTID: u32 = 0x100_0000;
-const SIGCHLD: u32 = 17;
 
 /// `clone(flags, stack, *parent tid, tls, *child tid)`, where it is a fork or a `vfork`: no
 /// threads.

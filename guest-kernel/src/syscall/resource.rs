@@ -1,7 +1,7 @@
 //! System calls about what processes use, and may use.
 
 use super::errno::{EAGAIN, EINVAL, ENOSYS, EPERM, ESRCH, ETIMEDOUT};
-use super::{Call, Result, duration, signed};
+use super::{Call, Result, duration, microseconds, signed};
 use crate::arch::uaccess::{read_user, write_user};
 use crate::fs::descriptors::FILES;
 use crate::mm::frames::{self, Use};
@@ -15,7 +15,7 @@ const TICK_NS: u64 = 10_000_000;
 const INFINITE: u64 = u64::MAX;
 
 /// Nanoseconds that the running process and its children had the CPU.
-fn cpu_times() -> (u64, u64) {
+pub(super) fn cpu_times() -> (u64, u64) {
     let me = scheduler::current();
     let (_, _, _, running) = scheduler::statistics();
     (me.cpu_ns.load(Ordering::Relaxed) + running, me.children_cpu_ns.load(Ordering::Relaxed))
@@ -34,8 +34,7 @@ pub fn times(call: &mut Call<'_>) -> Result {
 /// A `struct rusage` of i386 with this time on the CPU and nothing else.
 pub(super) fn usage(cpu_ns: u64) -> [u32; 18] {
     let mut usage = [0; 18];
-    usage[0] = (cpu_ns / 1_000_000_000) as u32;
-    usage[1] = (cpu_ns % 1_000_000_000 / 1000) as u32;
+    usage[..2].copy_from_slice(&microseconds(cpu_ns));
     usage
 }
 

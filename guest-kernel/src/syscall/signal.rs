@@ -1,11 +1,11 @@
 //! System calls about signals.
 
 use super::errno::{EAGAIN, EFAULT, EINTR, EINVAL, ENOMEM, EPERM, ESRCH};
-use super::{Call, Result, duration, signed};
+use super::{Call, Result, duration, microseconds, signed};
 use crate::arch::events::Masked;
 use crate::arch::uaccess::{copy_to_user, read_user, write_user};
-use crate::signal::frame::{self, SS_DISABLE, SS_ONSTACK};
-use crate::signal::state::{Action, AltStack};
+use crate::signal::frame;
+use crate::signal::state::{Action, AltStack, SS_DISABLE, SS_ONSTACK};
 use crate::signal::{Info, LAST, Set};
 use crate::task::{scheduler, signal};
 use crate::time as clock;
@@ -181,12 +181,7 @@ pub fn sigaltstack(call: &mut Call<'_>) -> Result {
         call.process.signals.with(|signals| signals.alt_stack = new);
     }
     if call.b() != 0 {
-        let flags = match stack.length {
-            0 => SS_DISABLE,
-            _ if is_used => SS_ONSTACK,
-            _ => 0,
-        };
-        write_user(call.b(), &[stack.base, flags, stack.length])?;
+        write_user(call.b(), &[stack.base, stack.flags(esp), stack.length])?;
     }
     Ok(0)
 }
@@ -251,10 +246,6 @@ pub fn alarm(call: &mut Call<'_>) -> Result {
     // As Linux: rounded, but never down to nothing.
     let seconds = (left + 500_000_000) / 1_000_000_000;
     Ok(if left > 0 { seconds.max(1) as u32 } else { 0 })
-}
-
-fn microseconds(ns: u64) -> [u32; 2] {
-    [(ns / 1_000_000_000) as u32, (ns % 1_000_000_000 / 1000) as u32]
 }
 
 /// The real-time timer (`ITIMER_REAL`) is the only one.

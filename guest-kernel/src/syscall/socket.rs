@@ -276,9 +276,13 @@ fn send_parts(
                 while done < *length {
                     let mut bytes = buffer((length - done).min(LARGEST))?;
                     copy_from_user(&mut bytes, at.checked_add(done).ok_or(EFAULT)?)?;
-                    let count = socket.send(&bytes, to, manner)? as u32;
-                    done += count;
-                    total = total.saturating_add(count);
+                    let mut rest = bytes.as_slice();
+                    while !rest.is_empty() {
+                        let count = socket.send(rest, to, manner)?;
+                        rest = rest.get(count..).unwrap_or_default();
+                        done += count as u32;
+                        total = total.saturating_add(count as u32);
+                    }
                 }
             }
             Ok(())

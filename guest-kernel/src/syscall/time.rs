@@ -38,11 +38,7 @@ fn read(id: u32) -> Result<(u64, u32)> {
         // CLOCK_MONOTONIC, _MONOTONIC_RAW, _MONOTONIC_COARSE, _BOOTTIME.
         1 | 4 | 6 | 7 => Ok(split(clock::uptime())),
         // CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID.
-        2 | 3 => {
-            let (_, _, _, running) = scheduler::statistics();
-            let before = &scheduler::current().cpu_ns;
-            Ok(split(before.load(Ordering::Relaxed) + running))
-        }
+        2 | 3 => Ok(split(super::resource::cpu_times().0)),
         _ => Err(EINVAL),
     }
 }

@@ -277,17 +277,18 @@ fn restore(frame: &mut TrapFrame, process: &Process, places: Places) -> Option<(
         Some(_) => read_user(places.mask).ok()?,
         None => [low, read_user(places.mask).ok()?],
     };
-    let (mut fpu, selectors) = process.context.snapshot();
-    if image != 0 {
+    let fpu = if image == 0 {
+        process.context.snapshot().0
+    } else {
         let mut bytes = [0; FXSAVE as usize];
         copy_from_user(&mut bytes, image).ok()?;
-        fpu = bytes;
-    }
+        bytes
+    };
     // An address that is none of the process's would not fault there but on the way.
     if wanted.eip >= USER_END {
         return None;
     }
-    let registers = registers(frame, selectors).sanitize(wanted);
+    let registers = registers(frame, 0).sanitize(wanted);
     *frame = TrapFrame {
         ebx: registers.ebx,
         ecx: registers.ecx,

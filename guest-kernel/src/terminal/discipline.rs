@@ -94,7 +94,7 @@ impl Discipline {
 
     /// Shows a byte that is a signal, and forgets what was typed before it if that is to be.
     pub fn interrupt(&mut self, byte: u8, echo: &mut Echo<'_>) {
-        if !self.termios.local.contains(Local::NOFLSH) {
+        if self.signals_flush() {
             self.flush();
         }
         if self.termios.local.contains(Local::ECHO) {

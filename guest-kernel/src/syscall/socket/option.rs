@@ -10,6 +10,7 @@ use crate::socket::options::Options;
 use crate::socket::stack::Kind;
 use crate::socket::stream::BUFFER;
 use crate::syscall::errno::{EDOM, EINVAL, ENOPROTOOPT};
+use crate::syscall::microseconds;
 
 const SOL_SOCKET: u32 = 1;
 const SO_REUSEADDR: u32 = 2;
@@ -135,10 +136,7 @@ pub(super) fn get(call: &mut Call<'_>, [fd, level, option, at, length_at, _]: Ar
 /// The value of an option, in as many words as it has.
 fn words(socket: &Socket, level: u32, option: u32) -> Result<[u32; 2]> {
     let options = socket.with(|stack, id| stack.options(id).copied())?;
-    let timeout = |ns: Option<u64>| {
-        let ns = ns.unwrap_or(0);
-        [(ns / 1_000_000_000) as u32, (ns % 1_000_000_000 / 1000) as u32]
-    };
+    let timeout = |ns: Option<u64>| microseconds(ns.unwrap_or(0));
     let (kind, protocol) = match socket.kind() {
         Kind::Stream => (1, 6),
         Kind::Datagram => (2, 17),
