@@ -7,10 +7,13 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{self, UnixListener};
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 /// The first address that the user network gives out.
 pub const FIRST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
@@ -110,28 +113,43 @@ fn port(text: &str) -> Result<u16, String> {
 }
 
 impl Forward {
-    /// Whether nobody has this host's port.
+    /// Takes this host's port for a machine that is about to start.
     ///
     /// # Errors
-    /// Somebody has, or it is not ours to take.
-    pub fn check(&self) -> Result<()> {
+    /// Somebody has it, another machine too that has not yet begun to listen; or it is not ours to take.
+    pub fn reserve(self) -> Result<Reserved> {
+        let what = || format!("port {} of this host cannot be forwarded", self.host);
+        let claim = format!("ferrule/{}/{}", self.protocol, self.host);
+        let claim = net::SocketAddr::from_abstract_name(claim).with_context(what)?;
+        let claim = UnixListener::bind_addr(&claim)
+            .map_err(|_| anyhow!("it is forwarded already"))
+            .with_context(what)?;
         let at = SocketAddr::from(([127, 0, 0, 1], self.host));
-        let taken = match self.protocol {
+        match self.protocol {
             Protocol::Tcp => TcpListener::bind(at).map(drop),
             Protocol::Udp => UdpSocket::bind(at).map(drop),
-        };
-        match taken {
-            Ok(()) => Ok(()),
-            Err(error) => bail!("port {} of this host cannot be forwarded: {error}", self.host),
         }
+        .with_context(what)?;
+        Ok(Reserved { forward: self, _claim: Arc::new(claim) })
     }
 }
 
+/// A forwarded port that no other machine takes.
+///
+/// QEMU, which listens, does so long after the port was looked at: two machines that start together
+/// would both find it free. The claim is a socket in the abstract name space: it is this network
+/// name space's, as ports are, and goes with its process.
+#[derive(Clone, Debug)]
+pub struct Reserved {
+    forward: Forward,
+    _claim: Arc<UnixListener>,
+}
+
 /// A network that was checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Network {
     net: Net,
-    forwards: Vec<Forward>,
+    forwards: Vec<Reserved>,
 }
 
 impl Network {
@@ -139,9 +157,9 @@ impl Network {
     ///
     /// # Errors
     /// It does not fit together, or this host cannot do it.
-    pub fn new(net: Net, forwards: Vec<Forward>) -> Result<Option<Network>> {
+    pub fn new(net: Net, forwards: Vec<Reserved>) -> Result<Option<Network>> {
         match &net {
-            Net::User => forwards.iter().try_for_each(Forward::check)?,
+            Net::User => {}
             Net::Tap(name) => {
                 ensure!(
                     forwards.is_empty(),
@@ -170,8 +188,8 @@ impl Network {
     pub fn arguments(&self) -> [String; 4] {
         let netdev = match &self.net {
             Net::Tap(name) => format!("tap,id=net,ifname={name},script=no,downscript=no"),
-            _ => self.forwards.iter().fold("user,id=net".into(), |netdev, forward| {
-                let Forward { protocol, host, address, guest } = forward;
+            _ => self.forwards.iter().fold("user,id=net".into(), |netdev, reserved| {
+                let Forward { protocol, host, address, guest } = reserved.forward;
                 format!("{netdev},hostfwd={protocol}:127.0.0.1:{host}-{address}:{guest}")
             }),
         };
@@ -214,18 +232,23 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
         let forward: Forward = format!("{port}:80").parse().unwrap();
-        let error = Network::new(Net::User, vec![forward]).unwrap_err().to_string();
-        assert!(
-            error.starts_with(&format!("port {port} of this host cannot be forwarded")),
-            "{error}"
-        );
+        let refused = |why: &str| {
+            let error = format!("{:#}", forward.reserve().unwrap_err());
+            let expected = format!("port {port} of this host cannot be forwarded: {why}");
+            assert!(error.starts_with(&expected), "{error}");
+        };
+        refused("Address already in use");
         drop(taken);
-        let network = Network::new(Net::User, vec![forward]).unwrap().unwrap();
+        let reserved = forward.reserve().unwrap();
+        refused("it is forwarded already");
+        let network = Network::new(Net::User, vec![reserved.clone()]).unwrap().unwrap();
         let netdev = format!("user,id=net,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:80");
         assert_eq!(network.arguments()[1], netdev);
         assert!(network.word().is_some_and(|word| word.starts_with("ip=10.0.2.14:")));
-        assert_eq!(Network::new(Net::None, vec![]).unwrap(), None);
-        assert!(Network::new(Net::None, vec![forward]).is_err());
+        assert!(Network::new(Net::None, vec![]).unwrap().is_none());
+        assert!(Network::new(Net::None, vec![reserved]).is_err());
+        drop(network);
+        forward.reserve().unwrap();
         let tap = |name: &str| Network::new(Net::Tap(name.into()), vec![]);
         assert!(tap("no-such-device").unwrap_err().to_string().contains("ip tuntap add"));
         let tap = tap("lo").unwrap().unwrap();

@@ -288,14 +288,15 @@ pub fn machine(args: &Args, ws: &Workspace) -> Result<Machine> {
 
 /// The network that the arguments describe.
 fn network(args: &Args) -> Result<Option<Network>> {
-    let mut forwards = args.forward.clone();
+    let mut forwards =
+        args.forward.iter().map(|forward| forward.reserve()).collect::<Result<Vec<_>>>()?;
     let net = match &args.net {
         Some(net) => net.clone(),
         None if !forwards.is_empty() => Net::User,
         None if for_a_person(args) => {
             let usual = Forward { protocol: Protocol::Tcp, host: 8080, address: FIRST, guest: 80 };
-            match usual.check() {
-                Ok(()) => forwards.push(usual),
+            match usual.reserve() {
+                Ok(usual) => forwards.push(usual),
                 Err(error) => eprintln!("run: no web server will be seen from here: {error:#}"),
             }
             Net::User
