@@ -2,8 +2,8 @@
 
 fn main() {
     let directory = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
-    println!("cargo:rerun-if-changed=link.ld");
+    println!("cargo:rerun-if-changed=ring1/link.ld");
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("none") {
-        println!("cargo:rustc-link-arg-bins=-T{directory}/link.ld");
+        println!("cargo:rustc-link-arg-bins=-T{directory}/ring1/link.ld");
     }
 }

@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 //!
-//! What can run on the host is logic without the machine: [`block`] in part, [`counters`],
+//! What can run on the host is logic without the machine: [`block`] in part, [`control`] in part,
 //! [`device_nodes`], [`domain_log`], [`errno`], [`fs`] in part, [`shell`], [`initrd`], [`net`],
 //! [`program`], [`regions`], [`restarts`], [`signal`], [`socket`] in part, [`store_nodes`],
 //! [`terminal`], [`waker`]. The rest exists only for the bare-metal target.
@@ -11,7 +11,7 @@ extern crate std;
 extern crate alloc;
 
 pub mod block;
-pub mod counters;
+pub mod control;
 pub mod device_nodes;
 pub mod domain_log;
 pub mod errno;
@@ -31,10 +31,6 @@ pub mod terminal;
 pub mod waker;
 
 #[cfg(all(target_os = "none", target_arch = "x86"))]
-pub mod arch;
-#[cfg(all(target_os = "none", target_arch = "x86"))]
-pub mod console;
-#[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod device;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod domu;
@@ -49,11 +45,7 @@ pub mod mm;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod nmi;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
-pub mod panic;
-#[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod ports;
-#[cfg(all(target_os = "none", target_arch = "x86"))]
-pub mod sensitive;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod services;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
@@ -74,3 +66,7 @@ pub mod traps;
 pub mod tty;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod virtio;
+
+/// The machine layer.
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+pub use ring1 as arch;

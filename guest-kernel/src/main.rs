@@ -2,16 +2,16 @@
 #![no_std]
 #![no_main]
 
-use guest_kernel::arch::abi::StartInfo;
-use guest_kernel::arch::{calls, events};
 use guest_kernel::services::{Serial, Services};
 use guest_kernel::shell::Script;
 use guest_kernel::socket::plan::Plan;
 use guest_kernel::task::{context, scheduler};
 use guest_kernel::{
-    block, domu, entry, fs, host, mm, net, ports, println, shell, socket, store, time, toolstack,
-    traps, tty,
+    block, domu, fs, host, mm, net, ports, shell, socket, store, time, toolstack, traps, tty,
 };
+use ring1::abi::StartInfo;
+use ring1::{calls, events};
+use ring1::{entry, println};
 
 /// Word of the command line with lines (percent-encoded) that are run at the start, before somebody can
 /// type others.
@@ -85,6 +85,6 @@ fn main(start_info: &'static StartInfo) -> ! {
         }
     }
     fs::root::stop();
-    guest_kernel::console::flush();
+    ring1::console::flush();
     calls::poweroff()
 }

@@ -9,9 +9,9 @@
 
 use crate::arch::shared;
 use crate::arch::trap::TrapFrame;
-use crate::println;
 use crate::task::scheduler;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use ring1::println;
 
 /// One was noted that has not been reported.
 static NOTED: AtomicBool = AtomicBool::new(false);
@@ -35,7 +35,7 @@ pub fn report() {
     }
     let [eip, cs, task] = AT.each_ref().map(|place| place.load(Ordering::Relaxed));
     let masked = if cs >> 16 & 0xff != 0 { ", upcalls masked" } else { "" };
-    if !crate::console::at_line_start() {
+    if !ring1::console::at_line_start() {
         println!();
     }
     println!("Uhhuh. NMI received, reason unknown: ring {}, eip {eip:#010x}{masked}", cs & 3);

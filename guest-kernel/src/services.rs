@@ -21,7 +21,7 @@ use crate::task::children::{self, News, Reaped, Wanted};
 use crate::task::scheduler::{self, CHILDREN};
 use crate::task::{State, process, signal};
 use crate::toolstack::command;
-use crate::{console, device, fs, socket, time, tty};
+use crate::{device, fs, socket, time, tty};
 use ::xenstore::client::Client;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -30,6 +30,7 @@ use core::fmt;
 use core::net::Ipv4Addr;
 use core::sync::atomic::Ordering;
 use pv_abi::{sched, version};
+use ring1::console;
 
 /// What the shell wants to hear of its children, besides their end.
 const NEWS: News = News { stops: true, continues: false };
@@ -286,7 +287,7 @@ impl Kernel for Services {
     }
 
     fn sensitive(&mut self, out: &mut dyn fmt::Write) -> bool {
-        crate::sensitive::report(out)
+        ring1::sensitive::report(out)
     }
 
     fn xl(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8 {

@@ -4,11 +4,12 @@ use crate::arch::trap::{FAILSAFE, SYSCALL, TrapFrame, UPCALL};
 use crate::arch::uaccess::USER_END;
 use crate::arch::{calls, probe};
 use crate::mm::fault::{self, PROTECTION, Refusal, WRITING};
-use crate::panic::{unexpected_trap, vector_name};
 use crate::signal::{Info, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGTRAP};
 use crate::task::process::{self, STACK_LIMIT};
 use crate::task::{scheduler, signal};
-use crate::{nmi, ports, println, syscall};
+use crate::{nmi, ports, syscall};
+use ring1::panic::{unexpected_trap, vector_name};
+use ring1::println;
 
 /// `si_code` of what the kernel itself found.
 const SI_KERNEL: i32 = 0x80;
@@ -90,7 +91,7 @@ fn raise(frame: &TrapFrame, info: Info, what: core::fmt::Arguments<'_>) {
 /// Says what the running process did, and ends it.
 fn die(frame: &TrapFrame, signal: u32, what: core::fmt::Arguments<'_>) -> ! {
     let task = scheduler::current();
-    if !crate::console::at_line_start() {
+    if !ring1::console::at_line_start() {
         println!();
     }
     println!("{}[{}]: {what} at eip {:#010x}", program(&task.name()), task.pid, frame.eip);

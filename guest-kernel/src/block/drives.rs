@@ -7,19 +7,20 @@ use super::mailbox::{Job, Mailbox};
 use super::partitions::{self, Partition};
 use super::{SECTOR, check, names, registry};
 use crate::arch::events::Masked;
+use crate::mm;
 use crate::sync::Guarded;
 use crate::task::scheduler;
 use crate::virtio::block::{self, CHUNKS};
 use crate::virtio::dma::Page;
 use crate::virtio::wire;
 use crate::waker::Waker;
-use crate::{mm, println};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use pv_abi::errno::Errno;
+use ring1::println;
 use xenbus::block::{Chunk, Properties, Work};
 
 /// Bytes that one request moves at most.

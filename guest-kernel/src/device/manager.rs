@@ -7,7 +7,6 @@ use super::bell::BELLS;
 use super::kinds::{self, Device, End, Kind, Side};
 use super::{Bell, abandoned};
 use crate::arch::events::Masked;
-use crate::println;
 use crate::store::local::{Closed, Connection};
 use crate::sync::Guarded;
 use crate::task::{children, scheduler};
@@ -17,6 +16,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use pv_abi::errno::Errno;
+use ring1::println;
 use xenbus::bus::{self, Roster};
 use xenstore::client::{Client, Error};
 

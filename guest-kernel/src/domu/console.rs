@@ -34,6 +34,7 @@ pub fn attach(start_info: &StartInfo) {
     let memory = unsafe { Mapped::new(base, PAGE as usize) };
     if let Ok(terminal) = Terminal::new(memory, Port::new(start_info.console.evtchn)) {
         FRONT.with(|front| *front = Some(terminal));
+        ring1::console::set_output(write);
     }
 }
 
@@ -58,10 +59,10 @@ pub fn port() -> Option<Port> {
     FRONT.with(|front| front.as_ref().map(Terminal::port))
 }
 
-/// Prints all bytes; on a console that domain 0 broke, none. False: there is no such console.
-pub fn write(bytes: &[u8]) -> bool {
+/// Prints all bytes; on a console that domain 0 broke, none.
+fn write(bytes: &[u8]) {
     FRONT.with(|front| {
-        let Some(terminal) = front else { return false };
+        let Some(terminal) = front else { return };
         let mut piece = Vec::<u8, PIECE>::new();
         for &byte in bytes {
             let end: &[u8] = if byte == b'\n' { b"\r\n" } else { &[byte] };
@@ -77,13 +78,13 @@ pub fn write(bytes: &[u8]) -> bool {
         if terminal.waiting().is_ok_and(|count| count > 0) {
             events::raise_port(terminal.port());
         }
-        true
     })
 }
 
-/// Takes what was typed, as much as fits; how many bytes.
-pub fn read(into: &mut [u8]) -> usize {
+/// Takes what was typed, as much as fits; how many bytes. `None`: there is no such console.
+pub fn read(into: &mut [u8]) -> Option<usize> {
     FRONT.with(|front| {
-        front.as_mut().map_or(0, |terminal| terminal.read(&mut Channels, into).unwrap_or(0))
+        let terminal = front.as_mut()?;
+        Some(terminal.read(&mut Channels, into).unwrap_or(0))
     })
 }

@@ -10,8 +10,9 @@ use crate::mm::{PAGE, balloon};
 use crate::store::local::{Closed, Connection};
 use crate::sync::Guarded;
 use crate::task::{children, scheduler};
-use crate::{console, fs, hostname, println};
+use crate::{fs, hostname};
 use pv_abi::sched;
+use ring1::{console, println};
 use xenstore::client::{Client, Error, Store};
 
 /// Where a shutdown is asked for.

@@ -5,12 +5,13 @@
 
 use crate::arch::abi::StartInfo;
 use crate::arch::calls;
+use crate::fs;
 use crate::services::{Serial, Services};
 use crate::shell::{self, Script};
 use crate::signal::{Info, SIGKILL, SIGTERM};
 use crate::task::signal;
-use crate::{console, fs, println};
 use pv_abi::sched;
+use ring1::{console, println};
 
 /// What a key does.
 #[derive(Clone, Copy)]

@@ -24,11 +24,12 @@ use crate::mm::p2m;
 use crate::proc::files::Proc;
 use crate::sync::Guarded;
 use crate::task::scheduler;
+use crate::time;
 use crate::tty::file::Terminal;
-use crate::{println, time};
 use alloc::format;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use ring1::println;
 
 static INITRD: Guarded<Initrd> = Guarded::new(Initrd::new(&[]));
 static TREE: Mutex<Option<Arc<Tree>>> = Mutex::new(None);

@@ -7,13 +7,13 @@
 use super::WINDOW;
 use crate::arch::grants;
 use crate::mm::{PAGE, table};
-use crate::println;
 use alloc::vec::Vec;
 use core::ops::Deref;
 use core::ptr::NonNull;
 use pv_abi::errno::Errno;
 use pv_abi::grant_table::{GNTMAP_HOST_MAP, GNTST_OKAY, GnttabMapGrantRef, GnttabUnmapGrantRef};
 use pv_abi::types::{DomId, GrantHandle, GrantRef};
+use ring1::println;
 use xenbus::memory::Mapped;
 
 /// Pages in one crossing.

@@ -14,13 +14,14 @@ pub mod verbs;
 use crate::arch::events::Masked;
 use crate::sync::Guarded;
 use crate::task::scheduler::{self, LINK};
+use crate::time;
 use crate::virtio::console::Console;
 use crate::virtio::pair::Error;
 use crate::virtio::wire;
 use crate::waker::Waker;
-use crate::{println, time};
 use alloc::collections::{BTreeMap, VecDeque};
 use link::{ChannelId, End, Event, Side};
+use ring1::println;
 
 /// Services at most.
 const SERVICES: usize = 4;

@@ -8,7 +8,6 @@ use super::{accept, serve};
 use crate::arch::events::Masked;
 use crate::mm::PAGE;
 use crate::mm::frames::{self, Use};
-use crate::println;
 use crate::sync::Guarded;
 use crate::task::children;
 use crate::task::scheduler::{self, VERBS};
@@ -18,6 +17,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use heapless::Deque;
 use link::ChannelId;
 use link::service::XL;
+use ring1::println;
 
 /// Verbs at a time.
 const LIMIT: usize = 8;

@@ -4,8 +4,9 @@ use super::back::Vif;
 use super::front::Eth;
 use super::own::OwnEnd;
 use super::{Mac, card, registry};
-use crate::{device, println};
+use crate::device;
 use alloc::sync::Arc;
+use ring1::println;
 
 /// Kind of the devices.
 const VIF: &str = "vif";

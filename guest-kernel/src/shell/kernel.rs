@@ -293,7 +293,7 @@ pub trait Kernel {
     /// Calls `stat` for each hypercall that was made at least once, in order of numbers.
     fn hypercalls(&mut self, stat: &mut dyn FnMut(&HypercallStat<'_>));
 
-    /// Runs the sensitive instructions in Ring 1 and prints the table (`crate::sensitive`).
+    /// Runs the sensitive instructions in Ring 1 and prints the table (`ring1::sensitive`).
     /// False when a row differs from what is expected.
     fn sensitive(&mut self, out: &mut dyn fmt::Write) -> bool;
 

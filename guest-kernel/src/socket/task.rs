@@ -12,7 +12,6 @@ use crate::errno::{EAGAIN, EINTR, ENETDOWN};
 use crate::mm::PAGE;
 use crate::mm::frames::{self, Use};
 use crate::net::registry;
-use crate::println;
 use crate::sync::Guarded;
 use crate::task::scheduler::{self, NETWORK, SOCKETS};
 use crate::task::{process, signal};
@@ -20,6 +19,7 @@ use crate::time;
 use crate::waker::Waker;
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicBool, Ordering};
+use ring1::println;
 
 /// The interface that the stack is on.
 const INTERFACE: &str = "eth0";

@@ -2,9 +2,10 @@
 
 use super::rings::Ring;
 use super::{DOMAIN_0, local};
-use crate::{host, println};
+use crate::host;
 use link::ChannelId;
 use pv_abi::types::DomId;
+use ring1::println;
 use xenstore::server::ConnectionId;
 use xenstore::wire::Trace;
 

@@ -24,7 +24,6 @@ pub use crate::errno;
 use crate::arch::trap::TrapFrame;
 use crate::arch::uaccess::{BadAddress, copy_from_user};
 use crate::fs::file::Open;
-use crate::println;
 use crate::shell::kernel::Errno;
 use crate::sync::Guarded;
 use crate::task::process::Process;
@@ -32,6 +31,7 @@ use crate::task::scheduler;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use errno::{EFAULT, EINTR, EINVAL, ENOSYS};
+use ring1::println;
 
 /// What a system call returns in eax, or the error.
 pub type Result<T = u32> = core::result::Result<T, Errno>;

@@ -166,7 +166,7 @@ pub fn reboot(call: &mut Call<'_>) -> Result {
         _ => return Err(EINVAL),
     };
     fs::root::stop();
-    crate::console::flush();
+    ring1::console::flush();
     calls::shutdown(reason)
 }
 

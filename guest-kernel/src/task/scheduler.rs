@@ -364,7 +364,7 @@ fn idle() {
         scheduler.idle = true;
         scheduler.arm();
     });
-    crate::console::flush();
+    ring1::console::flush();
     calls::block();
     events::mask();
     SCHEDULER.with(|scheduler| {

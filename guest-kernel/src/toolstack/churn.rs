@@ -7,7 +7,8 @@
 
 use super::machine::Machine;
 use super::store;
-use crate::arch::{calls, shared, sysctl};
+use crate::arch::{calls, shared};
+use crate::control::sysctl;
 use crate::mm::foreign;
 use crate::mm::frames::{self, Use};
 use crate::task::scheduler::CONSOLE;

@@ -4,8 +4,8 @@ use super::build::{self, BuildError, Built, Request};
 use super::new_domain::Limits;
 use super::records::{self, Record};
 use super::{consoles, devices, store, watchers};
-use crate::arch::domctl::{self, Affinity};
 use crate::arch::hypercall;
+use crate::control::domctl::{self, Affinity};
 use crate::restarts::ShortLives;
 use crate::store_nodes::Domain;
 use crate::time;
@@ -125,7 +125,7 @@ fn error(error: BuildError) -> Error {
     match error {
         BuildError::Call { call, errno } => Error::Hypervisor { call, errno },
         BuildError::NoMemory { wanted_kib } => {
-            let free_pages = crate::arch::sysctl::physinfo().map_or(0, |info| info.free_pages);
+            let free_pages = crate::control::sysctl::physinfo().map_or(0, |info| info.free_pages);
             Error::NoMemory { wanted_kib, free_kib: free_pages * 4 }
         }
         BuildError::OwnMemory | BuildError::Outside { .. } => {

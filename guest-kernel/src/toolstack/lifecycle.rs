@@ -8,12 +8,13 @@
 
 use super::records::{self, Record};
 use super::{consoles, domains, store, turn, watchers};
+use crate::arch::calls;
 use crate::arch::events::{self, Masked};
-use crate::arch::{calls, domctl, sysctl};
+use crate::control::{domctl, sysctl};
 use crate::restarts::{ENOUGH, SHORT_NS, ShortLives};
 use crate::store::Fate;
 use crate::task::scheduler::{self, LIFECYCLE};
-use crate::{ports, println, time};
+use crate::{ports, time};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -21,6 +22,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use pv_abi::domctl::{XEN_DOMINF_SHUTDOWN, XEN_DOMINF_SHUTDOWNMASK, XEN_DOMINF_SHUTDOWNSHIFT};
 use pv_abi::sched;
 use pv_abi::types::DomId;
+use ring1::println;
 use xl::config::model::{Action, Actions};
 use xl::toolstack::Creation;
 

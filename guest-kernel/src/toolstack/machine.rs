@@ -5,9 +5,10 @@
 
 use super::domains::refused;
 use super::{consoles, devices, domains, lifecycle, records, store, turn, watchers};
-use crate::arch::domctl::{self, Affinity};
-use crate::arch::{calls, sysctl};
-use crate::counters::{EVENTS, HYPERCALLS};
+use crate::arch::calls;
+use crate::control::counters::{EVENTS, HYPERCALLS};
+use crate::control::domctl::{self, Affinity};
+use crate::control::sysctl;
 use crate::time;
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
@@ -400,7 +401,7 @@ impl Toolstack for Machine {
     }
 
     fn wait(&mut self, _: Wake, ns: u64, terminal: &mut dyn Terminal) {
-        crate::console::flush();
+        ring1::console::flush();
         let deadline = time::now().saturating_add(ns);
         watchers::wait(self.channel, self.seen, deadline, || terminal.has_input());
         self.seen = watchers::count();

@@ -4,7 +4,8 @@
 //! destroyed with all that it has got by then, so that an attempt that fails leaves nothing behind.
 
 use super::build::BuildError;
-use crate::arch::{calls, domctl, grants};
+use crate::arch::{calls, grants};
+use crate::control::domctl;
 use crate::mm::foreign::{Access, Foreign};
 use alloc::vec::Vec;
 use pv_abi::domctl::Createdomain;

@@ -8,8 +8,9 @@ use crate::fs::file::{CHARACTERS, File, Flags, Ready, Result, Status, device};
 use crate::signal::{Info, SIGTTIN, SIGTTOU, SIGWINCH};
 use crate::task::{scheduler, signal};
 use crate::terminal::termios::{self, Local, Termios, place};
-use crate::{console, time};
+use crate::time;
 use core::sync::atomic::Ordering;
+use ring1::console;
 
 /// Nanoseconds of the unit of `VTIME`.
 const TENTH_NS: u64 = 100_000_000;

@@ -21,9 +21,10 @@ use crate::sync::Guarded;
 use crate::task::{children, scheduler, signal};
 use crate::terminal::discipline::Discipline;
 use crate::terminal::termios::Termios;
-use crate::{console, time};
+use crate::time;
 use core::sync::atomic::{AtomicBool, Ordering};
 use heapless::Deque;
+use ring1::console;
 
 /// Bytes typed ahead that are kept.
 const QUEUE: usize = 4096;
@@ -108,11 +109,17 @@ impl Tty {
     }
 }
 
+/// Reads from the domain's console, or from the hypervisor's; how many bytes.
+fn read(into: &mut [u8]) -> usize {
+    let own = crate::domu::console::read(into);
+    own.unwrap_or_else(|| calls::console_read(into).unwrap_or(0))
+}
+
 /// Takes what was typed. Called by the event, and before waiting.
 pub fn receive() {
     let mut buffer = [0u8; 64];
     let mut any = false;
-    while let count @ 1.. = console::read(&mut buffer) {
+    while let count @ 1.. = read(&mut buffer) {
         any = true;
         for &byte in &buffer[..count.min(64)] {
             let (signal, group) = TTY.with(|tty| (tty.receive(byte), tty.group));

@@ -2,8 +2,8 @@
 #![allow(unsafe_code)] // UNSAFETY: hypercalls; tests choose the arguments, wrong ones included.
 
 use core::sync::atomic::{Ordering, compiler_fence};
-use guest_kernel::arch::hypercall::raw;
 use pv_abi::errno::Errno;
+use ring1::hypercall::raw;
 
 /// Hypercall `number` with up to five arguments; what came back in eax.
 ///

@@ -1,8 +1,8 @@
 //! System time from the shared info page, and waiting for an event until a time.
 
-use guest_kernel::arch::abi::VcpuTimeInfo;
-use guest_kernel::arch::{calls, events, hypercall::rdtsc, shared};
 use pv_abi::types::Port;
+use ring1::abi::VcpuTimeInfo;
+use ring1::{calls, events, hypercall::rdtsc, shared};
 
 /// Nanoseconds of system time on vCPU 0.
 pub fn now() -> u64 {

@@ -41,12 +41,6 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
-use guest_kernel::arch::abi::{
-    self, FLAT_RING1_CS, FLAT_RING1_DS, FLAT_RING1_SS, MemoryReservation, StartInfo,
-    VcpuGuestContext,
-};
-use guest_kernel::arch::calls::outcome;
-use guest_kernel::arch::entry::{self, VIRT_BASE};
 use pv_abi::domctl::*;
 use pv_abi::errno::Errno;
 use pv_abi::event_channel::{EVTCHNOP_ALLOC_UNBOUND, EvtchnAllocUnbound};
@@ -55,6 +49,12 @@ use pv_abi::memory::XENMEM_POPULATE_PHYSMAP;
 use pv_abi::mmu::{MMUEXT_INVLPG_LOCAL, MmuUpdate};
 use pv_abi::traps::{VGCF_IN_KERNEL, VGCF_ONLINE};
 use pv_abi::types::{DOMID_SELF, DomId, Port, VcpuId};
+use ring1::abi::{
+    self, FLAT_RING1_CS, FLAT_RING1_DS, FLAT_RING1_SS, MemoryReservation, StartInfo,
+    VcpuGuestContext,
+};
+use ring1::calls::outcome;
+use ring1::entry::{self, VIRT_BASE};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 use crate::call::address_of;

@@ -4,8 +4,8 @@
 //! an interrupt gate's is `vector * 8 + 2`.
 
 use crate::check;
-use guest_kernel::arch::probe::{Fault, probe};
-use guest_kernel::arch::trap::TrapFrame;
+use ring1::probe::{Fault, probe};
+use ring1::trap::TrapFrame;
 
 /// Divide error.
 pub const DE: u32 = 0;

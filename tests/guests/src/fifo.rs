@@ -5,10 +5,10 @@
 #![allow(unsafe_code)] // UNSAFETY: memory shared with the hypervisor is reached by address.
 
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use guest_kernel::arch::entry;
 use pv_abi::event_channel::*;
 use pv_abi::hypercall::EVENT_CHANNEL_OP;
 use pv_abi::types::{Port, VcpuId};
+use ring1::entry;
 
 use crate::call::{address_of, hypercall};
 use crate::pages::Page;

@@ -64,7 +64,7 @@ pub mod vcpus;
 pub mod verdict;
 
 pub use call::{hypercall, with_argument};
-pub use guest_kernel::arch::abi::StartInfo;
+pub use ring1::abi::StartInfo;
 pub use verdict::{Outcome, Stop, must};
 
 /// Makes `$run`, a `fn(&'static StartInfo) -> Outcome`, the whole of a micro-guest.
@@ -84,6 +84,6 @@ macro_rules! guest {
 }
 
 #[doc(hidden)]
-pub use guest_kernel::entry as __entry;
+pub use ring1::entry as __entry;
 #[doc(hidden)]
-pub use guest_kernel::println as __println;
+pub use ring1::println as __println;

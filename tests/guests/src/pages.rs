@@ -8,10 +8,10 @@
 use crate::verdict::{Outcome, must};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, Ordering};
-use guest_kernel::arch::abi::{MmuextOp, StartInfo};
-use guest_kernel::arch::calls::{self, Result};
-use guest_kernel::arch::entry::VIRT_BASE;
 use pv_abi::mmu::{MmuUpdate, UVMF_INVLPG};
+use ring1::abi::{MmuextOp, StartInfo};
+use ring1::calls::{self, Result};
+use ring1::entry::VIRT_BASE;
 
 /// Bytes of a page.
 pub const PAGE: u32 = 4096;
@@ -65,7 +65,7 @@ pub fn init(start: &StartInfo) {
 
 /// Reads a word anywhere.
 pub fn read32(address: u32) -> u32 {
-    guest_kernel::arch::probe::read_u32(address)
+    ring1::probe::read_u32(address)
 }
 
 /// Reads a page-table entry (or two words) anywhere.
@@ -76,7 +76,7 @@ pub fn read64(address: u32) -> u64 {
 /// Writes a word in assembly: to a spare page, or where it must fault.
 pub fn write32(address: u32, value: u32) {
     // SAFETY: 1. Tests write to pages of the pool, or to where a fault is what they expect.
-    unsafe { guest_kernel::arch::probe::write_u32(address, value) }
+    unsafe { ring1::probe::write_u32(address, value) }
 }
 
 /// The frame of a pseudo-physical page number.

@@ -6,9 +6,9 @@
 use crate::code;
 use crate::pages::{KRW, Page, entry, map};
 use crate::verdict::{Outcome, must};
-use guest_kernel::arch::{calls, physdev};
+use ring1::{calls, physdev};
 
-pub use guest_kernel::arch::physdev::{bind_pirq, end, map_wire, unmap_pirq};
+pub use ring1::physdev::{bind_pirq, end, map_wire, unmap_pirq};
 
 code! {
     in32(port: u32) -> u32: "mov edx, [esp + 4]", "in eax, dx", "ret";

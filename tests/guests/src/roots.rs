@@ -53,6 +53,6 @@ pub fn switch_to(root_mfn: u32) -> Outcome {
 }
 
 /// Pins a page as an L1.
-pub fn pin_l1(page: Page) -> guest_kernel::arch::calls::Result<u32> {
+pub fn pin_l1(page: Page) -> ring1::calls::Result<u32> {
     pages::extended(MMUEXT_PIN_L1_TABLE, page.mfn, 0)
 }

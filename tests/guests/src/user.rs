@@ -3,8 +3,8 @@
 
 use crate::pages::{PAGE, Page, URW};
 use crate::verdict::{Outcome, must};
-use guest_kernel::arch::probe::{enter_user, user_registers};
-use guest_kernel::arch::trap::TrapFrame;
+use ring1::probe::{enter_user, user_registers};
+use ring1::trap::TrapFrame;
 
 /// Bytes of a function that are copied at most.
 const COPIED: usize = 512;

@@ -10,18 +10,18 @@
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use guest_kernel::arch::abi::{
-    FLAT_KERNEL_CS, FLAT_KERNEL_DS, FLAT_KERNEL_SS, SchedPoll, SharedInfo, U64A4, VcpuGuestContext,
-    VcpuInfo, VcpuTimeInfo, pfn_to_cr3,
-};
-use guest_kernel::arch::hypercall::rdtsc;
-use guest_kernel::arch::{calls, entry};
 use pv_abi::hypercall::{EVENT_CHANNEL_OP, SCHED_OP, VCPU_OP};
 use pv_abi::traps::{TI_IF, VGCF_IN_KERNEL};
 use pv_abi::types::{Port, VcpuId};
 use pv_abi::vcpu::{VCPUOP_INITIALISE, VCPUOP_UP};
 use pv_abi::x86_32::TrapInfo;
 use pv_abi::{event_channel, sched};
+use ring1::abi::{
+    FLAT_KERNEL_CS, FLAT_KERNEL_DS, FLAT_KERNEL_SS, SchedPoll, SharedInfo, U64A4, VcpuGuestContext,
+    VcpuInfo, VcpuTimeInfo, pfn_to_cr3,
+};
+use ring1::hypercall::rdtsc;
+use ring1::{calls, entry};
 use zerocopy::FromZeros;
 
 use crate::pages::{mfn_of, root};

@@ -1,9 +1,9 @@
 //! Checks, and the verdict that they add up to.
 
 use core::sync::atomic::{AtomicU32, Ordering};
-use guest_kernel::arch::calls;
-use guest_kernel::println;
 use pv_abi::errno::Errno;
+use ring1::calls;
+use ring1::println;
 
 /// What a micro-guest returns.
 pub type Outcome<T = ()> = Result<T, Stop>;
@@ -39,7 +39,7 @@ pub fn end(outcome: Outcome) -> ! {
         Err(Stop::Skip(why)) => println!("Test result: SKIP {why}"),
         Err(Stop::Error(why)) => println!("Test result: ERROR {why}"),
     }
-    guest_kernel::console::flush();
+    ring1::console::flush();
     calls::poweroff()
 }
 

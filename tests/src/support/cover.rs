@@ -61,7 +61,9 @@ impl Sources {
         let methods = rust_files(&root.join("src/guest"));
         let mut wrappers = rust_files(&root.join("guests/src"));
         wrappers.retain(|path| !path.starts_with(root.join("guests/src/bin")));
-        wrappers.extend(rust_files(&root.join("../guest-kernel/src/arch")));
+        for folder in ["../guest-kernel/ring1/src", "../guest-kernel/src/control"] {
+            wrappers.extend(rust_files(&root.join(folder)));
+        }
         let wrapper = |path: &PathBuf| {
             let module = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let qualified =

@@ -20,6 +20,8 @@ use crate::workspace::{HYPERVISOR_TARGET, Workspace};
 pub enum BareMetal {
     /// The Ring 0 image.
     Hypervisor,
+    /// The machine layer of Ring 1 programs.
+    Ring1,
     /// The Ring 1 kernel.
     GuestKernel,
     /// The guest kernel's Ring 3 programs.
@@ -30,13 +32,16 @@ pub enum BareMetal {
 
 impl BareMetal {
     /// All of them, in build order.
-    pub const ALL: [Self; 4] =
-        [Self::Hypervisor, Self::GuestKernel, Self::Programs, Self::MicroGuests];
+    pub const ALL: [Self; 5] =
+        [Self::Hypervisor, Self::Ring1, Self::GuestKernel, Self::Programs, Self::MicroGuests];
+    /// The libraries among them.
+    pub const LIBRARIES: [Self; 3] = [Self::Hypervisor, Self::Ring1, Self::GuestKernel];
 
     /// The Cargo package.
     pub fn package(self) -> &'static str {
         match self {
             Self::Hypervisor => "hypervisor",
+            Self::Ring1 => "ring1",
             Self::GuestKernel => "guest-kernel",
             Self::Programs => "guest-programs",
             Self::MicroGuests => "pv-guests",
@@ -47,6 +52,7 @@ impl BareMetal {
     fn selection(self) -> &'static [&'static str] {
         match self {
             Self::Hypervisor => &["--bin", "ferrule", "--features", "image"],
+            Self::Ring1 => &[],
             Self::GuestKernel => &["--bin", "guest-kernel", "--features", "image"],
             Self::Programs | Self::MicroGuests => &["--bins"],
         }

@@ -20,7 +20,7 @@ pub fn run(_: &Args) -> Result<()> {
     let ws = Workspace::here();
     let toolchain = Toolchain::find()?;
     host(&ws, &toolchain)?;
-    for what in [BareMetal::Hypervisor, BareMetal::GuestKernel] {
+    for what in BareMetal::LIBRARIES {
         bare(&ws, &toolchain, what)?;
     }
     let start = ws.target().join("doc/hypervisor/index.html");
@@ -28,7 +28,11 @@ pub fn run(_: &Args) -> Result<()> {
         bail!("rustdoc wrote no {}", start.display());
     }
     println!("{}", ws.shown(&start));
-    for target in ["x86_64-unknown-none/doc/hypervisor", "i686-ferrule/doc/guest_kernel"] {
+    for target in [
+        "x86_64-unknown-none/doc/hypervisor",
+        "i686-ferrule/doc/ring1",
+        "i686-ferrule/doc/guest_kernel",
+    ] {
         println!("{}", ws.shown(&ws.target().join(target).join("index.html")));
     }
     Ok(())

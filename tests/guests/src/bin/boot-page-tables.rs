@@ -5,9 +5,9 @@
 //! first 1 MiB below the image is mapped, too.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::entry::{VIRT_BASE, builder_stack};
 use pv_guests::pages::{self, P, PAGE, PSE, RW, US, l1_slot, l2_slot, mfn_in, mfn_of, read64};
 use pv_guests::{Outcome, StartInfo, check, check_eq, expect, guest};
+use ring1::entry::{VIRT_BASE, builder_stack};
 
 guest!(run);
 
@@ -27,7 +27,7 @@ fn run(start: &'static StartInfo) -> Outcome {
         }
         check!(l2 & PSE == 0, "{va:#x} is a large page");
         let entry = read64(l1_slot(va));
-        let shared = va == guest_kernel::arch::entry::shared_info_address();
+        let shared = va == ring1::entry::shared_info_address();
         let writable = !tables.contains(&va);
         check!(entry & P != 0, "{va:#x} is not mapped");
         check_eq!(entry & RW != 0, writable, "{va:#x} is writable");

@@ -6,9 +6,9 @@
 #![no_std]
 #![no_main]
 use core::sync::atomic::Ordering;
-use guest_kernel::arch::{entry, shared};
 use pv_guests::pages::read32;
 use pv_guests::{Outcome, StartInfo, check, check_eq, code, guest, roots};
+use ring1::{entry, shared};
 
 guest!(run);
 

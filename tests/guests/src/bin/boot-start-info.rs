@@ -5,10 +5,10 @@
 //! that leads back to it, distinct frames.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::entry::{VIRT_BASE, builder_stack, image};
 use pv_abi::start_info::{SIF_INITDOMAIN, SIF_PRIVILEGED};
 use pv_guests::pages::{self, PAGE, mfn_of_pfn, pfn_of};
 use pv_guests::{Outcome, StartInfo, check, check_eq, guest};
+use ring1::entry::{VIRT_BASE, builder_stack, image};
 
 guest!(run);
 

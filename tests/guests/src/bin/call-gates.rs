@@ -7,12 +7,12 @@
 //! `update_descriptor` take no gate to the hypervisor's code.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::calls;
 use pv_abi::mmu::MMUEXT_SET_LDT;
 use pv_guests::expect::{self, GP, NP};
 use pv_guests::pages::{self, Page, read32};
 use pv_guests::user::User;
 use pv_guests::{Outcome, StartInfo, check, check_eq, code, guest, must};
+use ring1::calls;
 
 guest!(run);
 
@@ -61,7 +61,7 @@ fn run(_: &'static StartInfo) -> Outcome {
     check_eq!(frame.vector, 0x80, "after the call from Ring 3");
     check_eq!((frame.eax, frame.ebx), (0x111, 0x222), "the parameters");
     check_eq!(frame.ecx & 3, 1, "the ring of the code called");
-    check!(frame.edx >= guest_kernel::arch::entry::VIRT_BASE, "a stack at {:#x}", frame.edx);
+    check!(frame.edx >= ring1::entry::VIRT_BASE, "a stack at {:#x}", frame.edx);
     check_eq!(frame.esi & 3, 3, "the ring after the return");
     check_eq!(frame.esp, user.top(), "the stack pointer after the return");
     let frame = user.run(reserved);

@@ -7,12 +7,12 @@
 #![no_main]
 #![allow(unsafe_code)] // UNSAFETY: an entry point in assembly.
 use core::sync::atomic::{AtomicU32, Ordering};
-use guest_kernel::arch::abi::{Callback, CallbackRegister};
-use guest_kernel::arch::{calls, events};
 use pv_abi::callback::*;
 use pv_abi::hypercall::CALLBACK_OP;
 use pv_abi::types::VcpuId;
 use pv_guests::{Outcome, StartInfo, check_eq, guest, must, with_argument};
+use ring1::abi::{Callback, CallbackRegister};
+use ring1::{calls, events};
 
 guest!(run);
 

@@ -5,8 +5,8 @@
 //! clock is between 2020 and 2100.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::{calls, events, hypercall::rdtsc, shared};
 use pv_guests::{Outcome, StartInfo, check, clock, guest};
+use ring1::{calls, events, hypercall::rdtsc, shared};
 
 guest!(run);
 

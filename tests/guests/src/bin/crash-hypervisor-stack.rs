@@ -4,10 +4,10 @@
 //! could write there). The stack is in the machine-to-physical table. Expected: CRASH.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::calls;
-use guest_kernel::arch::probe::user_registers;
 use pv_guests::user::{User, leave};
 use pv_guests::{Outcome, StartInfo, code, guest, must, pages};
+use ring1::calls;
+use ring1::probe::user_registers;
 
 guest!(run);
 

@@ -4,9 +4,9 @@
 //! to nothing: the upcall on the way back finds no stack. Expected: CRASH.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::{calls, events};
 use pv_abi::types::VcpuId;
 use pv_guests::{Outcome, StartInfo, code, guest, must};
+use ring1::{calls, events};
 
 guest!(run);
 
@@ -20,7 +20,7 @@ fn run(_: &'static StartInfo) -> Outcome {
     let port = must(calls::evtchn_bind_ipi(VcpuId::new(0)), "binding an IPI port")?;
     must(calls::evtchn_unmask(port), "unmasking it")?;
     must(calls::evtchn_send(port), "sending")?;
-    guest_kernel::arch::shared::upcall_mask().store(0, core::sync::atomic::Ordering::SeqCst);
+    ring1::shared::upcall_mask().store(0, core::sync::atomic::Ordering::SeqCst);
     on_nothing();
     Ok(())
 }

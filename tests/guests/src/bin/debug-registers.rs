@@ -6,12 +6,12 @@
 //! Ring 3; a step is #DB with DR6.BS; TF is cleared for the handler.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::probe::probe;
 use pv_abi::hypercall::{GET_DEBUGREG, SET_DEBUGREG};
 use pv_guests::expect::DB;
 use pv_guests::pages::{Page, URW, write32};
 use pv_guests::user::User;
 use pv_guests::{Outcome, StartInfo, check, check_eq, code, guest, hypercall, must};
+use ring1::probe::probe;
 
 guest!(run);
 

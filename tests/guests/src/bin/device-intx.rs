@@ -7,12 +7,12 @@
 //! it does not. RAM cannot be mapped uncached, nor the local APIC at all.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::{calls, events};
 use pv_abi::errno::Errno;
 use pv_guests::clock::comes_within;
 use pv_guests::pages::{KRW, Page, entry, map};
 use pv_guests::pci::{self, Function, Registers, edu};
 use pv_guests::{Outcome, StartInfo, Stop, check, check_eq, guest, must};
+use ring1::{calls, events};
 
 guest!(run);
 

@@ -5,11 +5,11 @@
 //! can then switch on, but not change; each message is an event, and needs no end.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::{calls, events};
 use pv_abi::errno::Errno;
 use pv_guests::clock::comes_within;
 use pv_guests::pci::{self, Function, Registers, edu};
 use pv_guests::{Outcome, StartInfo, Stop, check, check_eq, guest, must};
+use ring1::{calls, events};
 
 guest!(run);
 

@@ -6,11 +6,11 @@
 //! faulting); a used buffer is an event, and holds random bytes.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::{calls, events};
 use pv_guests::clock::comes_within;
 use pv_guests::pages::{Page, read32, write32};
 use pv_guests::pci::{self, Function, Registers};
 use pv_guests::{Outcome, StartInfo, Stop, check, check_eq, expect, guest, must};
+use ring1::{calls, events};
 
 guest!(run);
 

@@ -29,7 +29,7 @@ fn run(_: &'static StartInfo) -> Outcome {
         if round % 4 == 0 {
             let end = clock::now() + 5_000_000_000;
             while other.letter(0)? == 0 && clock::now() < end {
-                guest_kernel::arch::calls::yield_now();
+                ring1::calls::yield_now();
             }
             check!(other.letter(0)? > 0, "round {round}: it does not run");
         }

@@ -7,12 +7,12 @@
 //! an emulated instruction is a #DB after it.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::probe::probe;
 use pv_abi::hypercall::SET_DEBUGREG;
 use pv_guests::expect::{self, DB, GP, PF};
 use pv_guests::pages::{Page, read32, write32};
 use pv_guests::user::User;
 use pv_guests::{Outcome, StartInfo, check, check_eq, code, guest, hypercall};
+use ring1::probe::probe;
 
 guest!(run);
 

@@ -7,9 +7,9 @@
 #![no_std]
 #![no_main]
 use core::sync::atomic::{AtomicU32, Ordering};
-use guest_kernel::arch::{calls, events, probe, shared};
 use pv_abi::types::{Port, VcpuId};
 use pv_guests::{Outcome, StartInfo, check, check_eq, guest, must};
+use ring1::{calls, events, probe, shared};
 
 guest!(run);
 

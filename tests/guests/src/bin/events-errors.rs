@@ -4,12 +4,12 @@
 //! each row; EVTCHNOP_status names what a port is bound to; ports are given lowest first and reused.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::calls;
 use pv_abi::event_channel::*;
 use pv_abi::hypercall::EVENT_CHANNEL_OP;
 use pv_abi::types::{DOMID_SELF, DomId, Port, VcpuId};
 use pv_abi::virq::{VIRQ_CONSOLE, VIRQ_DEBUG, VIRQ_TIMER};
 use pv_guests::{Outcome, StartInfo, check, check_eq, guest, must, with_argument};
+use ring1::calls;
 use zerocopy::FromZeros;
 
 guest!(run);

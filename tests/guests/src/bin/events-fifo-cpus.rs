@@ -5,11 +5,11 @@
 #![no_std]
 #![no_main]
 use core::sync::atomic::{AtomicU32, Ordering};
-use guest_kernel::arch::{calls, events};
 use pv_abi::types::{Port, VcpuId};
 use pv_guests::fifo::{self, Queues};
 use pv_guests::pages::Page;
 use pv_guests::{Outcome, StartInfo, check, check_eq, clock, guest, must, vcpus};
+use ring1::{calls, events};
 
 guest!(run);
 

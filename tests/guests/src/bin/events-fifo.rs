@@ -7,13 +7,13 @@
 #![no_std]
 #![no_main]
 use core::sync::atomic::{AtomicU32, Ordering};
-use guest_kernel::arch::{calls, events, probe, shared};
 use pv_abi::errno::Errno;
 use pv_abi::types::{Port, VcpuId};
 use pv_guests::call::ret;
 use pv_guests::fifo::{self, LINKED, MASKED, PENDING, Queues};
 use pv_guests::pages::Page;
 use pv_guests::{Outcome, StartInfo, check, check_eq, guest, must};
+use ring1::{calls, events, probe, shared};
 
 guest!(run);
 

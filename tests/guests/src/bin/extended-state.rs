@@ -7,10 +7,10 @@
 //! AVX switched off and on again, preemption and idling.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::calls;
 use pv_guests::expect::{self, GP, UD};
 use pv_guests::pages::{Page, read32, write32};
 use pv_guests::{Outcome, StartInfo, Stop, check, check_eq, clock, code, guest};
+use ring1::calls;
 
 guest!(run);
 

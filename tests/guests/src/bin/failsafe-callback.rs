@@ -8,12 +8,12 @@
 //! the callback for segments that fail when a vCPU is switched to; a bad iret frame gives #GP.)
 #![no_std]
 #![no_main]
-use guest_kernel::arch::{calls, events};
 use pv_abi::callback::{CALLBACKOP_REGISTER, CALLBACKTYPE_FAILSAFE};
 use pv_abi::hypercall as nr;
 use pv_abi::x86_32::{Callback, CallbackRegister};
 use pv_guests::pages::{Page, read32, write32};
 use pv_guests::{Outcome, StartInfo, check_eq, code, expect, guest, must, with_argument};
+use ring1::{calls, events};
 
 guest!(run);
 

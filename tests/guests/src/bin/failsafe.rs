@@ -5,13 +5,13 @@
 //! #GP or the failsafe callback in Ring 1 each time, and the domain lives.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::events;
-use guest_kernel::arch::probe::user_registers;
-use guest_kernel::arch::trap::FAILSAFE;
 use pv_guests::expect::{GP, NP, SS};
 use pv_guests::pages::{Page, write32};
 use pv_guests::user::{User, enter};
 use pv_guests::{Outcome, StartInfo, check, code, guest};
+use ring1::events;
+use ring1::probe::user_registers;
+use ring1::trap::FAILSAFE;
 
 guest!(run);
 

@@ -9,13 +9,13 @@
 #![no_main]
 use core::sync::atomic::Ordering::Relaxed;
 
-use guest_kernel::arch::calls;
-use guest_kernel::println;
 use pv_abi::domctl::*;
 use pv_abi::types::DomId;
 use pv_guests::call::address_of;
 use pv_guests::domu::{self, Domu, domctl, letter};
 use pv_guests::{Outcome, StartInfo, Stop, clock, guest, must, vcpus};
+use ring1::calls;
+use ring1::println;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 guest!(run);

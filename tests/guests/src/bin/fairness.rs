@@ -6,12 +6,12 @@
 #![no_std]
 #![no_main]
 
-use guest_kernel::arch::abi::VcpuRunstateInfo;
-use guest_kernel::arch::calls;
-use guest_kernel::println;
 use pv_abi::types::VcpuId;
 use pv_abi::vcpu::{RUNSTATE_RUNNING, VCPUOP_GET_RUNSTATE_INFO, VCPUOP_IS_UP};
 use pv_guests::{Outcome, StartInfo, clock, guest, must, vcpus};
+use ring1::abi::VcpuRunstateInfo;
+use ring1::calls;
+use ring1::println;
 use zerocopy::FromZeros;
 
 guest!(run);

@@ -6,12 +6,12 @@
 //! an absent one #NP.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::calls;
 use pv_abi::mmu::MMUEXT_SET_LDT;
 use pv_guests::expect::{self, GP, NP};
 use pv_guests::pages::{self, KRW, Page, write32};
 use pv_guests::user::User;
 use pv_guests::{Outcome, StartInfo, check, check_eq, code, guest, must};
+use ring1::calls;
 
 guest!(run);
 

@@ -10,12 +10,12 @@
 #![no_std]
 #![no_main]
 use core::sync::atomic::{AtomicU32, Ordering};
-use guest_kernel::arch::events;
-use guest_kernel::arch::probe::probe;
-use guest_kernel::println;
 use pv_abi::hypercall as nr;
 use pv_guests::pages::{Page, entry, l1_slot, mfn_of, pfn_of, root, write32};
 use pv_guests::{Outcome, StartInfo, check, code, guest, vcpus};
+use ring1::events;
+use ring1::println;
+use ring1::probe::probe;
 
 guest!(run);
 

@@ -8,11 +8,11 @@
 //! the bitmap.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::calls;
 use pv_guests::expect::{self, GP, PF};
 use pv_guests::pages::{Page, read32, write32};
 use pv_guests::user::User;
 use pv_guests::{Outcome, StartInfo, check, check_eq, code, guest, must};
+use ring1::calls;
 
 guest!(run);
 

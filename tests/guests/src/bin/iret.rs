@@ -5,11 +5,11 @@
 //! from the frame. Native iret leaves the mask as it is. Expected: so.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::events;
-use guest_kernel::arch::probe::user_registers;
 use pv_guests::pages::{Page, read32};
 use pv_guests::user::User;
 use pv_guests::{Outcome, StartInfo, check_eq, code, guest};
+use ring1::events;
+use ring1::probe::user_registers;
 
 guest!(run);
 

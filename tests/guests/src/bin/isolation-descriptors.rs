@@ -6,10 +6,10 @@
 //! entries and misaligned addresses are refused.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::calls;
 use pv_abi::errno::Errno;
 use pv_guests::pages::Page;
 use pv_guests::{Outcome, StartInfo, check, check_eq, guest, must};
+use ring1::calls;
 
 guest!(run);
 

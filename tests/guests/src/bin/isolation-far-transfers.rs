@@ -6,10 +6,10 @@
 //! code for pv64 guests (0xe033). Expected: #GP with the selector; only 0xe019 works.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::probe::probe;
 use pv_guests::expect::GP;
 use pv_guests::pages::{Page, write32};
 use pv_guests::{Outcome, StartInfo, check, code, guest};
+use ring1::probe::probe;
 
 guest!(run);
 

@@ -7,13 +7,13 @@
 //! there; a hypervisor that decodes the instruction does not.)
 #![no_std]
 #![no_main]
-use guest_kernel::arch::abi::TrapInfo;
-use guest_kernel::arch::calls;
-use guest_kernel::arch::probe::probe;
 use pv_guests::expect::GP;
 use pv_guests::pages::{Page, write32};
 use pv_guests::user::User;
 use pv_guests::{Outcome, StartInfo, check, code, guest, must};
+use ring1::abi::TrapInfo;
+use ring1::calls;
+use ring1::probe::probe;
 
 guest!(run);
 

@@ -6,9 +6,9 @@
 //! the rows of the L1: for its hardware domain it emulates stores to L1s without the assist, too.)
 #![no_std]
 #![no_main]
-use guest_kernel::arch::calls;
 use pv_guests::pages::{self, KRW, Page, l1_slot, l2_slot, map, mfn_of, write32};
 use pv_guests::{Outcome, StartInfo, check, check_eq, code, expect, guest, must, roots};
+use ring1::calls;
 
 guest!(run);
 

@@ -5,11 +5,11 @@
 //! kernel's segments are #GP.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::{entry, shared};
 use pv_guests::expect::{GP, PF, PF_PRESENT, PF_USER, PF_WRITE};
 use pv_guests::pages::{self, Page};
 use pv_guests::user::User;
 use pv_guests::{Outcome, StartInfo, check, check_eq, code, guest};
+use ring1::{entry, shared};
 
 guest!(run);
 

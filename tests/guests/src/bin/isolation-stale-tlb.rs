@@ -5,10 +5,10 @@
 //! error code 3 at the store. (Xen emulates stores to L1s for its hardware domain.)
 #![no_std]
 #![no_main]
-use guest_kernel::arch::calls;
 use pv_abi::hypercall as nr;
 use pv_guests::pages::{KRO, Page, read32, write32};
 use pv_guests::{Outcome, StartInfo, check_eq, expect, guest, hypercall, must, roots};
+use ring1::calls;
 
 guest!(run);
 

@@ -6,10 +6,10 @@
 //! stores, pushes, string operations and a fetch end in a fault.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::probe::probe;
 use pv_guests::expect::{GP, PF, SS};
 use pv_guests::user::User;
 use pv_guests::{Outcome, StartInfo, check, code, guest};
+use ring1::probe::probe;
 
 guest!(run);
 

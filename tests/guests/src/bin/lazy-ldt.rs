@@ -7,13 +7,13 @@
 //! page with a 64-bit code segment is never used; LDT pages cannot be written.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::events;
-use guest_kernel::arch::probe::user_registers;
 use pv_abi::errno::Errno;
 use pv_abi::mmu::MMUEXT_SET_LDT;
 use pv_guests::pages::{KRW, Page, extended, map, write32};
 use pv_guests::user::User;
 use pv_guests::{Outcome, StartInfo, check_eq, code, expect, guest, must, user};
+use ring1::events;
+use ring1::probe::user_registers;
 
 guest!(run);
 
@@ -91,7 +91,7 @@ fn run(_: &'static StartInfo) -> Outcome {
 }
 
 /// Runs a system call in Ring 3 in the code segment of the LDT.
-fn to_ring3(user: User, page: Page, hypercall: bool) -> guest_kernel::arch::trap::TrapFrame {
+fn to_ring3(user: User, page: Page, hypercall: bool) -> ring1::trap::TrapFrame {
     if !hypercall {
         return user.run_with(system_call, |registers| registers.cs = selector(2, 3));
     }

@@ -5,14 +5,14 @@
 //! give it back and take one; unknown commands -ENOSYS.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::abi::{MachphysMfnList, MemoryMap, MemoryReservation};
-use guest_kernel::arch::calls;
 use pv_abi::hypercall::MEMORY_OP;
 use pv_abi::memory::*;
 use pv_abi::types::{DOMID_SELF, DomId};
 use pv_guests::call::address_of;
 use pv_guests::pages::{self, KRW, Page, map, pfn_of, read32, read64, write32};
 use pv_guests::{Outcome, StartInfo, check, check_eq, guest, hypercall, must, with_argument};
+use ring1::abi::{MachphysMfnList, MemoryMap, MemoryReservation};
+use ring1::calls;
 
 guest!(run);
 

@@ -5,13 +5,13 @@
 //! plain frames take plain writes; the accessed and dirty bits stay with PRESERVE_AD.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::calls::{self, Result};
 use pv_abi::errno::Errno;
 use pv_abi::hypercall as nr;
 use pv_abi::mmu::*;
 use pv_guests::call::address_of;
 use pv_guests::pages::{self, GLOBAL, KRO, KRW, P, PSE, Page, TABLE, l1_slot, machine_of, update};
 use pv_guests::{Outcome, StartInfo, check, check_eq, guest, hypercall, must, roots};
+use ring1::calls::{self, Result};
 
 guest!(run);
 

@@ -6,12 +6,12 @@
 //! written is -EFAULT.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::abi::MulticallEntry;
-use guest_kernel::arch::calls::{self, call};
 use pv_abi::hypercall as nr;
 use pv_guests::call::address_of;
 use pv_guests::pages::{KRO, KRW, Page, read64};
 use pv_guests::{Outcome, StartInfo, check, check_eq, guest, hypercall, must};
+use ring1::abi::MulticallEntry;
+use ring1::calls::{self, call};
 
 guest!(run);
 

@@ -7,8 +7,6 @@
 #![no_main]
 #![allow(unsafe_code)] // UNSAFETY: an NMI handler in assembly.
 use core::sync::atomic::{AtomicU32, Ordering};
-use guest_kernel::arch::abi::{FLAT_KERNEL_CS, TrapInfo, XennmiCallback};
-use guest_kernel::arch::{calls, events};
 use pv_abi::errno::Errno;
 use pv_abi::hypercall::{NMI_OP, VCPU_OP};
 use pv_abi::nmi::{XENNMI_REGISTER_CALLBACK, XENNMI_UNREGISTER_CALLBACK};
@@ -19,6 +17,8 @@ use pv_abi::vectors::NMI;
 use pv_abi::x86_32::VcpuRunstateInfo;
 use pv_guests::call::{address_of, ret};
 use pv_guests::{Outcome, StartInfo, check, check_eq, clock, guest, vcpus, with_argument};
+use ring1::abi::{FLAT_KERNEL_CS, TrapInfo, XennmiCallback};
+use ring1::{calls, events};
 use zerocopy::FromZeros;
 
 guest!(run);

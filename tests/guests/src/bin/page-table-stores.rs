@@ -6,11 +6,11 @@
 //! #PF that the processor raised, and changes nothing.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::calls;
 use pv_abi::mmu::MMUEXT_INVLPG_LOCAL;
 use pv_abi::vm_assist::{VMASST_CMD_DISABLE, VMASST_CMD_ENABLE, VMASST_TYPE_WRITABLE_PAGETABLES};
 use pv_guests::pages::{self, KRO, KRW, Page, RW, extended, l1_slot, read32, read64, write32};
 use pv_guests::{Outcome, StartInfo, check_eq, code, expect, guest, must};
+use ring1::calls;
 
 guest!(run);
 

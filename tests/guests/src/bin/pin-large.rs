@@ -7,13 +7,13 @@
 #![no_std]
 #![no_main]
 use core::sync::atomic::{AtomicU32, Ordering};
-use guest_kernel::arch::{calls, events, probe};
 use pv_abi::mmu::{MMUEXT_PIN_L3_TABLE, MMUEXT_UNPIN_TABLE};
 use pv_abi::types::VcpuId;
 use pv_abi::vcpu::{VCPUOP_SET_PERIODIC_TIMER, VcpuSetPeriodicTimer};
 use pv_abi::virq::VIRQ_TIMER;
 use pv_guests::pages::{KRW, P, Page, TABLE, extended};
 use pv_guests::{Outcome, StartInfo, check, guest, must, roots};
+use ring1::{calls, events, probe};
 
 guest!(run);
 

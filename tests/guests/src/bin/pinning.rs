@@ -5,13 +5,13 @@
 //! is writable again; a failed pin leaves no trace; operations stop at the first failure.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::calls::{self, mmuext};
 use pv_abi::errno::Errno;
 use pv_abi::hypercall::MMUEXT_OP;
 use pv_abi::mmu::*;
 use pv_guests::call::address_of;
 use pv_guests::pages::{self, KRO, KRW, P, PSE, Page, TABLE, extended};
 use pv_guests::{Outcome, StartInfo, check, check_eq, guest, hypercall, must, roots};
+use ring1::calls::{self, mmuext};
 
 guest!(run);
 

@@ -6,9 +6,9 @@
 //! fault; cli and sti fault without IOPL; ports without it fault, too.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::{calls, events};
 use pv_guests::expect::{self, GP, NM, UD};
 use pv_guests::{Outcome, StartInfo, check_eq, code, guest, must};
+use ring1::{calls, events};
 
 guest!(run);
 

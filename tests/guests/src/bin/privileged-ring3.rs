@@ -5,13 +5,13 @@
 //! has no such port).
 #![no_std]
 #![no_main]
-use guest_kernel::arch::{abi::PhysdevSetIobitmap, calls};
 use pv_abi::physdev::PHYSDEVOP_SET_IOBITMAP;
 use pv_abi::{hypercall as nr, physdev};
 use pv_guests::expect::{self, GP, UD};
 use pv_guests::pages::{Page, write32};
 use pv_guests::user::User;
 use pv_guests::{Outcome, StartInfo, check_eq, code, guest, must, with_argument};
+use ring1::{abi::PhysdevSetIobitmap, calls};
 
 guest!(run);
 

@@ -5,13 +5,13 @@
 //! answer; wrong vCPUs are -ENOENT.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::abi::{VcpuRegisterRunstateMemoryArea, VcpuRunstateInfo};
-use guest_kernel::arch::{calls, events};
 use pv_abi::errno::Errno;
 use pv_abi::types::VcpuId;
 use pv_abi::vcpu::*;
 use pv_guests::pages::{Page, read32, read64};
 use pv_guests::{Outcome, StartInfo, check, check_eq, clock, guest, must};
+use ring1::abi::{VcpuRegisterRunstateMemoryArea, VcpuRunstateInfo};
+use ring1::{calls, events};
 use zerocopy::FromZeros;
 
 guest!(run);

@@ -6,12 +6,12 @@
 #![no_std]
 #![no_main]
 use core::sync::atomic::{AtomicU32, Ordering};
-use guest_kernel::arch::{calls, events, probe, shared};
 use pv_abi::errno::Errno;
 use pv_abi::hypercall::SCHED_OP;
 use pv_abi::types::{Port, VcpuId};
 use pv_abi::virq::VIRQ_TIMER;
 use pv_guests::{Outcome, StartInfo, check, check_eq, clock, guest, hypercall, must};
+use ring1::{calls, events, probe, shared};
 
 guest!(run);
 

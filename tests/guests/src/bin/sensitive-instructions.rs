@@ -1,4 +1,4 @@
-//! The sensitive but unprivileged instructions in Ring 1: each does what `guest_kernel::sensitive`'s
+//! The sensitive but unprivileged instructions in Ring 1: each does what `ring1::sensitive`'s
 //! table says.
 //!
 //! Popek and Goldberg 1974; Robin and Irvine 2000 (see the crate `sensitive`). Expected: every row
@@ -6,8 +6,8 @@
 //! passes it on.
 #![no_std]
 #![no_main]
-use guest_kernel::print;
 use pv_guests::{Outcome, StartInfo, check, guest};
+use ring1::print;
 
 guest!(run);
 
@@ -21,6 +21,6 @@ impl core::fmt::Write for Console {
 }
 
 fn run(_: &'static StartInfo) -> Outcome {
-    check!(guest_kernel::sensitive::report(&mut Console), "a row of the table differs");
+    check!(ring1::sensitive::report(&mut Console), "a row of the table differs");
     Ok(())
 }

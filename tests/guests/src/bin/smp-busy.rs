@@ -7,11 +7,11 @@
 #![no_std]
 #![no_main]
 use core::sync::atomic::{AtomicU32, Ordering};
-use guest_kernel::arch::abi::VcpuRunstateInfo;
-use guest_kernel::arch::calls;
 use pv_abi::types::VcpuId;
 use pv_abi::vcpu::*;
 use pv_guests::{Outcome, StartInfo, check, clock, guest, must, vcpus};
+use ring1::abi::VcpuRunstateInfo;
+use ring1::calls;
 use zerocopy::FromZeros;
 
 guest!(run);

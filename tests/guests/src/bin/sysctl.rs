@@ -8,8 +8,6 @@
 #![no_main]
 use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
-use guest_kernel::arch::calls;
-use guest_kernel::arch::calls::outcome;
 use pv_abi::domctl::Getdomaininfo;
 use pv_abi::errno::Errno;
 use pv_abi::hypercall::{SYSCTL, XEN_VERSION};
@@ -18,6 +16,8 @@ use pv_abi::types::DomId;
 use pv_guests::call::address_of;
 use pv_guests::domu::Domu;
 use pv_guests::{Outcome, StartInfo, check, check_eq, clock, guest, hypercall, must};
+use ring1::calls;
+use ring1::calls::outcome;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 guest!(run);

@@ -6,13 +6,13 @@
 //! its header describes); stopping stops.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::{calls, events};
 use pv_abi::errno::Errno;
 use pv_abi::types::{Port, VcpuId};
 use pv_abi::vcpu::*;
 use pv_abi::virq::VIRQ_TIMER;
 use pv_guests::clock::{MS, comes_until};
 use pv_guests::{Outcome, StartInfo, check, check_eq, clock, guest, must};
+use ring1::{calls, events};
 
 guest!(run);
 

@@ -5,11 +5,11 @@
 //! the handler. Expected: as in the table below.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::events;
-use guest_kernel::arch::probe::probe;
 use pv_guests::expect::{BP, DE, GP, NM, OF, PF, UD};
 use pv_guests::pages::{Page, map};
 use pv_guests::{Outcome, StartInfo, check, check_eq, code, guest, must};
+use ring1::events;
+use ring1::probe::probe;
 
 guest!(run);
 
@@ -79,7 +79,7 @@ fn run(_: &'static StartInfo) -> Outcome {
         "fetch from an NX page: {fetch:x?}"
     );
     // The virtual TS: #NM once, cleared by the hypervisor before the handler runs.
-    must(guest_kernel::arch::calls::fpu_taskswitch(1), "fpu_taskswitch")?;
+    must(ring1::calls::fpu_taskswitch(1), "fpu_taskswitch")?;
     check!(probe(|| x87()).is_err_and(|fault| fault.vector == NM), "TS: no #NM");
     check!(probe(|| x87()).is_ok(), "TS is still set after #NM");
     Ok(())

@@ -5,10 +5,10 @@
 //! the interrupt bit start with upcalls masked.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::{events, shared};
 use pv_guests::expect::{BP, DE, GP, NM, OF, PF, UD};
 use pv_guests::user::User;
 use pv_guests::{Outcome, StartInfo, check, check_eq, code, guest, must};
+use ring1::{events, shared};
 
 guest!(run);
 
@@ -71,7 +71,7 @@ fn run(_: &'static StartInfo) -> Outcome {
     events::mask();
     let frame = user.run(flags_changed);
     check_eq!(frame.eflags & 0x20_3400, 0x20_0400, "DF and ID, but not IOPL, of Ring 3's popfd");
-    must(guest_kernel::arch::calls::fpu_taskswitch(1), "fpu_taskswitch")?;
+    must(ring1::calls::fpu_taskswitch(1), "fpu_taskswitch")?;
     check_eq!(user.run(x87).vector, NM, "the FPU with TS in Ring 3");
     check_eq!(user.run(x87).vector, 0x80, "the FPU afterwards");
     let frame = user.run(int_20);

@@ -7,7 +7,6 @@
 #![no_main]
 use core::sync::atomic::Ordering::Relaxed;
 
-use guest_kernel::arch::calls;
 use pv_abi::domctl::XEN_DOMINF_DYING;
 use pv_abi::errno::Errno;
 use pv_abi::grant_table::*;
@@ -17,6 +16,7 @@ use pv_guests::expect;
 use pv_guests::grants::{Table, copy_from, map, mapped, unmapped};
 use pv_guests::pages::{Page, read32, write32};
 use pv_guests::{Outcome, StartInfo, check, check_eq, clock, guest, must};
+use ring1::calls;
 
 guest!(run);
 

@@ -7,7 +7,6 @@
 #![no_main]
 use core::sync::atomic::Ordering::Relaxed;
 
-use guest_kernel::arch::{calls, events};
 use pv_abi::domctl::*;
 use pv_abi::errno::Errno;
 use pv_abi::event_channel::{EVTCHNOP_BIND_INTERDOMAIN, EvtchnBindInterdomain};
@@ -17,6 +16,7 @@ use pv_abi::types::{DomId, Port};
 use pv_abi::virq::VIRQ_DOM_EXC;
 use pv_guests::domu::{self, Domu, letter};
 use pv_guests::{Outcome, StartInfo, check, check_eq, clock, guest, must, with_argument};
+use ring1::{calls, events};
 
 guest!(run);
 

@@ -5,12 +5,12 @@
 //! nothing; wrong flush types and bitmaps likewise.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::calls;
 use pv_abi::hypercall::UPDATE_VA_MAPPING;
 use pv_abi::mmu::*;
 use pv_guests::expect;
 use pv_guests::pages::{self, KRO, KRW, Page, URW, l1_slot, map, read32, read64, write32};
 use pv_guests::{Outcome, StartInfo, check, check_eq, guest, hypercall, must};
+use ring1::calls;
 
 guest!(run);
 

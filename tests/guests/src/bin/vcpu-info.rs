@@ -5,12 +5,12 @@
 //! place, the pending flag is set once; a second registration is -EINVAL.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::calls;
 use pv_abi::errno::Errno;
 use pv_abi::types::VcpuId;
 use pv_abi::vcpu::{VCPUOP_REGISTER_VCPU_INFO, VcpuRegisterVcpuInfo};
 use pv_guests::pages::{Page, read32, read64};
 use pv_guests::{Outcome, StartInfo, check, check_eq, guest, must};
+use ring1::calls;
 
 guest!(run);
 
@@ -39,7 +39,7 @@ fn run(_: &'static StartInfo) -> Outcome {
     check!(read64(at + 32 + 8) > 0, "no TSC time stamp in the new place");
     check!(read32(at + 32 + 24) > 0, "no TSC scale in the new place");
     // A page fault says its address there.
-    let _ = guest_kernel::arch::probe::probe(|| read32(0x1234));
+    let _ = ring1::probe::probe(|| read32(0x1234));
     check_eq!(read32(at + 8), 0x1234, "cr2 in the new place");
     check_eq!(register(page.mfn, 0x200), Err(Errno::EINVAL), "a second time");
     Ok(())

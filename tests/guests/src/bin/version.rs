@@ -5,11 +5,11 @@
 //! size 4096; unknown commands -ENOSYS.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::calls;
 use pv_abi::hypercall::XEN_VERSION;
 use pv_abi::version::*;
 use pv_guests::pages::m2p;
 use pv_guests::{Outcome, StartInfo, check, check_eq, guest, hypercall, must, with_argument};
+use ring1::calls;
 
 guest!(run);
 

@@ -5,12 +5,12 @@
 //! writable is a page fault and changes nothing; L2s, roots and other read-only pages stay faults.
 #![no_std]
 #![no_main]
-use guest_kernel::arch::calls;
 use pv_abi::mmu::MMUEXT_TLB_FLUSH_LOCAL;
 use pv_abi::vm_assist::{VMASST_CMD_ENABLE, VMASST_TYPE_WRITABLE_PAGETABLES};
 use pv_guests::expect;
 use pv_guests::pages::{self, KRO, KRW, Page, l1_slot, l2_slot, read32, read64, write32};
 use pv_guests::{Outcome, StartInfo, check_eq, code, guest, must};
+use ring1::calls;
 
 guest!(run);
 

@@ -43,9 +43,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("pv-abi", &["hypervisor", "guest-kernel", "xenbus", "xenstore"]),
     ("hypervisor", &["guest-kernel", "xenbus", "xenstore", "pv-tests", "pv-guests"]),
     ("guest-kernel", &["hypervisor", "pv-tests", "pv-guests"]),
+    ("guest-kernel/ring1", &["hypervisor", "guest-kernel", "xenbus", "xenstore"]),
     ("xenstore", &["hypervisor", "guest-kernel", "xenbus", "pv-tests", "pv-guests"]),
     ("guest-kernel/programs", &["hypervisor", "guest-kernel", "pv-abi"]),
-    ("tests/guests", &["hypervisor"]),
+    ("tests/guests", &["hypervisor", "guest-kernel"]),
 ];
 
 /// Fails with every import that points the wrong way.

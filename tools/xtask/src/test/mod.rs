@@ -175,7 +175,7 @@ fn all<'a>(
         Test::new(Group::Host, name, move || Ended::of(run(ws, toolchain)))
     };
     tests.push(host("soak", soak::check));
-    for what in [BareMetal::Hypervisor, BareMetal::GuestKernel] {
+    for what in BareMetal::LIBRARIES {
         let name = format!("rustdoc-{}", what.package());
         tests
             .push(Test::new(Group::Lint, &name, move || Ended::of(doc::bare(ws, toolchain, what))));

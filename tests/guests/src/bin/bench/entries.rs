@@ -5,9 +5,9 @@
 
 use core::arch::naked_asm;
 use core::sync::atomic::{AtomicU32, Ordering};
-use guest_kernel::arch::shared;
 use pv_abi::types::Port;
 use pv_guests::vcpus;
+use ring1::shared;
 
 /// How a fault handler skips a two-byte instruction and returns: 1 by `iret`, 2 by hypercall.
 pub static RETURN_BY: AtomicU32 = AtomicU32::new(1);
@@ -127,7 +127,7 @@ upcall!(
 
 extern "C" fn upcall_work() {
     UPCALLS.fetch_add(1, Ordering::Relaxed);
-    guest_kernel::arch::events::dispatch(came);
+    ring1::events::dispatch(came);
 }
 
 extern "C" fn second_work() {

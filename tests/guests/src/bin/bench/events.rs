@@ -4,13 +4,13 @@ use core::sync::atomic::Ordering;
 
 use crate::entries::{self, hypercall};
 use crate::measure::row;
-use guest_kernel::arch::{calls, events, shared};
-use guest_kernel::println;
 use pv_abi::event_channel::*;
 use pv_abi::hypercall::EVENT_CHANNEL_OP;
 use pv_abi::types::{DOMID_SELF, DomId, Port, VcpuId};
 use pv_guests::call::{address_of, with_argument};
 use pv_guests::{Outcome, must};
+use ring1::println;
+use ring1::{calls, events, shared};
 use zerocopy::FromZeros;
 
 /// `EVTCHNOP_send` with nothing around it.

@@ -16,9 +16,6 @@ mod vcpus;
 
 use core::sync::atomic::Ordering;
 use entries::hypercall;
-use guest_kernel::arch::abi::{StartInfo, TrapInfo};
-use guest_kernel::arch::{calls, shared};
-use guest_kernel::{entry, println};
 use measure::{BATCHES, fail, report, row};
 use pv_abi::version::FeatureInfo;
 use pv_abi::{hypercall as nr, physdev, sched, vm_assist};
@@ -26,6 +23,9 @@ use pv_guests::call::address_of;
 use pv_guests::pages::{self, KRW, Page, map};
 use pv_guests::user::User;
 use pv_guests::{Outcome, must};
+use ring1::abi::{StartInfo, TrapInfo};
+use ring1::{calls, shared};
+use ring1::{entry, println};
 
 entry!(main);
 
@@ -57,14 +57,14 @@ fn measure_all() -> Outcome {
     must(calls::set_callbacks(entries::upcall as *const () as u32, 0x8010_0000), "callbacks")?;
     let assist = vm_assist::VMASST_TYPE_WRITABLE_PAGETABLES;
     must(calls::vm_assist(vm_assist::VMASST_CMD_ENABLE, assist), "vm_assist")?;
-    guest_kernel::arch::events::unmask();
+    ring1::events::unmask();
 
     let (first, second, hole) = (Page::take(), Page::take(), Page::take());
     row("loop_empty", 1000, || core::hint::black_box(0));
     let mut pair = [0; BATCHES];
     for ticks in &mut pair {
-        let start = guest_kernel::arch::hypercall::rdtsc();
-        *ticks = guest_kernel::arch::hypercall::rdtsc().wrapping_sub(start) as u32;
+        let start = ring1::hypercall::rdtsc();
+        *ticks = ring1::hypercall::rdtsc().wrapping_sub(start) as u32;
     }
     report("rdtsc_pair", pair, 1);
     plain_calls();

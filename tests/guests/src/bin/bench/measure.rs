@@ -4,8 +4,8 @@
 //! `-icount shift=0`, host ticks otherwise. Printed are minimum, median and maximum per operation
 //! with two decimals. The loop's own instructions (`loop_empty`) are not subtracted.
 
-use guest_kernel::arch::hypercall::rdtsc;
-use guest_kernel::println;
+use ring1::hypercall::rdtsc;
+use ring1::println;
 
 /// Batches of a row.
 pub const BATCHES: usize = 9;

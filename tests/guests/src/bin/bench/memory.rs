@@ -2,7 +2,6 @@
 
 use crate::entries::hypercall;
 use crate::measure::{fail, row};
-use guest_kernel::arch::abi::{GnttabCopy, GnttabSetupTable, MemoryReservation};
 use pv_abi::grant_table::*;
 use pv_abi::hypercall::{GRANT_TABLE_OP, MEMORY_OP};
 use pv_abi::memory::{XENMEM_DECREASE_RESERVATION, XENMEM_POPULATE_PHYSMAP};
@@ -10,6 +9,7 @@ use pv_abi::types::{DOMID_SELF, DomId, GrantRef};
 use pv_guests::call::address_of;
 use pv_guests::pages::{self, KRW, Page, map, pfn_of, read32, write32};
 use pv_guests::{Outcome, must};
+use ring1::abi::{GnttabCopy, GnttabSetupTable, MemoryReservation};
 use zerocopy::FromZeros;
 
 /// The first reference of ours.

@@ -3,13 +3,13 @@
 
 use crate::entries::hypercall;
 use crate::measure::{fail, row};
-use guest_kernel::arch::abi::{MmuextOp, MulticallEntry};
-use guest_kernel::arch::calls::{call, mmuext};
 use pv_abi::hypercall as nr;
 use pv_abi::mmu::{self, MmuUpdate};
 use pv_guests::call::address_of;
 use pv_guests::pages::{self, KRO, KRW, Page, RW, l1_slot, machine_of};
 use pv_guests::{Outcome, roots};
+use ring1::abi::{MmuextOp, MulticallEntry};
+use ring1::calls::{call, mmuext};
 
 fn va_mapping(va: u32, entry: u64, flags: u64) -> i32 {
     update_va_mapping(va, entry as u32, (entry >> 32) as u32, flags as u32)

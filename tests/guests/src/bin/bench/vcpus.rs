@@ -5,10 +5,6 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use crate::entries::{self, hypercall, seen};
 use crate::events::{send, unmask};
 use crate::measure::{BATCHES, fail, report, row};
-use guest_kernel::arch::abi::SchedPoll;
-use guest_kernel::arch::hypercall::rdtsc;
-use guest_kernel::arch::{calls, events, shared};
-use guest_kernel::println;
 use pv_abi::event_channel::EvtchnSend;
 use pv_abi::hypercall::{SCHED_OP, XEN_VERSION};
 use pv_abi::sched::{SCHEDOP_BLOCK, SCHEDOP_POLL, SCHEDOP_YIELD};
@@ -16,6 +12,10 @@ use pv_abi::types::{Port, VcpuId};
 use pv_abi::vcpu::{VCPUOP_DOWN, VCPUOP_IS_UP};
 use pv_guests::call::address_of;
 use pv_guests::vcpus;
+use ring1::abi::SchedPoll;
+use ring1::hypercall::rdtsc;
+use ring1::println;
+use ring1::{calls, events, shared};
 use zerocopy::FromZeros;
 
 /// What the second vCPU does.

@@ -12,8 +12,8 @@
 //! for everything else. A kernel's own handler calls [`expected`] for what it cannot resolve itself.
 #![allow(unsafe_code)] // UNSAFETY: saves and restores the stack pointer in assembly.
 
-use super::trap::{TrapFrame, UPCALL};
-use super::{calls, uaccess};
+use crate::trap::{TrapFrame, UPCALL};
+use crate::{calls, uaccess};
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use pv_abi::x86_32::{FLAT_RING3_CS, FLAT_RING3_DS, FLAT_RING3_SS};
 
@@ -184,7 +184,7 @@ pub fn probe<R>(f: impl FnOnce() -> R) -> Result<R, Fault> {
     }
     let mut job = Job { f: Some(f), result: None };
     let runner = runner(&job);
-    let was_masked = super::events::is_masked();
+    let was_masked = crate::events::is_masked();
     let outer = PROBE.load(Ordering::Relaxed);
     // SAFETY: 1. `runner` casts its argument back to the type it has. 2. The second return of
     // `probe_call` happens while this frame is live, on the same stack.
@@ -192,9 +192,9 @@ pub fn probe<R>(f: impl FnOnce() -> R) -> Result<R, Fault> {
     PROBE.store(outer, Ordering::Relaxed);
     if faulted {
         if was_masked {
-            super::events::mask();
+            crate::events::mask();
         } else {
-            super::events::unmask();
+            crate::events::unmask();
         }
         // SAFETY: 1. See `Ending`.
         return Err(Fault::of(unsafe { &*ENDING.0.get() }));
@@ -298,7 +298,7 @@ pub fn handle(frame: &mut TrapFrame) {
         // SAFETY: 1. The slot holds 0 (`None`) or a `fn()`.
         match unsafe { core::mem::transmute::<usize, Option<fn()>>(address) } {
             Some(handler) => handler(),
-            None => super::events::dispatch(|_| {}),
+            None => crate::events::dispatch(|_| {}),
         }
         return;
     }

@@ -4,7 +4,7 @@ use core::fmt::Write;
 
 use sensitive::{Catch, Ring, Seen};
 
-use crate::arch::{events, probe};
+use crate::{events, probe};
 
 /// Executes with upcalls masked, as a kernel's critical section would be, and returns traps.
 struct Probe;

@@ -4,8 +4,8 @@
 //! port ([`bind_pirq`]) each interrupt is an event there. One from a wire stays masked until
 //! [`end`]; the device must have been quietened by then, or it comes again at once.
 
-use super::abi::PhysdevMapPirq;
-use super::calls::{self, Result};
+use crate::abi::PhysdevMapPirq;
+use crate::calls::{self, Result};
 use pv_abi::errno::Errno;
 use pv_abi::physdev::{
     MAP_PIRQ_TYPE_GSI, MAP_PIRQ_TYPE_MSI, PHYSDEVOP_EOI, PHYSDEVOP_MAP_PIRQ, PHYSDEVOP_SETUP_GSI,
@@ -13,7 +13,7 @@ use pv_abi::physdev::{
 };
 use pv_abi::types::DomId;
 
-pub use super::calls::evtchn_bind_pirq as bind_pirq;
+pub use crate::calls::evtchn_bind_pirq as bind_pirq;
 
 /// Maps a wire, a level that is active high, to a pirq of the same number.
 pub fn map_wire(irq: u32) -> Result<u32> {

@@ -7,7 +7,7 @@
 //! one after which an event was delivered counts its handler. (`iret` does not return and is not
 //! counted.)
 //!
-//! What a call means stands in [`super::calls`], which wraps the ones that programs use; micro-guests
+//! What a call means stands in [`crate::calls`], which wraps the ones that programs use; micro-guests
 //! may use [`raw`] for anything.
 #![allow(unsafe_code)] // UNSAFETY: entering the hypervisor is assembly.
 
@@ -76,7 +76,7 @@ pub unsafe fn raw(number: u32, a: u32, b: u32, c: u32, d: u32, e: u32) -> i32 {
             "mov edi, [edi + 16]",
             "call eax",
             "pop esi",
-            inlateout("eax") super::entry::hypercall_page_address() + number * 32 => result,
+            inlateout("eax") crate::entry::hypercall_page_address() + number * 32 => result,
             inlateout("edi") arguments.as_ptr() => _,
             lateout("ebx") _,
             lateout("ecx") _,

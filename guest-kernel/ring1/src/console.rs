@@ -1,13 +1,12 @@
-//! Text out: `print!` and `println!` over the hypervisor's console in domain 0, over the PV console in
-//! other domains.
+//! Text out: [`print!`](crate::print) and [`println!`](crate::println), over the hypervisor's console
+//! until [`set_output`] names another.
 //!
 //! Text is gathered until a line has ended before it goes out, so that a line (or several that come
 //! at once) costs one hypercall and two programs' lines do not mix; [`flush`] sends an unfinished one (a prompt). The hypervisor's console
 //! makes `\r\n` of `\n`.
 #![allow(unsafe_code)] // UNSAFETY: the line buffer is a static that code with upcalls masked owns.
 
-use crate::arch::{calls, events::Masked};
-use crate::domu;
+use crate::{calls, events::Masked};
 use core::cell::UnsafeCell;
 use core::fmt::{self, Write};
 
@@ -19,6 +18,8 @@ struct Line {
     used: usize,
     /// The last byte written.
     last: u8,
+    /// Where it goes.
+    output: fn(&[u8]),
 }
 
 struct Buffer(UnsafeCell<Line>);
@@ -26,7 +27,8 @@ struct Buffer(UnsafeCell<Line>);
 // user at a time. 2. A trap inside would be a bug that ends in a panic, which resets the line.
 unsafe impl Sync for Buffer {}
 
-static BUFFER: Buffer = Buffer(UnsafeCell::new(Line { bytes: [0; LINE], used: 0, last: b'\n' }));
+static BUFFER: Buffer =
+    Buffer(UnsafeCell::new(Line { bytes: [0; LINE], used: 0, last: b'\n', output: hypervisor }));
 
 fn with_line(f: impl FnOnce(&mut Line)) {
     let _masked = Masked::new();
@@ -51,25 +53,22 @@ impl Line {
 
     fn send(&mut self) {
         if self.used > 0 {
-            send(&self.bytes[..self.used]);
+            (self.output)(&self.bytes[..self.used]);
             self.used = 0;
         }
     }
 }
 
-/// Gives bytes to whatever the domain's console is.
-fn send(bytes: &[u8]) {
-    if !domu::console::write(bytes) {
-        let _ = calls::console_write(bytes);
-    }
+/// The hypervisor's console, which domain 0 may use.
+fn hypervisor(bytes: &[u8]) {
+    // Nobody is left to be told that it was refused.
+    let _ = calls::console_write(bytes);
 }
 
-/// Takes what was typed, as much as fits; how many bytes.
-pub fn read(into: &mut [u8]) -> usize {
-    match domu::console::port() {
-        Some(_) => domu::console::read(into),
-        None => calls::console_read(into).unwrap_or(0),
-    }
+/// Names the function that takes text from now on. It is called with upcalls masked, and must not
+/// print.
+pub fn set_output(output: fn(&[u8])) {
+    with_line(|line| line.output = output);
 }
 
 /// Writes bytes.

@@ -5,7 +5,7 @@
 //! that it laid out (Xen 4.17, `arch/x86/pv/dom0_build.c`; `xen/arch-x86/xen.h` beside
 //! `start_info`). The notes say what the link script says: keep `VIRT_BASE` the same in both.
 //!
-//! A program gives its main function to [`entry!`](crate::entry). `_start` moves to a stack in
+//! A program gives its main function to [`entry!`](crate::entry!). `_start` moves to a stack in
 //! the program's own image and calls it.
 #![allow(unsafe_code)] // UNSAFETY: assembly, and the addresses that it and the link script define.
 
@@ -117,7 +117,7 @@ pub fn hypercall_page_address() -> u32 {
     (&raw const hypercall_page).addr() as u32
 }
 
-/// Virtual address of the page in the image that `super::shared::map` turns into a window on the
+/// Virtual address of the page in the image that `crate::shared::map` turns into a window on the
 /// shared info frame.
 pub fn shared_info_address() -> u32 {
     (&raw const shared_info_page).addr() as u32
@@ -163,8 +163,8 @@ macro_rules! entry {
         /// Called by `_start`.
         #[unsafe(no_mangle)]
         extern "C" fn guest_main() -> ! {
-            let main: fn(&'static $crate::arch::abi::StartInfo) -> ! = $main;
-            main($crate::arch::init())
+            let main: fn(&'static $crate::abi::StartInfo) -> ! = $main;
+            main($crate::init())
         }
     };
 }

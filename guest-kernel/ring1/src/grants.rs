@@ -4,9 +4,9 @@
 //! itself fails only where the array is not memory of ours.
 #![allow(unsafe_code)] // UNSAFETY: hypercalls read and write memory through their arguments.
 
-use super::abi::{GnttabCopy, GnttabSetupTable};
-use super::calls::{Result, outcome};
-use super::hypercall::raw;
+use crate::abi::{GnttabCopy, GnttabSetupTable};
+use crate::calls::{Result, outcome};
+use crate::hypercall::raw;
 use pv_abi::errno::Errno;
 use pv_abi::grant_table::{
     GNTST_ADDRESS_TOO_BIG, GNTST_BAD_DOMAIN, GNTST_EAGAIN, GNTST_NO_DEVICE_SPACE, GNTST_NO_SPACE,

@@ -3,9 +3,9 @@
 //! A domain that does not exist is `ESRCH` from all of them, an unprivileged caller `EPERM`.
 #![allow(unsafe_code)] // UNSAFETY: hypercalls read and write memory through their arguments.
 
-use super::abi::VcpuGuestContext;
-use super::calls::{Result, outcome};
-use super::hypercall::raw;
+use crate::arch::abi::VcpuGuestContext;
+use crate::arch::calls::{Result, outcome};
+use crate::arch::hypercall::raw;
 use pv_abi::domctl::{
     self as abi, AddressSize, Bitmap, Createdomain, Domctl, Getdomaininfo, Getvcpuinfo,
     HypercallInit, MaxMem, MaxVcpus, SchedCredit, SchedulerOp, Sendtrigger, Settimeoffset,

@@ -1,7 +1,7 @@
 //! I/O ports, for which the kernel asks the hypervisor: domain 0 has those of devices.
 #![allow(unsafe_code)] // UNSAFETY: port instructions.
 
-use super::calls::{self, Result};
+use crate::calls::{self, Result};
 
 /// The kernel may use ports while this lives.
 pub struct Ports(());

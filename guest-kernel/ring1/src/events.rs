@@ -5,7 +5,7 @@
 //! since the hypervisor delivers only when it happens to return to the guest: [`unmask`] makes an
 //! empty hypercall then. Port handlers run with the mask set.
 
-use super::shared;
+use crate::shared;
 use core::sync::atomic::Ordering;
 use pv_abi::types::Port;
 
@@ -61,7 +61,7 @@ pub fn unmask() {
 
 /// Enters the hypervisor for nothing, so that a pending upcall is delivered on the way back.
 pub extern "C" fn deliver_pending() {
-    let _ = super::calls::xen_version();
+    let _ = crate::calls::xen_version();
 }
 
 /// Takes every pending, unmasked port and calls `handler` with it, until none is left. For the

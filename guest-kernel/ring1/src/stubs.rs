@@ -18,7 +18,7 @@
 //! - A user's segment register that no longer loads (its descriptor changed) becomes null.
 #![allow(unsafe_code)] // UNSAFETY: assembly, and the addresses that it defines.
 
-use super::trap::{FAILSAFE, SYSCALL, TrapFrame, UPCALL, WORK, trap_dispatch, user_work};
+use crate::trap::{FAILSAFE, SYSCALL, TrapFrame, UPCALL, WORK, trap_dispatch, user_work};
 use pv_abi::errno::Errno;
 use pv_abi::traps::TI_IF;
 use pv_abi::x86_32::{FLAT_RING1_CS, TrapInfo};
@@ -40,8 +40,8 @@ pub fn install() -> Result<(), Errno> {
         let address = unsafe { trap_stubs[index] };
         *entry = TrapInfo { vector, flags, cs: FLAT_RING1_CS, address };
     }
-    super::calls::set_trap_table(&table)?;
-    super::calls::set_callbacks(
+    crate::calls::set_trap_table(&table)?;
+    crate::calls::set_callbacks(
         event_upcall as *const () as u32,
         failsafe_callback as *const () as u32,
     )
@@ -248,15 +248,15 @@ trap_stubs:
     .popsection
     "#,
     cs = const core::mem::offset_of!(TrapFrame, cs),
-    cr2 = const super::shared::CR2_OFFSET,
-    pending = const super::shared::UPCALL_PENDING_OFFSET,
-    mask = const super::shared::UPCALL_MASK_OFFSET,
+    cr2 = const crate::shared::CR2_OFFSET,
+    pending = const crate::shared::UPCALL_PENDING_OFFSET,
+    mask = const crate::shared::UPCALL_MASK_OFFSET,
     ring1_ds = const pv_abi::x86_32::FLAT_RING1_DS,
     upcall = const UPCALL,
     failsafe = const FAILSAFE,
     work = sym WORK,
     dispatch = sym trap_dispatch,
     user_work = sym user_work,
-    deliver = sym super::events::deliver_pending,
+    deliver = sym crate::events::deliver_pending,
     options(att_syntax)
 );

@@ -5,11 +5,11 @@
 //! them.
 #![allow(unsafe_code)] // UNSAFETY: hypercalls read and write memory through their arguments.
 
-use super::abi::{
+use crate::abi::{
     FLAT_RING1_CS, FLAT_RING1_SS, MachphysMapping, MemoryReservation, MmuextOp, MulticallEntry,
     SchedPoll, TrapInfo, U64A4, VcpuSetSingleshotTimer,
 };
-use super::hypercall::raw;
+use crate::hypercall::raw;
 use pv_abi::errno::Errno;
 use pv_abi::types::{DOMID_SELF, DomId, Port, VcpuId};
 use pv_abi::{console, event_channel, hypercall, memory, mmu, physdev, sched, vcpu, version};

@@ -8,7 +8,7 @@
 #![allow(unsafe_code)] // UNSAFETY: copies through checked but foreign addresses, in assembly.
 
 /// First address that is not a process's: where the kernel's L3 slot begins.
-pub const USER_END: u32 = super::entry::VIRT_BASE;
+pub const USER_END: u32 = crate::entry::VIRT_BASE;
 
 /// The range does not lie in user space, or a page of it is not accessible: `EFAULT`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -23,13 +23,13 @@ pub const UPCALL_MASK_OFFSET: usize =
 pub const PORTS: u32 = 1024;
 
 /// Maps the frame at `machine_address` (`start_info.shared_info`) where this module looks.
-pub(super) fn map(machine_address: u32) {
+pub(crate) fn map(machine_address: u32) {
     let pte = u64::from(machine_address) | 0x63; // accessed, dirty, writable, present
     // SAFETY: 1. The page at that address is reserved for this by the entry module and used by
     // nothing else.
     let result = unsafe {
-        super::calls::update_va_mapping(
-            super::entry::shared_info_address(),
+        crate::calls::update_va_mapping(
+            crate::entry::shared_info_address(),
             pte,
             pv_abi::mmu::UVMF_INVLPG,
         )
@@ -40,7 +40,7 @@ pub(super) fn map(machine_address: u32) {
 }
 
 fn at<T>(offset: usize) -> *const T {
-    core::ptr::with_exposed_provenance(super::entry::shared_info_address() as usize + offset)
+    core::ptr::with_exposed_provenance(crate::entry::shared_info_address() as usize + offset)
 }
 
 /// vCPU 0's `evtchn_upcall_pending`.

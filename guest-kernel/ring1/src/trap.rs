@@ -4,7 +4,7 @@
 //! address in its trap table. Low to high: `[error code] eip cs|mask<<16 eflags [esp ss]`, the last
 //! two only when Ring 3 was interrupted (then on the stack of the last `stack_switch`), otherwise
 //! the frame lies on the interrupted stack (Xen 4.17, `arch/x86/x86_64/compat/entry.S`,
-//! `compat_create_bounce_frame`). The [stubs](super::stubs) complete that to a [`TrapFrame`], load the kernel's
+//! `compat_create_bounce_frame`). The [stubs](crate::stubs) complete that to a [`TrapFrame`], load the kernel's
 //! data segments and call the one handler that [`set_handler`] named.
 //!
 #![allow(unsafe_code)] // UNSAFETY: frames are reached by pointer; functions are kept as addresses.
@@ -92,7 +92,7 @@ pub type Handler = fn(&mut TrapFrame);
 static HANDLER: AtomicUsize = AtomicUsize::new(0);
 static USER_WORK: AtomicUsize = AtomicUsize::new(0);
 
-/// Names the function that every trap and upcall calls, instead of [`super::probe::handle`].
+/// Names the function that every trap and upcall calls, instead of [`crate::probe::handle`].
 pub fn set_handler(handler: Handler) {
     HANDLER.store(handler as usize, Ordering::Relaxed);
 }
@@ -113,23 +113,23 @@ fn load(slot: &AtomicUsize) -> Option<Handler> {
 /// # Safety
 /// For the stubs alone: `frame` points to a frame on the kernel stack (without its last two fields
 /// when it interrupted Ring 1) that nothing else refers to.
-pub(super) unsafe extern "C" fn trap_dispatch(frame: *mut TrapFrame) {
+pub(crate) unsafe extern "C" fn trap_dispatch(frame: *mut TrapFrame) {
     // SAFETY: 1. The caller's promise. 2. `esp` and `ss` of a Ring 1 frame are readable stack (the
     // interrupted function's, or the builder's page above the boot stack): the handlers leave them
     // alone, as `from_user` says.
     let frame = unsafe { &mut *frame };
     if frame.vector == 14 && !frame.was_masked() {
-        super::events::unmask();
+        crate::events::unmask();
     }
     match load(&HANDLER) {
         Some(handler) => handler(frame),
-        None => super::probe::handle(frame),
+        None => crate::probe::handle(frame),
     }
 }
 
 /// # Safety
 /// As [`trap_dispatch`].
-pub(super) unsafe extern "C" fn user_work(frame: *mut TrapFrame) {
+pub(crate) unsafe extern "C" fn user_work(frame: *mut TrapFrame) {
     // SAFETY: 1. The caller's promise: the frame of the process that is about to continue.
     let frame = unsafe { &mut *frame };
     match load(&USER_WORK) {

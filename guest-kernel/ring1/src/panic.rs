@@ -2,13 +2,13 @@
 //!
 //! The backtrace follows the frame pointers that every function of this build keeps, and prints
 //! return addresses; `addr2line -e guest-kernel.elf` names them. It reads through
-//! [`probe`](crate::arch::probe), so a broken chain ends it and nothing else.
+//! [`probe`](crate::probe), so a broken chain ends it and nothing else.
 #![allow(unsafe_code)] // UNSAFETY: reads ebp.
 
-use crate::arch::probe::{probe, read_u32};
-use crate::arch::trap::TrapFrame;
-use crate::arch::{calls, entry, events};
 use crate::println;
+use crate::probe::{probe, read_u32};
+use crate::trap::TrapFrame;
+use crate::{calls, entry, events};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// How deep in panics we are: a panic within a panic says less, a third one nothing.
@@ -115,7 +115,7 @@ pub fn vector_name(vector: u32) -> &'static str {
         18 => "machine check",
         19 => "SIMD floating-point error",
         0x80 => "system call",
-        crate::arch::trap::FAILSAFE => "failsafe callback",
+        crate::trap::FAILSAFE => "failsafe callback",
         _ => "trap",
     }
 }

@@ -1,9 +1,9 @@
 //! `sysctl`: what domain 0 asks and sets of the machine, as functions with typed arguments.
 #![allow(unsafe_code)] // UNSAFETY: hypercalls read and write memory through their arguments.
 
-use super::calls::{Result, outcome};
-use super::hypercall::raw;
-use crate::counters::Counters;
+use super::counters::Counters;
+use crate::arch::calls::{Result, outcome};
+use crate::arch::hypercall::raw;
 use alloc::vec;
 use alloc::vec::Vec;
 use pv_abi::domctl::Getdomaininfo;
