@@ -26,6 +26,7 @@
 pub mod args;
 pub mod check;
 pub mod cpu;
+pub mod measure;
 pub mod memory;
 pub mod print;
 pub mod signal;

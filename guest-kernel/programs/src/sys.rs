@@ -33,6 +33,7 @@ pub mod nr {
     pub const WAIT4: usize = 114;
     pub const SIGRETURN: usize = 119;
     pub const UNAME: usize = 122;
+    pub const MPROTECT: usize = 125;
     pub const SELECT: usize = 142;
     pub const SCHED_YIELD: usize = 158;
     pub const NANOSLEEP: usize = 162;
@@ -173,6 +174,14 @@ pub fn open(path: &core::ffi::CStr) -> Result {
 pub fn close(fd: usize) -> Result {
     // SAFETY: 1. It changes no memory.
     unsafe { call(nr::CLOSE, &[fd]) }
+}
+
+/// Makes a pipe: the end to read, the end to write.
+pub fn pipe() -> Result<(usize, usize)> {
+    let mut ends = [0u32; 2];
+    // SAFETY: 1. It writes to `ends` alone.
+    unsafe { call(nr::PIPE, &[(&raw mut ends).expose_provenance()]) }?;
+    Ok((ends[0] as usize, ends[1] as usize))
 }
 
 /// How a child ended.

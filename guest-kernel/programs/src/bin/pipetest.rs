@@ -14,13 +14,6 @@ guest_programs::entry!(main);
 /// More than a pipe holds, so that writer and reader must wait for each other.
 const BYTES: usize = 300_000;
 
-fn pipe() -> Result<(usize, usize)> {
-    let mut ends = [0u32; 2];
-    // SAFETY: 1. It writes to `ends` alone.
-    unsafe { sys::call(nr::PIPE, &[(&raw mut ends).expose_provenance()]) }?;
-    Ok((ends[0] as usize, ends[1] as usize))
-}
-
 fn dup2(from: usize, to: usize) -> Result {
     // SAFETY: 1. It changes no memory.
     unsafe { sys::call(nr::DUP2, &[from, to]) }
@@ -28,7 +21,7 @@ fn dup2(from: usize, to: usize) -> Result {
 
 fn main(_args: Args) -> u8 {
     let mut checks = Checks::new();
-    let Ok((reader, writer)) = pipe() else {
+    let Ok((reader, writer)) = sys::pipe() else {
         checks.that(false, format_args!("pipe"));
         return checks.status();
     };
@@ -55,14 +48,14 @@ fn main(_args: Args) -> u8 {
     let _ = sys::close(reader);
 
     let broken = || {
-        let Ok((reader, writer)) = pipe() else { return 1 };
+        let Ok((reader, writer)) = sys::pipe() else { return 1 };
         let _ = sys::close(reader);
         u8::from(sys::write(writer, b"x") == Err(Errno::EPIPE))
     };
     checks.child(broken, Ended::Killed(13), "writing without a reader: SIGPIPE");
 
     // Standard output of a child goes into a pipe.
-    let Ok((reader, writer)) = pipe() else { return 1 };
+    let Ok((reader, writer)) = sys::pipe() else { return 1 };
     let redirect = || {
         let good = dup2(writer, 1) == Ok(1);
         let _ = sys::close(writer);

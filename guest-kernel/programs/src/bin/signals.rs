@@ -67,9 +67,7 @@ fn call(nr: usize, arguments: &[usize]) -> Result {
 }
 
 fn pipe() -> (usize, usize) {
-    let mut ends = [0u32; 2];
-    let _ = call(nr::PIPE, &[(&raw mut ends).expose_provenance()]);
-    (ends[0] as usize, ends[1] as usize)
+    sys::pipe().unwrap_or_default()
 }
 
 fn kill(pid: usize, signal: u32) -> Result {

@@ -6,7 +6,10 @@
 //! TLB misses that instruction counts hide but vary with the host. Beside them
 //! stands Xen's recorded column, and with `--against-xen` a given Xen that runs
 //! the same guest in the same QEMU.
+//!
+//! `--processes` measures what lies above: processes of the default guest kernel ([`processes`]).
 
+mod processes;
 mod report;
 mod xen;
 
@@ -47,6 +50,10 @@ pub struct Args {
     /// Instead measure what making a domain costs domain 0, beside more and more others
     #[arg(long, conflicts_with_all = ["kernel", "append", "json", "against_xen", "no_ticks"])]
     domains: bool,
+    /// Instead measure what processes cost, in the manner of lmbench; fails if a row takes more than
+    /// 0.6 of the instructions that it takes on the Xen
+    #[arg(long, conflicts_with_all = ["kernel", "append", "domains", "no_ticks"])]
+    processes: bool,
     /// Leave out the runs that count host ticks
     #[arg(long)]
     no_ticks: bool,
@@ -73,6 +80,9 @@ pub fn run(args: &Args) -> Result<()> {
     terminal::clean_up_on_signals();
     if args.domains {
         return domains::bench(Duration::from_secs(args.timeout));
+    }
+    if args.processes {
+        return processes::run(args);
     }
     let ws = Workspace::here();
     let version = qemu::version()?;

@@ -84,6 +84,11 @@ impl Measured {
     fn min(&self, name: &str) -> Option<f64> {
         self.rows.get(name).map(|stat| stat.min)
     }
+
+    /// The rows in the order they came.
+    pub fn in_order(&self) -> impl Iterator<Item = (&str, Stat)> {
+        self.order.iter().filter_map(|name| Some((name.as_str(), *self.rows.get(name)?)))
+    }
 }
 
 /// Everything that one `bench` measured.
@@ -106,19 +111,7 @@ impl Report {
         for name in &self.instructions.order {
             rows.push(self.row(name));
         }
-        let columns = rows[0].len();
-        let widths: Vec<usize> = (0..columns)
-            .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
-            .collect();
-        let mut text = String::new();
-        for row in rows {
-            let mut line = format!("{:width$}", row[0], width = widths[0]);
-            for (cell, width) in row.iter().zip(&widths).skip(1) {
-                let _ = write!(line, "  {cell:>width$}");
-            }
-            let _ = writeln!(text, "{}", line.trim_end());
-        }
-        text
+        aligned(&rows)
     }
 
     fn head(&self) -> Vec<String> {
@@ -180,15 +173,38 @@ impl Report {
     }
 }
 
-fn ratio(ours: Option<f64>, theirs: Option<f64>) -> Option<f64> {
+/// Rows of cells of one number, the first of a row to the left and the others to the right.
+pub fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
+        .collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let _ = match at {
+                0 => write!(line, "{cell:width$}"),
+                _ => write!(line, "  {cell:>width$}"),
+            };
+        }
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
+/// Ours as a share of theirs, if there are both.
+pub fn ratio(ours: Option<f64>, theirs: Option<f64>) -> Option<f64> {
     Some(ours? / theirs.filter(|value| *value > 0.0)?)
 }
 
-fn percent(ours: Option<f64>, theirs: Option<f64>) -> String {
+/// The same for a table.
+pub fn percent(ours: Option<f64>, theirs: Option<f64>) -> String {
     ratio(ours, theirs).map_or("-".into(), |ratio| format!("{ratio:.2}"))
 }
 
-fn number(value: Option<f64>) -> String {
+/// A number for a table.
+pub fn number(value: Option<f64>) -> String {
     value.map_or("-".into(), |value| format!("{value:.0}"))
 }
 
