@@ -1,9 +1,9 @@
 //! `test`: every test of the project with one summary.
 //!
-//! Groups, in the order they run: formatting, Cargo's tests on the host, builds,
+//! Groups, in the order they run: formatting, Cargo's tests on the host beside the builds,
 //! micro-guests in QEMU, transcripts of the default guest, `run` itself, discs, the same guests in Bochs,
-//! and the checks that compile everything again (clippy, rustdoc). What boots runs two at
-//! a time, the rest one after the other. The last line is alone on its line:
+//! and the checks that compile everything again (clippy, rustdoc). What boots, and what builds in
+//! different folders, runs two at a time. The last line is alone on its line:
 //! `N passed, N failed, N skipped`.
 
 mod boot;
@@ -126,11 +126,13 @@ fn all<'a>(
         check("formatting", |ws, toolchain| lint::formatting(ws, toolchain, false)),
         check("unsafe-budget", |ws, _| lint::unsafety::check(ws)),
         check("layers", |ws, _| lint::layers::check(ws)),
-        host::tests(ws, toolchain),
+        // Cargo builds for the host beside what is built for bare metal: their folders differ.
+        host::tests(ws, toolchain).parallel(),
+        builds.test("hypervisor", Part::Hypervisor).parallel(),
+        builds.test("guest-kernel", Part::Guest).parallel(),
+        builds.test("micro-guests", Part::MicroGuests).parallel(),
+        // Alone: what boots from here on is not to wait for Cargo's lock.
         host::doc_tests(ws, toolchain),
-        builds.test("hypervisor", Part::Hypervisor),
-        builds.test("guest-kernel", Part::Guest),
-        builds.test("micro-guests", Part::MicroGuests),
     ];
     let guests = micro_guest_names(ws, toolchain)?;
     let manifest = Manifest::read(&ws.join("tests/guests/manifest"), &guests)?;
@@ -162,24 +164,21 @@ fn all<'a>(
             tests.push(boot::disc(builds, "disc-uefi", true));
         }
     }
-    tests.push(check("clippy-host", lint::clippy_host));
+    // One that builds for the host, then those for bare metal beside it.
+    tests.push(check("clippy-host", lint::clippy_host).parallel());
     for what in BareMetal::ALL {
         let name = format!("clippy-{}", what.package());
-        tests.push(Test::new(Group::Lint, &name, move || {
-            Ended::of(lint::clippy_bare(ws, toolchain, what))
-        }));
+        let run = move || Ended::of(lint::clippy_bare(ws, toolchain, what));
+        tests.push(Test::new(Group::Lint, &name, run).parallel());
     }
-    tests.push(check("rustdoc", doc::host));
-    tests.push(check("support-table", support::check));
-    let host = |name: &str, run: fn(&Workspace, &Toolchain) -> Result<String>| {
-        Test::new(Group::Host, name, move || Ended::of(run(ws, toolchain)))
-    };
-    tests.push(host("soak", soak::check));
+    tests.push(check("rustdoc", doc::host).parallel());
     for what in BareMetal::LIBRARIES {
         let name = format!("rustdoc-{}", what.package());
-        tests
-            .push(Test::new(Group::Lint, &name, move || Ended::of(doc::bare(ws, toolchain, what))));
+        let run = move || Ended::of(doc::bare(ws, toolchain, what));
+        tests.push(Test::new(Group::Lint, &name, run).parallel());
     }
+    tests.push(check("support-table", support::check));
+    tests.push(Test::new(Group::Host, "soak", move || Ended::of(soak::check(ws, toolchain))));
     Ok(tests)
 }
 
