@@ -5,7 +5,7 @@ use super::path::{AT_FDCWD, Start};
 use super::{Call, Result, enough_memory, signed};
 use crate::arch::uaccess::{copy_from_user, copy_to_user, is_user_range};
 use crate::arch::uaccess::{read_user, write_user};
-use crate::fs::file::{File, Flags, Open};
+use crate::fs::file::{Flags, Open};
 use crate::fs::pipe;
 use crate::fs::tree::Wanted;
 use alloc::sync::Arc;
@@ -298,14 +298,19 @@ pub fn dup3(call: &mut Call<'_>) -> Result {
 fn make_pipe(call: &Call<'_>, flags: u32) -> Result {
     enough_memory()?;
     let (reader, writer) = pipe::new();
-    let files: [(Arc<dyn File>, Flags); 2] =
-        [(Arc::new(reader), Flags::empty()), (Arc::new(writer), Flags::WRITE_ONLY)];
     let lasting = Flags::from_bits_truncate(flags) & Flags::NONBLOCK;
-    let mut ends = [0u32; 2];
-    for (end, (file, access)) in ends.iter_mut().zip(files) {
-        let open = Arc::new(Open::new(file, access | lasting));
-        *end = call.process.files.borrow().add(open, 0, flags & O_CLOEXEC != 0)?;
-    }
+    let reader = Arc::new(Open::new(Arc::new(reader), lasting));
+    let writer = Arc::new(Open::new(Arc::new(writer), Flags::WRITE_ONLY | lasting));
+    let close_on_exec = flags & O_CLOEXEC != 0;
+    let ends = {
+        let mut files = call.process.files.borrow();
+        let from = files.add(reader, 0, close_on_exec)?;
+        let to = files.add(writer, 0, close_on_exec);
+        if to.is_err() {
+            files.close(from)?;
+        }
+        [from, to?]
+    };
     if let Err(bad) = write_user(call.a(), &ends) {
         let mut files = call.process.files.borrow();
         for end in ends {

@@ -5,6 +5,8 @@
 //! once and looks again.
 
 use super::errno::{EBADF, EINTR, EINVAL};
+use super::signal::read_set;
+use super::time::{read_timespec, read_timespec64};
 use super::{Call, Result, duration, enough_memory};
 use crate::arch::events::Masked;
 use crate::arch::uaccess::{copy_from_user, copy_to_user, read_user};
@@ -53,21 +55,13 @@ impl Watched {
     }
 }
 
-/// How long to wait.
-#[derive(Clone, Copy)]
-enum Patience {
-    /// Without end.
-    Endless,
-    /// Nanoseconds.
-    For(u64),
-}
-
-/// Waits until one of the files is ready for what is asked, or patience ends; how many are.
-fn wait(process: &Process, watched: &mut [Watched], patience: Patience) -> Result {
+/// Waits until one of the files is ready for what is asked, or so many nanoseconds have gone by
+/// (`None`: without end); how many are.
+fn wait(process: &Process, watched: &mut [Watched], patience: Option<u64>) -> Result {
     // A call that begins again after a stop waits no longer than it would have.
     let deadline = match (process.deadline.swap(0, Ordering::Relaxed), patience) {
-        (_, Patience::Endless) => 0,
-        (0, Patience::For(ns)) => clock::now().saturating_add(ns).max(1),
+        (_, None) => 0,
+        (0, Some(ns)) => clock::now().saturating_add(ns).max(1),
         (deadline, _) => deadline,
     };
     let _masked = Masked::new();
@@ -90,7 +84,7 @@ fn wait(process: &Process, watched: &mut [Watched], patience: Patience) -> Resul
 fn wait_masked(
     process: &Process,
     watched: &mut [Watched],
-    patience: Patience,
+    patience: Option<u64>,
     mask: Option<Set>,
 ) -> Result {
     if let Some(mask) = mask {
@@ -105,7 +99,7 @@ fn wait_masked(
     outcome
 }
 
-fn poll_with(call: &Call<'_>, patience: Patience, mask: Option<Set>) -> Result {
+fn poll_with(call: &Call<'_>, patience: Option<u64>, mask: Option<Set>) -> Result {
     enough_memory()?;
     let (at, count) = (call.a(), call.b());
     if count > MOST {
@@ -134,10 +128,8 @@ fn poll_with(call: &Call<'_>, patience: Patience, mask: Option<Set>) -> Result {
 
 /// `poll(*fds, count, milliseconds)`.
 pub fn poll(call: &mut Call<'_>) -> Result {
-    let patience = match i32::try_from(call.c()) {
-        Ok(ms) => Patience::For(u64::from(ms.unsigned_abs()) * 1_000_000),
-        Err(_) => Patience::Endless,
-    };
+    let milliseconds = i32::try_from(call.c()).ok();
+    let patience = milliseconds.map(|ms| u64::from(ms.unsigned_abs()) * 1_000_000);
     poll_with(call, patience, None)
 }
 
@@ -145,31 +137,18 @@ pub fn poll(call: &mut Call<'_>) -> Result {
 fn mask(address: u32, bytes: u32) -> Result<Option<Set>> {
     match address {
         0 => Ok(None),
-        _ if bytes != 8 => Err(EINVAL),
-        address => Ok(Some(Set::from_words(read_user(address)?))),
+        address => read_set(address, bytes).map(Some),
     }
-}
-
-fn timespec(address: u32) -> Result<Patience> {
-    if address == 0 {
-        return Ok(Patience::Endless);
-    }
-    let [seconds, nanoseconds]: [u32; 2] = read_user(address)?;
-    Ok(Patience::For(duration(seconds, nanoseconds)?))
-}
-
-fn timespec64(address: u32) -> Result<Patience> {
-    Ok(super::time::read_timespec64(address)?.map_or(Patience::Endless, Patience::For))
 }
 
 /// `ppoll(*fds, count, *timespec, *set, bytes)`, 32 bits.
 pub fn ppoll(call: &mut Call<'_>) -> Result {
-    poll_with(call, timespec(call.c())?, mask(call.d(), call.e())?)
+    poll_with(call, read_timespec(call.c())?, mask(call.d(), call.e())?)
 }
 
 /// `ppoll_time64(*fds, count, *timespec, *set, bytes)`.
 pub fn ppoll_time64(call: &mut Call<'_>) -> Result {
-    poll_with(call, timespec64(call.c())?, mask(call.d(), call.e())?)
+    poll_with(call, read_timespec64(call.c())?, mask(call.d(), call.e())?)
 }
 
 /// What each of `select`'s three sets asks for, and takes for an answer.
@@ -179,7 +158,7 @@ const SETS: [(Ready, Ready); 3] = [
     (Ready::URGENT, Ready::URGENT),
 ];
 
-fn select_with(call: &Call<'_>, patience: Patience, mask: Option<Set>) -> Result {
+fn select_with(call: &Call<'_>, patience: Option<u64>, mask: Option<Set>) -> Result {
     enough_memory()?;
     let count = call.a();
     if count > MOST {
@@ -223,11 +202,11 @@ fn select_with(call: &Call<'_>, patience: Patience, mask: Option<Set>) -> Result
 /// `_newselect(count, *read, *write, *except, *timeval)`. The time that is left is not told.
 pub fn select(call: &mut Call<'_>) -> Result {
     let patience = match call.e() {
-        0 => Patience::Endless,
+        0 => None,
         address => {
             let [seconds, microseconds]: [u32; 2] = read_user(address)?;
             let nanoseconds = microseconds.checked_mul(1000).ok_or(EINVAL)?;
-            Patience::For(duration(seconds, nanoseconds)?)
+            Some(duration(seconds, nanoseconds)?)
         }
     };
     select_with(call, patience, None)
@@ -244,10 +223,10 @@ fn packed_mask(address: u32) -> Result<Option<Set>> {
 
 /// `pselect6(count, *read, *write, *except, *timespec, *(set, bytes))`, 32 bits.
 pub fn pselect6(call: &mut Call<'_>) -> Result {
-    select_with(call, timespec(call.e())?, packed_mask(call.f())?)
+    select_with(call, read_timespec(call.e())?, packed_mask(call.f())?)
 }
 
 /// `pselect6_time64(count, *read, *write, *except, *timespec, *(set, bytes))`.
 pub fn pselect6_time64(call: &mut Call<'_>) -> Result {
-    select_with(call, timespec64(call.e())?, packed_mask(call.f())?)
+    select_with(call, read_timespec64(call.e())?, packed_mask(call.f())?)
 }

@@ -1,7 +1,8 @@
 //! System calls about what processes use, and may use.
 
 use super::errno::{EAGAIN, EINVAL, ENOSYS, EPERM, ESRCH, ETIMEDOUT};
-use super::{Call, Result, duration, microseconds, signed};
+use super::time::{read_timespec, sleep_for};
+use super::{Call, Result, microseconds, signed};
 use crate::arch::uaccess::{read_user, write_user};
 use crate::fs::descriptors::FILES;
 use crate::mm::frames::{self, Use};
@@ -136,11 +137,8 @@ pub fn futex(call: &mut Call<'_>) -> Result {
             if read_user::<u32>(call.a())? != call.c() {
                 return Err(EAGAIN);
             }
-            if call.d() == 0 {
-                return super::signal::pause(call);
-            }
-            let [seconds, nanoseconds]: [u32; 2] = read_user(call.d())?;
-            super::time::sleep_for(call, duration(seconds, nanoseconds)?)?;
+            let Some(ns) = read_timespec(call.d())? else { return super::signal::pause(call) };
+            sleep_for(call, ns)?;
             Err(ETIMEDOUT)
         }
         WAKE if call.a().is_multiple_of(4) => Ok(0),

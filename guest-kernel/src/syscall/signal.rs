@@ -1,6 +1,7 @@
 //! System calls about signals.
 
 use super::errno::{EAGAIN, EFAULT, EINTR, EINVAL, ENOMEM, EPERM, ESRCH};
+use super::time::{read_timespec, read_timespec64};
 use super::{Call, Result, duration, microseconds, signed};
 use crate::arch::events::Masked;
 use crate::arch::uaccess::{copy_to_user, read_user, write_user};
@@ -16,7 +17,7 @@ const SET_BYTES: u32 = 8;
 /// Least bytes of an alternative stack (`MINSIGSTKSZ`).
 const MIN_STACK: u32 = 2048;
 
-fn read_set(address: u32, bytes: u32) -> Result<Set> {
+pub(super) fn read_set(address: u32, bytes: u32) -> Result<Set> {
     if bytes != SET_BYTES {
         return Err(EINVAL);
     }
@@ -134,20 +135,12 @@ fn wait_for(call: &Call<'_>, patience: Option<u64>) -> Result {
 
 /// `rt_sigtimedwait(*set, *info, *timespec, bytes)`, 32 bits.
 pub fn rt_sigtimedwait(call: &mut Call<'_>) -> Result {
-    let patience = match call.c() {
-        0 => None,
-        address => {
-            let [seconds, nanoseconds]: [u32; 2] = read_user(address)?;
-            Some(duration(seconds, nanoseconds)?)
-        }
-    };
-    wait_for(call, patience)
+    wait_for(call, read_timespec(call.c())?)
 }
 
 /// `rt_sigtimedwait_time64(*set, *info, *timespec, bytes)`.
 pub fn rt_sigtimedwait_time64(call: &mut Call<'_>) -> Result {
-    let patience = super::time::read_timespec64(call.c())?;
-    wait_for(call, patience)
+    wait_for(call, read_timespec64(call.c())?)
 }
 
 /// `sigreturn()`, from a handler's short frame.

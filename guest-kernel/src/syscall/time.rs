@@ -57,6 +57,15 @@ pub fn clock_gettime64(call: &mut Call<'_>) -> Result {
     Ok(0)
 }
 
+/// Nanoseconds of a `timespec` of 32 bits in memory. None: the address is 0.
+pub(super) fn read_timespec(address: u32) -> Result<Option<u64>> {
+    if address == 0 {
+        return Ok(None);
+    }
+    let [seconds, nanoseconds]: [u32; 2] = read_user(address)?;
+    duration(seconds, nanoseconds).map(Some)
+}
+
 /// Nanoseconds of a `timespec` of 64 bits in memory. None: the address is 0.
 pub(super) fn read_timespec64(address: u32) -> Result<Option<u64>> {
     if address == 0 {
@@ -139,15 +148,13 @@ fn tell(address: u32, ns: u64) -> Result {
 
 /// `nanosleep(*timespec, *rest)`, 32 bits.
 pub fn nanosleep(call: &mut Call<'_>) -> Result {
-    let [seconds, nanoseconds]: [u32; 2] = read_user(call.a())?;
-    let sleep = Sleep { clock: 1, flags: 0, ns: duration(seconds, nanoseconds)? };
-    sleep.run(call, |left| tell(call.b(), left))
+    let ns = read_timespec(call.a())?.ok_or(EFAULT)?;
+    Sleep { clock: 1, flags: 0, ns }.run(call, |left| tell(call.b(), left))
 }
 
 /// `clock_nanosleep(clock, flags, *timespec, *rest)`, 32 bits.
 pub fn clock_nanosleep(call: &mut Call<'_>) -> Result {
-    let [seconds, nanoseconds]: [u32; 2] = read_user(call.c())?;
-    let ns = duration(seconds, nanoseconds)?;
+    let ns = read_timespec(call.c())?.ok_or(EFAULT)?;
     Sleep { clock: call.a(), flags: call.b(), ns }.run(call, |left| tell(call.d(), left))
 }
 

@@ -97,6 +97,9 @@ fn files(checks: &mut Checks) {
         }
     };
     checks.same(error, Errno::EMFILE, "open until there are too many");
+    let _ = sys::close(second);
+    checks.same(sys::pipe(), Err(Errno::EMFILE), "a pipe where one number is free");
+    checks.same(sys::open(c"/etc/motd"), Ok(second), "which it has not taken");
     for fd in fd..=second + opened {
         let _ = sys::close(fd);
     }
