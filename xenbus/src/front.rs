@@ -1,9 +1,13 @@
 //! A front end's device: carries out the steps of [`handshake::front`](crate::handshake::front).
 //!
 //! [`Front`] does what all front ends have in common; what is a device's own is a [`FrontDriver`].
-//! Whenever an event of its watch comes (its token is the device's path), [`Front::look`] is
+//! Whenever an event of its watches comes (their token is the device's path), [`Front::look`] is
 //! called: it finds out how things stand and does what is to be done. An event too many costs a
 //! look.
+//!
+//! **Another back end.** A driver domain that dies leaves its front ends without a peer; a toolstack
+//! may then link them to one in another domain. So while the peer has no directory, a change of the
+//! link has the device begin anew, with whoever it leads to.
 //!
 //! **Pages outlive their use.** When a front end stops using its rings the peer may still have them
 //! mapped, and a hostile one for ever. Memory that another domain can write must not become
@@ -20,6 +24,14 @@ use crate::access::{Events, Grants, Shared, Store};
 use crate::device::{self, Fault, Keys, Life, Node};
 use crate::handshake::front::{Want, Work, next};
 use crate::state::State;
+
+/// The nodes that say who the peer is: its directory, its domain.
+const LINK: (&str, &str) = ("backend", "backend-id");
+
+/// A peer's node that is watched.
+fn state_of(peer: &str) -> String {
+    format!("{peer}/state")
+}
 
 /// What one kind of front end does. `D` is its domain.
 pub trait FrontDriver<D: Events + Grants> {
@@ -61,26 +73,32 @@ pub struct Front<D: Grants, R> {
 }
 
 impl<D: Events + Grants, R: FrontDriver<D>> Front<D, R> {
-    /// Takes up the device at `path` (`device/<type>/<id>`) and sets its watch, whose first event
+    /// Takes up the device at `path` (`device/<type>/<id>`) and sets its watches, whose first event
     /// has it [looked](Front::look) at.
     ///
     /// # Errors
     /// The directory does not say who its back end is, or the store refuses.
     pub fn open(store: &mut dyn Store, path: &str, driver: R) -> Result<Self, Fault> {
-        let (peer, back) = device::link(store, path, ("backend", "backend-id"))?;
+        let (peer, back) = device::link(store, path, LINK)?;
         let taking_up = || Fault::while_doing(format!("taking up {path}"));
         // A predecessor, in the kernel that started this one, may have left another state.
         let begun = device::switch(store, path, &Keys::default(), State::Initialising);
         if begun.map_err(taking_up())? == Life::Gone {
             return Err(taking_up()(Errno::ENOENT));
         }
-        store.watch(&format!("{peer}/state"), path).map_err(taking_up())?;
+        for watched in Self::watched(path, &peer) {
+            store.watch(&watched, path).map_err(taking_up())?;
+        }
         let path = path.to_string();
         let (own, want, retired) = (State::Initialising, Want::Up, Vec::new());
         Ok(Front { driver, path, peer, back, own, want, retired })
     }
 
-    /// The device's path, which is the token of its watch, too.
+    fn watched(path: &str, peer: &str) -> [String; 2] {
+        [format!("{path}/{}", LINK.0), state_of(peer)]
+    }
+
+    /// The device's path, which is the token of its watches, too.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
@@ -98,7 +116,13 @@ impl<D: Events + Grants, R: FrontDriver<D>> Front<D, R> {
     /// The store's; the device is as it was, and the next look goes on.
     pub fn look(&mut self, store: &mut dyn Store, domain: &mut D) -> Result<Life, Errno> {
         self.end_retired(domain);
-        let peer = Node::new(store, &self.peer).state()?;
+        let mut peer = Node::new(store, &self.peer).state()?;
+        if peer == State::Unknown {
+            if self.follow(store, domain)? == Life::Gone {
+                return Ok(Life::Gone);
+            }
+            peer = Node::new(store, &self.peer).state()?;
+        }
         if (self.own, peer, self.want) == (State::Connected, State::Connected, Want::Up)
             && let Err(fault) = self.driver.connect(domain, &mut Node::new(store, &self.peer))
         {
@@ -114,6 +138,24 @@ impl<D: Events + Grants, R: FrontDriver<D>> Front<D, R> {
             }
         }
         Ok(Life::Present)
+    }
+
+    /// Begins anew with another peer, if the link leads to another one now.
+    fn follow(&mut self, store: &mut dyn Store, domain: &mut D) -> Result<Life, Errno> {
+        // A directory that is gone, or is being made, has no link: the steps find that out.
+        let Ok((peer, back)) = device::link(store, &self.path, LINK) else {
+            return Ok(Life::Present);
+        };
+        if (&peer, back) == (&self.peer, self.back) {
+            return Ok(Life::Present);
+        }
+        store.watch(&state_of(&peer), &self.path)?;
+        // It goes with the connection, if it does not now.
+        let _ = store.unwatch(&state_of(&self.peer), &self.path);
+        self.disconnect(domain);
+        (self.peer, self.back) = (peer, back);
+        (self.own, self.want) = (State::Initialising, Want::Up);
+        self.switch(store, domain, &Keys::default(), State::Initialising)
     }
 
     /// Closes the device, with the peer's knowledge: done when the [state](Front::state) is
@@ -141,13 +183,15 @@ impl<D: Events + Grants, R: FrontDriver<D>> Front<D, R> {
         }
     }
 
-    /// Lets go of everything at once, and of the watch: the directory has been removed, or there is
+    /// Lets go of everything at once, and of the watches: the directory has been removed, or there is
     /// no time to ask the peer. Returns pages that the peer has mapped still: they must never be
     /// used again.
     pub fn abandon(mut self, store: &mut dyn Store, domain: &mut D) -> Vec<Shared<D::Own>> {
         self.disconnect(domain);
-        // The watch goes with the connection, if it does not now.
-        let _ = store.unwatch(&format!("{}/state", self.peer), &self.path);
+        for watched in Self::watched(&self.path, &self.peer) {
+            // The watch goes with the connection, if it does not now.
+            let _ = store.unwatch(&watched, &self.path);
+        }
         self.retired
     }
 

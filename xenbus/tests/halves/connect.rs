@@ -29,7 +29,11 @@ fn print(world: &World, front: &mut FrontHalf, text: &[u8]) -> usize {
 
 /// All that was printed since the beginning.
 fn printed(world: &World, back: &mut BackHalf) -> Vec<u8> {
-    while back.driver.poll(&mut world.domain(HOST)).expect("an honest peer").more {}
+    printed_in(world, HOST, back)
+}
+
+fn printed_in(world: &World, host: DomId, back: &mut BackHalf) -> Vec<u8> {
+    while back.driver.poll(&mut world.domain(host)).expect("an honest peer").more {}
     let mut text = vec![0; 1 << 16];
     let chunk = back.driver.log().read(0, &mut text);
     text.truncate(chunk.count);
@@ -151,6 +155,45 @@ fn a_daemon_that_dies_takes_the_ring_over_again() {
     assert_eq!((front.state(), back.state()), (State::Connected, State::Connected));
     assert!(world.take_event(HOST, back.driver.port().expect("connected")), "it is told to look");
     assert_eq!(printed(&world, &mut back), b"two three", "nothing is lost, nothing comes twice");
+    assert_eq!(world.in_use(), (2, 1, 1));
+}
+
+#[test]
+fn a_device_begins_anew_with_a_back_end_in_another_domain() {
+    let (world, mut front, back) = connected();
+    print(&world, &mut front, b"to nobody");
+    world.kill(HOST);
+    drop(back);
+    world.remove(&crate::world::back());
+    assert!(world.take_fired(GUEST, front.path()), "it is told that its peer is gone");
+    let (mut store, mut guest) = (world.domain(GUEST), world.domain(GUEST));
+    assert_eq!(front.look(&mut store, &mut guest), Ok(Life::Present));
+    assert_eq!((front.state(), world.in_use()), (State::Closed, (0, 0, 0)));
+    let watches = world.watches();
+    world.link_to(HEIR);
+    assert!(world.take_fired(GUEST, front.path()), "it is told of the link");
+    let mut back = open_back_of(&world, HEIR);
+    assert_eq!(front.look(&mut store, &mut guest), Ok(Life::Present));
+    settle_with(&world, &mut front, (HEIR, &mut back));
+    assert_eq!((front.state(), back.state()), (State::Connected, State::Connected));
+    print(&world, &mut front, b"hello");
+    assert_eq!(printed_in(&world, HEIR, &mut back), b"hello");
+    assert_eq!((world.in_use(), world.watches()), ((2, 1, 1), watches + 3), "no watch is left");
+}
+
+#[test]
+fn a_device_that_failed_is_opened_again_by_another_back_end() {
+    let (world, mut front, back) = connected();
+    let (mut store, mut guest) = (world.domain(GUEST), world.domain(GUEST));
+    let fault = Fault { errno: Errno::EINVAL, what: "the peer broke a ring".into() };
+    assert_eq!(front.fail(&mut store, &mut guest, &fault), Ok(Life::Present));
+    world.kill(HOST);
+    drop(back);
+    world.remove(&crate::world::back());
+    world.link_to(HEIR);
+    let mut back = open_back_of(&world, HEIR);
+    settle_with(&world, &mut front, (HEIR, &mut back));
+    assert_eq!((front.state(), back.state()), (State::Connected, State::Connected));
     assert_eq!(world.in_use(), (2, 1, 1));
 }
 

@@ -23,6 +23,8 @@ use xenstore::server::{ConnectionId, Server};
 pub const GUEST: DomId = DomId::new(1);
 /// The domain of back ends.
 pub const HOST: DomId = DomId::new(0);
+/// Another one, that takes over from it.
+pub const HEIR: DomId = DomId::new(2);
 
 struct Shelf {
     server: Rc<RefCell<Server>>,
@@ -139,8 +141,15 @@ impl World {
     /// Makes a console's directories as a toolstack does: each half owns its own, and may read the
     /// other's.
     pub fn make_device(&self) {
-        let (front, back) = (front(), back());
-        for (path, owner, reader) in [(&front, GUEST, HOST), (&back, HOST, GUEST)] {
+        self.link_to(HOST);
+    }
+
+    /// As [`make_device`](World::make_device), with the back end in another domain: the front end's
+    /// directory is made anew.
+    pub fn link_to(&self, host: DomId) {
+        let (front, back) = (front(), back_of(host));
+        self.remove(&front);
+        for (path, owner, reader) in [(&front, GUEST, host), (&back, host, GUEST)] {
             let toolstack = &mut self.0.borrow_mut().toolstack;
             let perms =
                 [Permission::new(Access::None, owner), Permission::new(Access::Read, reader)];
@@ -149,7 +158,7 @@ impl World {
         }
         for (path, value) in [
             (format!("{front}/backend"), back.as_str()),
-            (format!("{front}/backend-id"), "0"),
+            (format!("{front}/backend-id"), &host.raw().to_string()),
             (format!("{front}/state"), "1"),
             (format!("{back}/frontend"), front.as_str()),
             (format!("{back}/frontend-id"), "1"),
@@ -412,7 +421,11 @@ pub fn front() -> String {
 }
 
 pub fn back() -> String {
-    format!("{}/{}", home(HOST), back_path("console", GUEST, 1))
+    back_of(HOST)
+}
+
+fn back_of(host: DomId) -> String {
+    format!("{}/{}", home(host), back_path("console", GUEST, 1))
 }
 
 pub type FrontHalf = Front<Domain, FrontEnd<Words>>;
@@ -424,22 +437,30 @@ pub fn open_front(world: &World) -> FrontHalf {
 }
 
 pub fn open_back(world: &World) -> BackHalf {
-    let mut host = world.domain(HOST);
+    open_back_of(world, HOST)
+}
+
+pub fn open_back_of(world: &World, host: DomId) -> BackHalf {
+    let mut host = world.domain(host);
     let path = back_path("console", GUEST, 1);
     Back::open(&mut host, &path, Console::new(1 << 16)).expect("a device")
 }
 
 /// Lets each half look as long as events come for it; fails if that does not end.
 pub fn settle(world: &World, front: &mut FrontHalf, back: &mut BackHalf) {
+    settle_with(world, front, (HOST, back));
+}
+
+pub fn settle_with(world: &World, front: &mut FrontHalf, (host, back): (DomId, &mut BackHalf)) {
     for _ in 0..50 {
         let ours = world.take_fired(GUEST, front.path());
         if ours {
             let (mut store, mut domain) = (world.domain(GUEST), world.domain(GUEST));
             let _ = front.look(&mut store, &mut domain).expect("the store works");
         }
-        let theirs = world.take_fired(HOST, back.path());
+        let theirs = world.take_fired(host, back.path());
         if theirs {
-            let (mut store, mut domain) = (world.domain(HOST), world.domain(HOST));
+            let (mut store, mut domain) = (world.domain(host), world.domain(host));
             let _ = back.look(&mut store, &mut domain).expect("the store works");
         }
         if !ours && !theirs {
