@@ -3,7 +3,7 @@
 //! Parameters are parted by commas. One with `=` and the flags stand for themselves; the others are
 //! positional: target, format, vdev, access. `target=` takes the whole rest, so that a target can
 //! have commas. Of the old syntax there is what xl still takes: prefixes such as `phy:` before the
-//! target, after which no format is expected, and `vdev:cdrom`.
+//! target, after which no format is expected, and `vdev:cdrom`. Not xl's is the target `ram:SIZE`.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -21,6 +21,9 @@ const FORMAT_PREFIXES: [(&str, DiskFormat); 4] = [
 
 /// Prefixes that name a script.
 const SCRIPT_PREFIXES: [&str; 4] = ["iscsi:", "enbd:", "nbd:", "drbd:"];
+
+/// Prefix that is a part of the target: as much memory as follows it, in place of a disk.
+const MEMORY_PREFIX: &str = "ram:";
 
 /// Prefixes that once named a back end.
 const IDLE_PREFIXES: [&str; 7] = ["tapdisk:", "tap2:", "tap:", "aio:", "ioemu:", "file:", "phy:"];
@@ -82,6 +85,10 @@ impl Parsed {
             return Ok(false);
         }
         let (prefix, behind) = text.split_at(length + 1);
+        if prefix == MEMORY_PREFIX {
+            self.prefixed = true;
+            return Ok(false);
+        }
         if let Some((_, format)) = FORMAT_PREFIXES.iter().find(|(name, _)| *name == prefix) {
             set_once(&mut self.format, "format", format.name())?;
         } else if SCRIPT_PREFIXES.contains(&prefix) {
@@ -256,6 +263,10 @@ mod tests {
         let prefixed = parse("tap:aio:qcow2:/x,xvda,r").unwrap();
         assert_eq!((prefixed.format, prefixed.target.as_str()), (DiskFormat::Qcow2, "/x"));
         assert_eq!(parse("nbd:h/1,xvda").unwrap().script.as_deref(), Some("block-nbd"));
+        // The prefix of memory stays with its size.
+        for text in ["ram:8M,xvda,w", "ram:8M,xvda", "vdev=xvda,target=ram:8M"] {
+            assert_eq!(parse(text), Ok(disk("ram:8M", "xvda")), "{text}");
+        }
         // An empty positional target may be given later.
         assert_eq!(parse(",,xvda,target=/x"), Ok(disk("/x", "xvda")));
     }

@@ -96,6 +96,7 @@ impl<'a> Checker<'a> {
             weight: self.number("cpu_weight", 1, 65535).map(narrow),
             cap: self.number("cap", 0, 65534).map(narrow),
             on: self.actions(),
+            driver_domain: self.number("driver_domain", 0, 1) == Some(1),
             disks: self.devices("disk", disk::parse, Disk::clash),
             vifs: self.devices("vif", vif::parse, Vif::clash),
             time_offset_s: self.time_offset(),

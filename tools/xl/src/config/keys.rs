@@ -66,7 +66,7 @@ static KEYS: &[(&str, Use)] = &[
     ("device_tree", HARDWARE),
     ("disk", Use::Used),
     ("dm_restrict", MODEL),
-    ("driver_domain", HARDWARE),
+    ("driver_domain", Use::Used),
     ("dtdev", HARDWARE),
     ("e820_host", Use::Ignored("a domain has no hardware whose addresses it must avoid")),
     ("extra", Use::Used),

@@ -43,6 +43,8 @@ pub struct DomainConfig {
     pub cap: Option<u16>,
     /// `on_poweroff` and its kin.
     pub on: Actions,
+    /// `driver_domain`: it serves devices to other domains.
+    pub driver_domain: bool,
     /// `disk`, in order.
     pub disks: Vec<Disk>,
     /// `vif`, in order.

@@ -44,6 +44,10 @@ fn create_info(json: &mut Json, config: Option<&DomainConfig>, now: Option<&Doma
     if let Some(uuid) = now.map(|now| now.uuid).or(config.and_then(|config| config.uuid)) {
         json.name("uuid").string(uuid);
     }
+    if config.is_some_and(|config| config.driver_domain) {
+        // One of libxl's booleans that may be left open.
+        json.name("driver_domain").string("True");
+    }
 }
 
 fn build_info(json: &mut Json, config: Option<&DomainConfig>, now: Option<&DomainInfo>) {

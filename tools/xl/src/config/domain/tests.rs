@@ -61,12 +61,13 @@ fn a_whole_file() {
         rtc_timeoffset = "-3600"
         max_grant_frames = 64; max_maptrack_frames = 0; max_grant_version = 2
         max_event_channels = 4095
-        nomigrate = 1
+        nomigrate = 1; driver_domain = 1
     "#;
     let web = domain(text);
     assert_eq!(web.uuid, Uuid::parse("59e1cf6c6ab9487990e7adc8d1c63bf5"));
     assert_eq!(web.ramdisk.as_deref(), Some("r"));
     assert_eq!(web.command_line, "root=/dev/xvda console=hvc0 quiet");
+    assert!(web.driver_domain && !domain("driver_domain = 0").driver_domain);
     assert_eq!((web.memory_kib, web.max_memory_kib), (64 << 10, 128 << 10));
     assert_eq!((web.vcpus, web.max_vcpus), (2, 4));
     assert_eq!(web.affinity, Affinity::Every(CpuSet(0b1101)));
