@@ -75,7 +75,9 @@ impl Halves {
     pub fn parents(&self) -> Vec<String> {
         // How many levels up: a domain keeps its `device`, which it has from its start.
         let levels = [(self.front_path(), 1), (self.back_path(), 3), (self.toolstack_path(), 3)];
-        let levels = levels.into_iter().chain([(self.error_path(), 4)]);
+        // So it does its `error`, which domain 0 alone makes when there is something to say.
+        let errors = if self.back.raw() == 0 { 4 } else { 3 };
+        let levels = levels.into_iter().chain([(self.error_path(), errors)]);
         levels.flat_map(|(path, levels)| above(&path, levels)).collect()
     }
 }
@@ -352,6 +354,9 @@ mod tests {
                 "/local/domain/0/error",
             ]
         );
+        let served = Halves { back: DomId::new(3), ..halves(DeviceClass::Disk, 51712) };
+        let last = served.parents().pop();
+        assert_eq!(last.as_deref(), Some("/local/domain/3/error/backend"), "the error is its own");
     }
 
     #[test]

@@ -67,8 +67,13 @@ fn main(start_info: &'static StartInfo) -> ! {
     let line = core::str::from_utf8(line).unwrap_or_default();
     fs::root::mount_root(line);
     let mut kernel = Services::new(start_info);
-    // Domain 0 asks nobody for an address: the first that is given out is to be a domU's.
-    socket::task::start(line, if is_domu { Plan::Dhcp } else { Plan::Off });
+    let plan = match is_domu {
+        true if domu::driver::is_one() => domu::driver::start(),
+        true => Plan::Dhcp,
+        // It asks nobody for an address: the first that is given out is to be a domU's.
+        false => Plan::Off,
+    };
+    socket::task::start(line, plan);
     match line.split_whitespace().find_map(|word| word.strip_prefix("exec=")) {
         Some(lines) => {
             let script = if is_domu { Script::Plain } else { Script::Transcript };

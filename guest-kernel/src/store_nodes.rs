@@ -56,6 +56,8 @@ pub struct Domain<'a> {
     pub store: Ring,
     /// Its console.
     pub console: Ring,
+    /// It serves devices to other domains.
+    pub is_driver: bool,
 }
 
 /// A domain's home.
@@ -104,6 +106,10 @@ pub fn nodes(domain: &Domain<'_>) -> Vec<Node> {
     for node in own {
         say(format!("{home}/{node}"), "", Guest);
     }
+    if domain.is_driver {
+        // Where a toolstack that runs there would keep its own: a driver domain knows itself by it.
+        say(format!("{home}/libxl"), "", Guest);
+    }
     let online = |vcpu: u32| if vcpu < domain.vcpus { "online" } else { "offline" };
     for vcpu in 0..domain.max_vcpus {
         say(format!("{home}/cpu/{vcpu}/availability"), online(vcpu), Domain0);
@@ -127,6 +133,10 @@ mod tests {
     use pv_abi::types::{Mfn, Port};
 
     fn domain(vcpus: u32) -> Vec<Node> {
+        nodes_of(vcpus, false)
+    }
+
+    fn nodes_of(vcpus: u32, is_driver: bool) -> Vec<Node> {
         nodes(&Domain {
             id: DomId::new(7),
             name: "web",
@@ -137,6 +147,7 @@ mod tests {
             max_vcpus: 2,
             store: Ring { mfn: Mfn::new(500), port: Port::new(1) },
             console: Ring { mfn: Mfn::new(501), port: Port::new(2) },
+            is_driver,
         })
     }
 
@@ -171,6 +182,13 @@ mod tests {
             let node = find(&all, &format!("/local/domain/7/{path}"));
             assert_eq!(node.permission, Permission::Domain0, "{path}");
         }
+    }
+
+    #[test]
+    fn a_driver_domain_has_a_directory_by_which_it_knows_that_it_is_one() {
+        let path = "/local/domain/7/libxl";
+        assert_eq!(find(&nodes_of(1, true), path).permission, Permission::Guest);
+        assert!(domain(1).iter().all(|node| node.path != path));
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //! | `xvda`, … | a disk of another domain's, through its back end ([`front`]) | any domain |
 //! | `ram0`, … | memory ([`ram`]) | any domain |
 //!
-//! What stands behind a disk that domain 0 gives to another domain ([`back`]) is one of these, too
+//! What stands behind a disk that a domain gives to another ([`back`]) is one of these, too
 //! ([`backing`]); a virtio disk's queue is used directly then, for many things at a time.
 //!
 //! **Sectors** are of 512 bytes in every number of this module, whatever the disk's own

@@ -5,6 +5,7 @@
 
 pub mod console;
 pub mod control;
+pub mod driver;
 pub mod store;
 mod sysrq;
 

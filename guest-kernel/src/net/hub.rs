@@ -1,6 +1,7 @@
-//! The bridge of domain 0, with its ports: each a queue of frames that wait to leave by it.
+//! The bridge of domain 0, or of a driver domain, with its ports: each a queue of frames that wait to
+//! leave by it.
 //!
-//! Whoever has a port (a [back end](super::back), the [card](super::card), domain 0's
+//! Whoever has a port (a [back end](super::back), the [card](super::card), the domain's
 //! [own interface](super::own)) puts in what comes from its side by [`Port::input`] and takes what
 //! is to leave by [`Port::take`]. Where frames go is decided by the pure [`Bridge`]. They go with what
 //! is not in their bytes, as far as the port they leave by copes with it.

@@ -7,7 +7,7 @@
 //! comes, and what is sent is lost, as on a cable that hangs loose.
 //!
 //! Interfaces have names (`registry`): `eth0` is netfront's in a domU, and in domain 0 its own end of
-//! the bridge.
+//! the bridge, as in a driver domain that has no netfront.
 //!
 //! ```text
 //!   domU                  domain 0
@@ -37,7 +37,7 @@ pub mod registry;
 mod start;
 
 #[cfg(all(target_os = "none", target_arch = "x86"))]
-pub use start::{serve_guests, start_domain_0, start_guest};
+pub use start::{serve_guests, start_domain_0, start_guest, start_own};
 
 use crate::waker::Waker;
 use alloc::vec::Vec;

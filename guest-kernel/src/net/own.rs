@@ -1,4 +1,4 @@
-//! Domain 0's own end of the bridge, as an interface.
+//! The own end of the bridge of domain 0, or of a driver domain, as an interface.
 //!
 //! Nothing lies between it and the [hub](super::hub) but memory, so checksums are left out; what
 //! came by a wire is compared once, here.

@@ -8,14 +8,13 @@
 //! **Going away** is libxl's: `online` becomes 0, which has the back end close, and where the guest
 //! is not asked its directory goes first, which has the back end not wait for it. Only a back end
 //! that is closed, or does not answer for too long, loses its directory. So when a domain is
-//! destroyed nothing of its memory is mapped any more by then.
+//! destroyed nothing of its memory is mapped any more by then. A back end whose domain has ended
+//! ([`driver_domains`]) is as good as closed.
 
-use super::{domains, records, store, turn};
+use super::{domains, driver_domains, given, records, store, turn};
 use crate::device_nodes::{self, Halves, Key};
 use crate::store::local::Connection;
-use crate::sync::Guarded;
 use crate::time;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -34,9 +33,6 @@ const INIT_NS: u64 = 10_000_000_000;
 const ASKED_NS: u64 = 10_000_000_000;
 /// How long a back end may take to close that need not ask, nanoseconds.
 const TAKEN_NS: u64 = 2_000_000_000;
-
-/// The devices of each domain that has any.
-static GIVEN: Guarded<BTreeMap<u16, Vec<Halves>>> = Guarded::new(BTreeMap::new());
 
 /// Chooses what a file leaves open and what is to stay over restarts: numbers and addresses of
 /// interfaces.
@@ -74,13 +70,21 @@ fn give(domain: DomId, device: &Device) -> Result<Halves> {
     };
     let taken: Vec<u32> = of(domain, class).iter().map(|halves| halves.id).collect();
     let id = device_nodes::number(device, &taken).map_err(Error::Other)?;
-    let halves = Halves { front: domain, back: back_domain(backend)?, class, id };
-    let nodes = device_nodes::nodes(device, &halves).map_err(Error::Other)?;
+    let back = driver_domains::named(backend)?;
+    let halves = Halves { front: domain, back, class, id };
+    announce(device, &halves)?;
+    Ok(halves)
+}
+
+/// Makes both directories of a device, the front end's anew where there is one. The caller has the
+/// turn.
+pub(super) fn announce(device: &Device, halves: &Halves) -> Result<()> {
+    let nodes = device_nodes::nodes(device, halves).map_err(Error::Other)?;
     let pair = |owner, reader| {
         [Permission::new(Access::None, owner), Permission::new(Access::Read, reader)]
     };
     let mine = [Permission::new(Access::None, DomId::new(0))];
-    let (front, back) = (pair(domain, halves.back), pair(halves.back, domain));
+    let (front, back) = (pair(halves.front, halves.back), pair(halves.back, halves.front));
     let directories: [(String, &[Permission], &[Key]); 3] = [
         (halves.toolstack_path(), &mine, &nodes.toolstack),
         (halves.front_path(), &front, &nodes.front),
@@ -88,6 +92,10 @@ fn give(domain: DomId, device: &Device) -> Result<Halves> {
     ];
     store::with(&halves.back_path(), |client| {
         client.transact(|store| {
+            // What a front end has said to another back end is not for this one.
+            if store.read(&halves.front_path())?.is_some() {
+                store.rm(&halves.front_path())?;
+            }
             for (path, perms, keys) in &directories {
                 store.mkdir(path)?;
                 // What is made below has its parent's permissions from its start.
@@ -99,29 +107,14 @@ fn give(domain: DomId, device: &Device) -> Result<Halves> {
             Ok(())
         })
     })?;
-    GIVEN.with(|given| given.entry(domain.raw()).or_default().push(halves));
-    Ok(halves)
+    given::add(*halves);
+    Ok(())
 }
 
-/// The domain that a specification names as the one that serves it.
-fn back_domain(name: Option<&str>) -> Result<DomId> {
-    match name {
-        None | Some("0" | "Domain-0") => Ok(DomId::new(0)),
-        Some(name) => {
-            let number = || name.parse().ok().map(DomId::new);
-            let known = |id: &DomId| records::with(*id, |_| ()).is_some();
-            let found = records::find(name).or_else(|| number().filter(known));
-            found.ok_or_else(|| Error::Other(format!("there is no domain {name} to serve it")))
-        }
-    }
-}
-
-/// What was given to a domain.
+/// What was given to a domain, of one class.
 fn of(domain: DomId, class: DeviceClass) -> Vec<Halves> {
-    let mut found: Vec<Halves> = GIVEN.with(|given| {
-        let all = given.get(&domain.raw()).map(Vec::as_slice).unwrap_or_default();
-        all.iter().filter(|halves| halves.class == class).copied().collect()
-    });
+    let mut found = given::of(domain);
+    found.retain(|halves| halves.class == class);
     found.sort_unstable_by_key(|halves| halves.id);
     found
 }
@@ -289,19 +282,12 @@ fn forget(halves: &Halves) {
     if let Err(error) = done {
         println!("{}: {error}", halves.back_path());
     }
-    GIVEN.with(|given| {
-        if let Some(all) = given.get_mut(&halves.front.raw()) {
-            all.retain(|other| other != halves);
-            if all.is_empty() {
-                given.remove(&halves.front.raw());
-            }
-        }
-    });
+    given::remove(halves);
 }
 
 /// Takes all devices of a domain that ends. The caller has the turn.
 pub fn take_all(domain: DomId) {
-    let all = GIVEN.with(|given| given.get(&domain.raw()).cloned().unwrap_or_default());
+    let all = given::of(domain);
     // All are told before the first is waited for.
     for halves in &all {
         let _ = close(halves, Manner::Take);

@@ -3,7 +3,7 @@
 use super::build::{self, BuildError, Built, Request};
 use super::new_domain::Limits;
 use super::records::{self, Record};
-use super::{consoles, devices, store, watchers};
+use super::{consoles, devices, driver_domains, given, store, watchers};
 use crate::arch::hypercall;
 use crate::control::domctl::{self, Affinity};
 use crate::restarts::ShortLives;
@@ -56,6 +56,7 @@ pub fn create(creation: Creation) -> Result<DomId> {
         let _ = destroy(built.id);
         return Err(error);
     }
+    driver_domains::succeed(built.id);
     watchers::wake();
     Ok(built.id)
 }
@@ -74,6 +75,7 @@ fn make_ready(built: &Built, config: &DomainConfig, uuid: Uuid) -> Result<()> {
         max_vcpus: config.max_vcpus,
         store: built.store,
         console: built.console,
+        is_driver: config.driver_domain,
     })?;
     if config.time_offset_s != 0 {
         domctl::set_time_offset(id, config.time_offset_s.into())
@@ -103,11 +105,13 @@ pub fn destroy(id: DomId) -> Result<()> {
     // Nothing of its memory may be mapped any more, or the frames would stay.
     devices::take_all(id);
     consoles::detach(id);
-    if let Some(uuid) = records::with(id, |record| record.uuid) {
-        store::withdraw(id, uuid);
-    }
+    store::release(id);
     let ended = domctl::destroy(id).map_err(refused("domctl destroydomain"));
-    records::remove(id);
+    if let Some(Record { config, uuid, .. }) = records::remove(id) {
+        // Last: to those that it served this says that it has nothing of theirs any more.
+        store::withdraw(id, uuid);
+        given::lose(id, &config.name);
+    }
     watchers::wake();
     ended
 }

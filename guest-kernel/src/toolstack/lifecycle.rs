@@ -7,7 +7,7 @@
 //! started is not made for ever ([`crate::restarts`]).
 
 use super::records::{self, Record};
-use super::{consoles, domains, store, turn, watchers};
+use super::{consoles, domains, given, store, turn, watchers};
 use crate::arch::calls;
 use crate::arch::events::{self, Masked};
 use crate::control::{domctl, sysctl};
@@ -173,6 +173,7 @@ fn rename_and_restart(id: DomId, name: &str, lives: ShortLives) {
     if let Err(error) = store::rename(id, uuid, &renamed) {
         println!("{renamed}: {error}");
     }
+    given::lose(id, name);
     make(again, lives);
 }
 

@@ -9,6 +9,8 @@
 //! | [`records`] | what is remembered of each domain |
 //! | [`store`] | what XenStore says of a domain |
 //! | [`devices`] | disks and network interfaces, given and taken |
+//! | [`given`] | which of them were |
+//! | [`driver_domains`] | other domains that serve them |
 //! | [`consoles`] | `consoled`: the other end of every domain's console |
 //! | [`lifecycle`] | what becomes of a domain that shuts down |
 //! | [`machine`] | all of it, as the verbs of `xl` see it |
@@ -28,6 +30,8 @@ pub mod consoles;
 pub mod contents;
 pub mod devices;
 pub mod domains;
+pub mod driver_domains;
+pub mod given;
 pub mod lifecycle;
 pub mod machine;
 pub mod new_domain;

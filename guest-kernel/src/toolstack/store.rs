@@ -71,13 +71,17 @@ pub fn announce(domain: &Domain<'_>) -> Result<()> {
     })
 }
 
-/// Disconnects a domain and takes away all that is said of it.
+/// Disconnects a domain.
+pub fn release(domain: DomId) {
+    // One that was never introduced is none the worse.
+    let _ = with(&store_nodes::home(domain), |client| client.release(domain));
+}
+
+/// Takes away all that is said of a domain.
 pub fn withdraw(domain: DomId, uuid: Uuid) {
-    let paths = [store_nodes::home(domain), store_nodes::vm(uuid)];
-    // A domain of which nothing is said, or not all, is none the worse.
-    let _ = with(&paths[0], |client| client.release(domain));
-    for path in &paths {
-        let _ = with(path, |client| client.rm(path));
+    for path in [store_nodes::home(domain), store_nodes::vm(uuid)] {
+        // Of one that could not be made not all is said.
+        let _ = with(&path, |client| client.rm(&path));
     }
 }
 
