@@ -1,9 +1,13 @@
 //! Where the partitions of a disk are: MBR and GPT.
 //!
 //! A disk with a protective MBR has a GPT; the GPT's own checksums are what makes it one, and a damaged
-//! one has no partitions (its copy at the end of the disk is for repair tools). Of an MBR the four
-//! primary entries count; what is in an extended one is not looked at. Nothing a disk says can make a
-//! partition reach behind the disk's end.
+//! one has no partitions (its copy at the end of the disk is for repair tools). Nothing a disk says can
+//! make a partition reach behind the disk's end.
+//!
+//! An MBR has four entries, whose partitions are numbered by their places. Logical ones, from 5 on, are
+//! those of an extended partition: a chain of sectors like an MBR, each with one partition, counted from
+//! that sector on, and a link to the next, counted from where the extended partition begins. A chain
+//! that leads back to where it has been ends where it is as long as Linux follows one.
 
 use super::sum::crc32;
 use super::{Disk, SECTOR};
@@ -26,6 +30,10 @@ pub struct Partition {
 const EMPTY: u8 = 0;
 const EXTENDED: [u8; 3] = [0x05, 0x0f, 0x85];
 const PROTECTIVE: u8 = 0xee;
+/// The first logical partition.
+const FIRST_LOGICAL: u32 = 5;
+/// Sectors of a chain of logical partitions that are looked at.
+const MOST_LINKS: usize = 100;
 /// Entries of a GPT that are looked at.
 const MOST_ENTRIES: u32 = 128;
 /// Bytes of a GPT's entry, at most.
@@ -40,26 +48,83 @@ pub fn read(disk: &(impl Disk + ?Sized)) -> Result<Vec<Partition>, Errno> {
     if disk.sectors() < (2 * own / SECTOR) as u64 {
         return Ok(Vec::new());
     }
-    let mut first = vec![0; own];
-    disk.read(0, &mut first)?;
-    if first.get(510..512) != Some(&[0x55, 0xaa]) {
-        return Ok(Vec::new());
-    }
-    let entries = first.get(446..510).unwrap_or_default().chunks_exact(16);
-    if entries.clone().any(|entry| entry[4] == PROTECTIVE) {
+    let Some(entries) = table(disk, 0)? else { return Ok(Vec::new()) };
+    if entries.iter().any(|entry| entry.kind == PROTECTIVE) {
         return gpt(disk);
     }
-    let unit = (own / SECTOR) as u64;
-    let mut found = Vec::new();
-    for (number, entry) in (1..).zip(entries) {
-        let kind = entry[4];
-        let (first, sectors) =
-            (u64::from(u32_at(entry, 8)) * unit, u64::from(u32_at(entry, 12)) * unit);
-        if kind != EMPTY && !EXTENDED.contains(&kind) {
-            found.extend(within(disk, number, first, sectors));
-        }
+    let primary = (1..).zip(&entries).filter(|(_, entry)| entry.is_partition());
+    let mut found: Vec<Partition> = primary
+        .filter_map(|(number, entry)| within(disk, number, entry.first, entry.sectors))
+        .collect();
+    let mut number = FIRST_LOGICAL;
+    for extended in entries.iter().filter(|entry| entry.is_extended()) {
+        logical(disk, extended.first, &mut number, &mut found)?;
     }
     Ok(found)
+}
+
+/// Adds the logical partitions of an extended one that begins at `start`, from `number` on.
+fn logical(
+    disk: &(impl Disk + ?Sized),
+    start: u64,
+    number: &mut u32,
+    found: &mut Vec<Partition>,
+) -> Result<(), Errno> {
+    let mut at = start;
+    for _ in 0..MOST_LINKS {
+        let Some(entries) = table(disk, at)? else { return Ok(()) };
+        // Two of the four are used, and the others filled with anything by some programs.
+        let used = entries.get(..2).unwrap_or_default();
+        for entry in used.iter().filter(|entry| entry.is_partition()) {
+            if let Some(partition) = within(disk, *number, at + entry.first, entry.sectors) {
+                found.push(partition);
+                *number += 1;
+            }
+        }
+        match used.iter().find(|entry| entry.is_extended()) {
+            Some(next) if next.first > 0 => at = start + next.first,
+            _ => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// An entry of an MBR, or of a sector like it, in sectors of 512 bytes.
+struct Entry {
+    kind: u8,
+    first: u64,
+    sectors: u64,
+}
+
+impl Entry {
+    fn is_extended(&self) -> bool {
+        EXTENDED.contains(&self.kind)
+    }
+
+    fn is_partition(&self) -> bool {
+        self.kind != EMPTY && !self.is_extended()
+    }
+}
+
+/// The entries in the disk's own sector at `at`. None: it has none, or is not in the disk.
+fn table(disk: &(impl Disk + ?Sized), at: u64) -> Result<Option<Vec<Entry>>, Errno> {
+    let own = disk.sector_size() as usize;
+    let unit = (own / SECTOR) as u64;
+    if at.checked_add(unit).is_none_or(|end| end > disk.sectors()) {
+        return Ok(None);
+    }
+    let mut sector = vec![0; own];
+    disk.read(at, &mut sector)?;
+    if sector.get(510..512) != Some(&[0x55, 0xaa]) {
+        return Ok(None);
+    }
+    let entries = sector.get(446..510).unwrap_or_default().chunks_exact(16);
+    let entry = |bytes: &[u8]| Entry {
+        kind: bytes.get(4).copied().unwrap_or(EMPTY),
+        first: u64::from(u32_at(bytes, 8)) * unit,
+        sectors: u64::from(u32_at(bytes, 12)) * unit,
+    };
+    Ok(Some(entries.map(entry).collect()))
 }
 
 fn gpt(disk: &(impl Disk + ?Sized)) -> Result<Vec<Partition>, Errno> {
@@ -149,6 +214,42 @@ mod tests {
         let entries = [(0x83, 1000, 1049), (0x83, 0, 5), (0x83, u32::MAX, u32::MAX), (0x83, 7, 0)];
         disk.write(0, &mbr(512, &entries)).expect("fits");
         assert_eq!(read(&disk), Ok(vec![]), "none of them is in the disk");
+    }
+
+    #[test]
+    fn logical_partitions_are_a_chain() {
+        for (own, unit) in [(512, 1), (4096, 8)] {
+            let disk = disk(own);
+            let write = |at: u32, entries: &[(u8, u32, u32)]| {
+                disk.write(u64::from(at) * unit, &mbr(own as usize, entries)).expect("fits");
+            };
+            write(0, &[(0x83, 8, 8), (0x05, 100, 120)]);
+            assert_eq!(read(&disk).map(|found| found.len()), Ok(1), "a chain without a beginning");
+            write(100, &[(0x83, 1, 10), (0x05, 40, 20), (0x83, 1, 1)]);
+            write(140, &[(0, 0, 0), (0x0f, 60, 20)]);
+            write(160, &[(0x82, 2, 2000), (0x05, 80, 20)]);
+            write(180, &[(0x82, 2, 18)]);
+            let part = |number, first, sectors| Partition {
+                number,
+                first: first * unit,
+                sectors: sectors * unit,
+            };
+            let found = vec![part(1, 8, 8), part(5, 101, 10), part(6, 182, 18)];
+            assert_eq!(read(&disk), Ok(found.clone()), "{own}: one reaches behind the end");
+            write(180, &[(0x82, 2, 18), (0x05, 5000, 20)]);
+            assert_eq!(read(&disk), Ok(found), "{own}: the link leads out of the disk");
+        }
+    }
+
+    #[test]
+    fn a_chain_that_never_ends_is_followed_so_far() {
+        let disk = disk(512);
+        disk.write(0, &mbr(512, &[(0x05, 100, 120)])).expect("fits");
+        disk.write(100, &mbr(512, &[(0x83, 1, 1), (0x05, 10, 2)])).expect("fits");
+        disk.write(110, &mbr(512, &[(0x83, 1, 1), (0x05, 10, 2)])).expect("fits");
+        assert_eq!(read(&disk).map(|found| found.len()), Ok(MOST_LINKS));
+        disk.write(0, &mbr(512, &[(0x05, u32::MAX, u32::MAX)])).expect("fits");
+        assert_eq!(read(&disk), Ok(vec![]));
     }
 
     #[test]
