@@ -5,15 +5,19 @@
 //! | `vda`, `vda1`, `/dev/vda` | a virtio disk or a partition, through its queue |
 //! | `xvda`, … | any other disk of this kernel's, one thing after the other |
 //! | `ram:SIZE` | memory, with zeroes in it: `SIZE` is bytes, or with a suffix `K`, `M` |
+//! | `/mnt/disk.img` | any other path: the file that it leads to in this domain's tree |
 //!
-//! A disk that cannot be found is an error at once: none is plugged into this kernel later.
+//! A disk or a file that cannot be found is an error at once.
 
 use super::drives::{self, Drive};
+use super::file::{Claims, FileDisk};
 use super::mailbox::{Job, Mailbox};
 use super::ram::RamDisk;
 use super::{Disk, SECTOR, registry};
 use crate::arch::events::Masked;
 use crate::device::Bell;
+use crate::fs;
+use crate::fs::file::Flags;
 use crate::task::scheduler;
 use crate::virtio::dma::Page;
 use alloc::collections::VecDeque;
@@ -25,6 +29,9 @@ use pv_abi::errno::Errno;
 use xenbus::block::back::Opener;
 use xenbus::block::{Chunk, Done, Properties, Storage, Work};
 use xenbus::device::{Fault, Node};
+
+/// The files that stand behind devices.
+static FILES: Claims = Claims::new();
 
 /// Finds what stands behind a device, whose task has this bell.
 pub struct Finder(pub Bell);
@@ -52,7 +59,7 @@ impl Opener for Finder {
         let params = params.map_err(reading())?;
         let writable = own.read("mode").map_err(reading())?.is_some_and(|mode| mode == b"w");
         let discards = own.read("discard-enable").map_err(reading())?.is_none_or(|on| on != b"0");
-        let source = self.find(params.trim_start_matches("/dev/"))?;
+        let source = self.find(&params, writable)?;
         let found = match &source {
             Source::Queue { drive, .. } => drive.properties(),
             Source::Disk(disk, ..) => Properties {
@@ -72,7 +79,14 @@ impl Opener for Finder {
 }
 
 impl Finder {
-    fn find(&self, name: &str) -> Result<Source, Fault> {
+    fn find(&self, params: &str, writable: bool) -> Result<Source, Fault> {
+        let name = params.strip_prefix("/dev/").unwrap_or(params);
+        if name.starts_with('/') {
+            let flags = if writable { Flags::READ_WRITE } else { Flags::empty() };
+            let file = fs::open(name, flags).map(|open| open.file);
+            let disk = FileDisk::new(file, name, !writable, &FILES)?;
+            return Ok(self.waiting_for(Arc::new(disk)));
+        }
         if let Some(size) = name.strip_prefix("ram:") {
             let making = || Fault::while_doing(format!("making a disk of {size}"));
             let bytes = bytes(size).ok_or(Errno::EINVAL).map_err(making())?;

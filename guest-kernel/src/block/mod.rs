@@ -13,12 +13,13 @@
 //! | `ram0`, … | memory ([`ram`]) | any domain |
 //!
 //! What stands behind a disk that a domain gives to another ([`back`]) is one of these, too
-//! ([`backing`]); a virtio disk's queue is used directly then, for many things at a time.
+//! ([`backing`]), or a [`file`]; a virtio disk's queue is used directly then, for many things at a time.
 //!
 //! **Sectors** are of 512 bytes in every number of this module, whatever the disk's own
 //! [sector size](Disk::sector_size) is; a range that does not begin and end at sectors of the disk's
 //! own is EINVAL, one that ends behind the disk's end is EIO and reaches nothing.
 
+pub mod file;
 pub mod names;
 pub mod partitions;
 pub mod ram;

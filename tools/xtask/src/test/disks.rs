@@ -88,10 +88,13 @@ fn partitioned() -> Vec<u8> {
     disk
 }
 
-/// Whether an image is what `blkio` fills a disk with.
 fn check(image: &Path) -> Result<()> {
-    let found = fs::read(image)?;
-    let expected = contents(0..SECTORS, |sector| sector.wrapping_mul(0x9e37_79b9));
+    check_filled(&fs::read(image)?, SECTORS)
+}
+
+/// Whether these are the bytes that `blkio` fills a disk of so many sectors with.
+pub fn check_filled(found: &[u8], sectors: u32) -> Result<()> {
+    let expected = contents(0..sectors, |sector| sector.wrapping_mul(0x9e37_79b9));
     ensure!(found.len() == expected.len(), "the image has another length");
     let differs = |(found, expected): (&[u8], &[u8])| found != expected;
     let first = found.chunks(SECTOR).zip(expected.chunks(SECTOR)).position(differs);

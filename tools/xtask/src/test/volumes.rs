@@ -2,7 +2,8 @@
 //! volume that `mke2fs` made.
 //!
 //! A transcript leaves the file `kept` of `treetest` on it. Afterwards `e2fsck` must find nothing to
-//! mend, and `debugfs` the file as it was written.
+//! mend, and `debugfs` the file as it was written; and `disk.img` empty as it was at first, or as
+//! `blkio` fills a disk.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -19,6 +20,8 @@ use crate::disk::Disk;
 
 /// What the volume holds at first.
 const GREETING: &str = "A file that the host wrote.\n";
+/// Sectors of a disk image that the volume holds.
+const IMAGE: u32 = 4096;
 /// Bytes of the file that is kept; byte `n` is the lowest of `n * 7`.
 const KEPT: u32 = 100_000;
 
@@ -31,6 +34,7 @@ fn prepare(folder: &Path) -> Result<Vec<Disk>> {
     let (tree, file) = (folder.join("tree"), folder.join("vda"));
     fs::create_dir_all(tree.join("etc"))?;
     fs::write(tree.join("etc/greeting"), GREETING)?;
+    fs::write(tree.join("disk.img"), vec![0; IMAGE as usize * 512])?;
     fs::write(&file, vec![0; 16 << 20])?;
     let made = e2fsprogs("mke2fs", &["-q", "-F", "-t", "ext2", "-d"], &[tree.as_os_str()], &file)?;
     ensure!(made.status.success(), "mke2fs: {}", String::from_utf8_lossy(&made.stderr));
@@ -45,9 +49,16 @@ fn check(image: &Path) -> Result<()> {
     let clean =
         state.lines().any(|line| line.starts_with("Filesystem state:") && line.ends_with("clean"));
     ensure!(clean && !state.contains("not clean"), "the volume was not unmounted in order");
-    let kept = e2fsprogs("debugfs", &["-R", "cat /kept"], &[], image)?.stdout;
+    let file = |name: &str| -> Result<Vec<u8>> {
+        Ok(e2fsprogs("debugfs", &["-R", &format!("cat {name}")], &[], image)?.stdout)
+    };
+    let kept = file("/kept")?;
     let expected: Vec<u8> = (0..KEPT).map(|index| (index * 7) as u8).collect();
     ensure!(kept == expected, "the file `kept` has {} bytes, or others than written", kept.len());
+    let inner = file("/disk.img")?;
+    if inner.iter().any(|byte| *byte != 0) {
+        disks::check_filled(&inner, IMAGE).context("/disk.img")?;
+    }
     Ok(())
 }
 
