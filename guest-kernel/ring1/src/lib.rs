@@ -10,6 +10,7 @@ pub mod grants;
 pub mod hypercall;
 pub mod io;
 mod memory;
+pub mod page;
 pub mod panic;
 pub mod physdev;
 pub mod probe;

@@ -8,7 +8,7 @@
 use super::direct::{self, Reach};
 use super::{PAGE, p2m};
 use crate::arch::abi::StartInfo;
-use crate::arch::entry;
+use crate::arch::{entry, page};
 use crate::sync::Guarded;
 use pv_abi::types::Pfn;
 
@@ -253,6 +253,16 @@ pub fn share(pfn: Pfn) -> bool {
     })
 }
 
+/// The frame of the builder's at an address of the map of all frames, with one reference more, so that
+/// nobody writes to it. None: it is none of those.
+pub fn share_boot(address: u32) -> Option<Pfn> {
+    let pfn = p2m::frame_at(address);
+    let is_boot = FRAMES.with(|frames| {
+        frames.info.get(pfn.raw() as usize).is_some_and(|info| info.used_for == Use::Boot)
+    });
+    (is_boot && share(pfn)).then_some(pfn)
+}
+
 /// Drops a reference; the last one frees the frame.
 pub fn release(pfn: Pfn) {
     FRAMES.with(|frames| {
@@ -275,19 +285,13 @@ pub fn references(pfn: Pfn) -> u16 {
 /// Zeroes a frame that the caller owns.
 pub fn clear(pfn: Pfn) {
     // SAFETY: 1. The frame is the caller's alone, and mapped writable at its address.
-    unsafe { core::ptr::write_bytes(p2m::pointer::<u8>(pfn), 0, PAGE as usize) }
+    unsafe { page::clear(p2m::pointer(pfn)) }
 }
 
 /// Copies one frame to another that the caller owns.
 pub fn copy(to: Pfn, from: Pfn) {
     // SAFETY: 1. Both are mapped at their addresses; `to` is the caller's alone, so they differ.
-    unsafe {
-        core::ptr::copy_nonoverlapping(
-            p2m::pointer::<u8>(from),
-            p2m::pointer::<u8>(to),
-            PAGE as usize,
-        );
-    }
+    unsafe { page::copy(p2m::pointer(to), p2m::pointer(from)) }
 }
 
 /// Writes `bytes` into a frame that the caller owns, at `offset`. Both must fit in the page.
