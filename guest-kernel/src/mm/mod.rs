@@ -24,8 +24,8 @@
 //! of ours is the M2P table ([`p2m`]). A frame that is a page table may be mapped read-only only:
 //! its alias in the map above loses its write permission before it is linked into a tree, and gets
 //! it back after it left. From then on entries change by `mmu_update` and `update_va_mapping`
-//! alone. A tree is built while its pages are still plain memory and *pinned* at its L3 once
-//! complete, which has the hypervisor check it as a whole, once ([`space`]).
+//! alone. The upper levels of a tree are built while their pages are still plain memory and *pinned* at
+//! the L3, once ([`skeleton`]); an L1 is linked below them when it is complete ([`space`]).
 //!
 //! # Frames
 //!
@@ -40,6 +40,7 @@ pub mod foreign;
 pub mod frames;
 pub mod p2m;
 pub mod range;
+mod skeleton;
 pub mod space;
 pub mod stacks;
 pub mod table;

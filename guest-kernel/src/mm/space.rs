@@ -1,28 +1,25 @@
-//! Address spaces: an L3 of a process's own over the shared kernel L2.
+//! Address spaces: what a process maps, below an L3 over the shared kernel L2.
 //!
-//! A space is *built* as plain memory, then [pinned](Space::pin): all its tables become read-only
-//! and the hypervisor validates the tree at once. From then on it is live and changes entry by
-//! entry. Dropping it unpins it, releases what it maps and turns the tables back into memory; it must
-//! not be the current one then ([`leave`]).
+//! The upper levels are a [`Skeleton`], pinned from the start. An L1 is filled as plain memory, then made
+//! read-only and linked, which has the hypervisor check it as a whole, once. From then on it is live and
+//! changes entry by entry. A space notes its L1s and which part of each it has used, so that nobody
+//! searches 512 entries for the few that are there. Dropping it unlinks the L1s, releases what they map
+//! and turns them back into memory; it must not be the current one then ([`leave`]).
 #![allow(unsafe_code)] // UNSAFETY: loads page-table roots and pins tables.
 
 use super::frames::{self, Use};
-use super::table::{self, Batch, COPY_ON_WRITE, ENTRIES, L1_SPAN, PRESENT, ROOT_ENTRY, USER_TABLE};
+use super::skeleton::Skeleton;
+use super::table::{self, Batch, COPY_ON_WRITE, ENTRIES, L1_SPAN, PRESENT, USER_TABLE};
 use super::table::{ACCESSED_DIRTY, KERNEL_RO, USER, WRITE};
 use super::{PAGE, direct, p2m};
 use crate::arch::abi::MmuextOp;
 use crate::arch::calls;
 use crate::regions::Access;
+use alloc::vec::Vec;
+use core::ops::Range;
 use core::sync::atomic::{AtomicU32, Ordering};
-use heapless::Vec;
 use pv_abi::mmu;
 use pv_abi::types::Pfn;
-
-/// L3 slots below the kernel's.
-const USER_SLOTS: u32 = 2;
-/// The slot whose L2 carries the hypervisor's entries.
-const XEN_SLOT: u32 = 3;
-const KERNEL_SLOT: u32 = 2;
 
 /// Spaces that exist, the kernel's not included.
 static SPACES: AtomicU32 = AtomicU32::new(0);
@@ -33,18 +30,27 @@ static CURRENT: AtomicU32 = AtomicU32::new(0);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NoMemory;
 
+/// An L1 of a space.
+#[derive(Debug)]
+struct Leaf {
+    table: Pfn,
+    /// First address that it maps.
+    base: u32,
+    /// All entries that are not zero are in here.
+    used: Range<u32>,
+}
+
 /// An address space.
 #[derive(Debug)]
 pub struct Space {
-    root: Pfn,
-    user_l2: [Pfn; USER_SLOTS as usize],
-    xen_l2: Pfn,
-    pinned: bool,
+    upper: Skeleton,
+    /// In order of addresses.
+    leaves: Vec<Leaf>,
     /// User frames mapped.
     resident: u32,
 }
 
-/// Number of pinned spaces, the kernel's included.
+/// Number of spaces, the kernel's included.
 pub fn count() -> u32 {
     SPACES.load(Ordering::Relaxed) + 1
 }
@@ -61,7 +67,7 @@ pub fn flags(access: Access, shared: bool) -> u64 {
     PRESENT | USER | ACCESSED_DIRTY | write | execute
 }
 
-fn mmuext(cmd: u32, argument: u32) {
+pub(super) fn mmuext(cmd: u32, argument: u32) {
     // SAFETY: 1. Callers pin and load roots whose kernel half is the shared one: no kernel mapping
     // changes.
     if let Err(errno) = unsafe { calls::mmuext_op(&[calls::mmuext(cmd, argument, 0)]) } {
@@ -93,33 +99,47 @@ pub fn leave() {
     activate(table::boot_root());
 }
 
+impl Leaf {
+    /// One that maps nothing yet, for the span of addresses around `va`.
+    fn new(va: u32) -> Option<Self> {
+        let table = frames::allocate_zeroed(Use::Table1)?;
+        Some(Self { table, base: va & !(L1_SPAN - 1), used: 0..0 })
+    }
+
+    /// Notes that the entry of `va` is used; which one it is.
+    fn note(&mut self, va: u32) -> u32 {
+        let index = (va >> 12) % ENTRIES;
+        let used = &self.used;
+        self.used = if used.is_empty() {
+            index..index + 1
+        } else {
+            used.start.min(index)..used.end.max(index + 1)
+        };
+        index
+    }
+
+    /// Its present entries in `start..end`: table, address, entry.
+    fn present(&self, start: u32, end: u32) -> impl Iterator<Item = (Pfn, u32, u64)> {
+        let index = |va: u32| (va.clamp(self.base, self.base + L1_SPAN) - self.base) / PAGE;
+        let indices = self.used.start.max(index(start))..self.used.end.min(index(end));
+        indices.filter_map(|index| {
+            let entry = table::read(self.table, index);
+            (entry & PRESENT != 0).then_some((self.table, self.base + index * PAGE, entry))
+        })
+    }
+}
+
 impl Space {
-    /// An empty space, not yet pinned.
+    /// An empty space.
     pub fn new() -> Result<Self, NoMemory> {
-        let mut tables: Vec<Pfn, 4> = Vec::new();
-        for used_for in [Use::Table3, Use::Table2, Use::Table2, Use::Table2] {
-            match frames::allocate_zeroed(used_for) {
-                Some(pfn) => {
-                    let _ = tables.push(pfn);
-                }
-                None => {
-                    tables.into_iter().for_each(frames::release);
-                    return Err(NoMemory);
-                }
-            }
-        }
-        let [root, low, high, xen] = [tables[0], tables[1], tables[2], tables[3]];
-        let slots = [(0, low), (1, high), (KERNEL_SLOT, table::kernel_l2()), (XEN_SLOT, xen)];
-        for (slot, l2) in slots {
-            table::write_plain(root, slot, table::entry(l2, ROOT_ENTRY));
-        }
+        let upper = Skeleton::new()?;
         SPACES.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { root, user_l2: [low, high], xen_l2: xen, pinned: false, resident: 0 })
+        Ok(Self { upper, leaves: Vec::new(), resident: 0 })
     }
 
     /// The frame of its L3.
     pub fn root(&self) -> Pfn {
-        self.root
+        self.upper.root()
     }
 
     /// User frames that it maps.
@@ -127,37 +147,48 @@ impl Space {
         self.resident
     }
 
-    fn l2_slot(&self, va: u32) -> (Pfn, u32) {
-        (self.user_l2[(va >> 30) as usize % USER_SLOTS as usize], (va >> 21) % ENTRIES)
+    fn is_current(&self) -> bool {
+        CURRENT.load(Ordering::Relaxed) == self.root().raw() as u32
     }
 
-    fn l1(&self, va: u32) -> Option<Pfn> {
-        let (l2, index) = self.l2_slot(va);
-        table::target(table::read(l2, index))
+    /// Where the L1 of `va` is in the list, or where it is to be.
+    fn leaf(&self, va: u32) -> Result<usize, usize> {
+        self.leaves.binary_search_by_key(&(va & !(L1_SPAN - 1)), |leaf| leaf.base)
     }
 
     /// The entry that maps `va`; 0 where there is none.
     pub fn entry(&self, va: u32) -> u64 {
-        self.l1(va).map_or(0, |l1| table::read(l1, va >> 12))
+        self.leaf(va).map_or(0, |at| table::read(self.leaves[at].table, va >> 12))
     }
 
-    /// Maps a user frame, whose reference it takes over, where nothing is mapped. When pinned: only
-    /// the current space.
+    /// Adds to a batch: an L1 that is complete becomes part of the tree, at this place of the list,
+    /// where there is room.
+    fn link(&mut self, batch: &mut Batch, at: usize, leaf: Leaf) {
+        direct::set_entry(batch, leaf.table, KERNEL_RO | table::no_execute());
+        let (l2, index) = self.upper.slot(leaf.base);
+        batch.set(l2, index, table::entry(leaf.table, USER_TABLE));
+        self.leaves.insert(at, leaf);
+    }
+
+    /// Maps a user frame, whose reference it takes over, where nothing is mapped.
     pub fn map(&mut self, va: u32, pfn: Pfn, flags: u64) -> Result<(), NoMemory> {
         let entry = table::entry(pfn, flags);
-        match (self.l1(va), self.pinned) {
-            (Some(_), true) => table::set_va(va, entry),
-            (Some(l1), false) => table::write_plain(l1, va >> 12, entry),
-            (None, pinned) => {
-                let l1 = frames::allocate_zeroed(Use::Table1).ok_or(NoMemory)?;
-                table::write_plain(l1, va >> 12, entry);
-                let (l2, index) = self.l2_slot(va);
-                if pinned {
-                    table::protect(l1);
-                    table::set(l2, index, table::entry(l1, USER_TABLE));
+        match self.leaf(va) {
+            Ok(at) => {
+                let is_current = self.is_current();
+                let leaf = &mut self.leaves[at];
+                let index = leaf.note(va);
+                if is_current {
+                    table::fill_va(va, entry);
                 } else {
-                    table::write_plain(l2, index, table::entry(l1, USER_TABLE));
+                    table::set(leaf.table, index, entry);
                 }
+            }
+            Err(at) => {
+                self.leaves.try_reserve(1).map_err(|_| NoMemory)?;
+                let mut leaf = Leaf::new(va).ok_or(NoMemory)?;
+                table::write_plain(leaf.table, leaf.note(va), entry);
+                self.link(&mut Batch::new(), at, leaf);
             }
         }
         self.resident += 1;
@@ -169,34 +200,9 @@ impl Space {
         table::set_va(va, table::entry(pfn, flags));
     }
 
-    /// Calls `f` with each L1 in `start..end` and the address it maps from.
-    fn for_each_l1(&self, start: u32, end: u32, mut f: impl FnMut(Pfn, u32)) {
-        let mut va = start & !(L1_SPAN - 1);
-        while va < end {
-            if let Some(l1) = self.l1(va) {
-                f(l1, va);
-            }
-            va += L1_SPAN;
-        }
-    }
-
-    /// Calls `change` with each present entry of `start..end` and puts in what it returns. Only the
-    /// current space. The caller flushes.
-    fn change(&self, start: u32, end: u32, mut change: impl FnMut(u64) -> u64) {
-        let mut batch = Batch::new();
-        self.for_each_l1(start, end, |l1, base| {
-            let first = start.max(base);
-            let last = end.min(base + L1_SPAN);
-            for va in (first..last).step_by(PAGE as usize) {
-                let old = table::read(l1, va >> 12);
-                if old & PRESENT != 0 {
-                    let new = change(old);
-                    if new != old {
-                        batch.set(l1, va >> 12, new);
-                    }
-                }
-            }
-        });
+    /// The present entries of `start..end`: table, address, entry.
+    fn present(&self, start: u32, end: u32) -> impl Iterator<Item = (Pfn, u32, u64)> {
+        self.leaves.iter().flat_map(move |leaf| leaf.present(start, end))
     }
 
     /// Unmaps what is mapped in `start..end` and releases the frames. Only the current space.
@@ -205,21 +211,19 @@ impl Space {
         // flush, release.
         let mut at = start;
         while at < end {
-            let mut gone: Vec<Pfn, 128> = Vec::new();
+            let mut gone: heapless::Vec<Pfn, 128> = heapless::Vec::new();
             let mut stop = end;
             let mut batch = Batch::new();
-            self.for_each_l1(at, end, |l1, base| {
-                for va in (at.max(base)..end.min(base + L1_SPAN)).step_by(PAGE as usize) {
-                    if gone.is_full() {
-                        stop = stop.min(va);
-                        return;
-                    }
-                    if let Some(pfn) = table::target(table::read(l1, va >> 12)) {
-                        batch.set(l1, va >> 12, 0);
-                        let _ = gone.push(pfn);
-                    }
+            for (table, va, entry) in self.present(at, end) {
+                if gone.is_full() {
+                    stop = va;
+                    break;
                 }
-            });
+                if let Some(pfn) = table::target(entry) {
+                    batch.set(table, va >> 12, 0);
+                    let _ = gone.push(pfn);
+                }
+            }
             batch.send();
             if !gone.is_empty() {
                 flush();
@@ -237,106 +241,70 @@ impl Space {
         let kept = !(PRESENT | WRITE | COPY_ON_WRITE | USER | table::no_execute());
         // A page without rights stays mapped for the kernel's bookkeeping, but not for Ring 3.
         let user = if access.is_none() { !USER } else { u64::MAX };
-        self.change(start, end, |old| (old & kept | new) & user);
+        let mut batch = Batch::new();
+        for (table, va, old) in self.present(start, end) {
+            let entry = (old & kept | new) & user;
+            if entry != old {
+                batch.set(table, va >> 12, entry);
+            }
+        }
+        batch.send();
         flush();
     }
 
     /// A copy that shares every frame; both copy what they write from now on. Only the current space.
     pub fn fork(&mut self) -> Result<Self, NoMemory> {
         let mut child = Self::new()?;
-        let mut outcome = Ok(());
+        child.leaves.try_reserve_exact(self.leaves.len()).map_err(|_| NoMemory)?;
         let mut batch = Batch::new();
-        self.for_each_l1(0, USER_SLOTS << 30, |l1, base| {
-            if outcome.is_err() {
-                return;
-            }
-            let Some(copy) = frames::allocate_zeroed(Use::Table1) else {
-                outcome = Err(NoMemory);
-                return;
-            };
-            let (l2, index) = child.l2_slot(base);
-            table::write_plain(l2, index, table::entry(copy, USER_TABLE));
-            for index in 0..ENTRIES {
-                let mut entry = table::read(l1, index);
-                let Some(pfn) = table::target(entry) else { continue };
-                if !frames::share(pfn) {
-                    outcome = Err(NoMemory);
-                    return;
-                }
-                if entry & WRITE != 0 {
-                    entry = entry & !WRITE | COPY_ON_WRITE;
-                    batch.set(l1, index, entry);
-                }
-                table::write_plain(copy, index, entry);
-                child.resident += 1;
-            }
-        });
+        let outcome = self.leaves.iter().try_for_each(|leaf| child.share(leaf, &mut batch));
         batch.send();
         flush();
-        outcome?;
-        child.pin();
-        Ok(child)
+        outcome.map(|()| child)
     }
 
-    /// Calls `f` with every table of the space, lower levels first.
-    fn for_each_table(&self, mut f: impl FnMut(Pfn)) {
-        self.for_each_l1(0, USER_SLOTS << 30, |l1, _| f(l1));
-        self.user_l2.into_iter().for_each(&mut f);
-        f(self.xen_l2);
-        f(self.root);
-    }
-
-    /// Makes the tables the hypervisor's to check, and live.
-    pub fn pin(&mut self) {
-        let mut batch = Batch::new();
-        let flags = KERNEL_RO | table::no_execute();
-        self.for_each_table(|pfn| direct::set_entry(&mut batch, pfn, flags));
-        batch.send();
-        // No flush: the hypervisor drops writable translations of what becomes a table.
-        mmuext(mmu::MMUEXT_PIN_L3_TABLE, p2m::mfn(self.root).raw() as u32);
-        self.pinned = true;
+    /// Links a copy of an L1 of the parent's, or on an error of its first part. Writable pages become
+    /// copied on write in both.
+    fn share(&mut self, parents: &Leaf, batch: &mut Batch) -> Result<(), NoMemory> {
+        let mut copy = Leaf::new(parents.base).ok_or(NoMemory)?;
+        copy.used = parents.used.clone();
+        let mut outcome = Ok(());
+        for (table, va, entry) in parents.present(0, u32::MAX) {
+            let Some(pfn) = table::target(entry) else { continue };
+            if !frames::share(pfn) {
+                outcome = Err(NoMemory);
+                break;
+            }
+            let mut shared = entry;
+            if entry & WRITE != 0 {
+                shared = entry & !WRITE | COPY_ON_WRITE;
+                batch.set(table, va >> 12, shared);
+            }
+            table::write_plain(copy.table, va >> 12, shared);
+            self.resident += 1;
+        }
+        self.link(batch, self.leaves.len(), copy);
+        outcome
     }
 }
 
 impl Drop for Space {
     fn drop(&mut self) {
-        assert!(
-            CURRENT.load(Ordering::Relaxed) != self.root.raw() as u32,
-            "the current address space is dropped"
-        );
-        if self.pinned {
-            mmuext(mmu::MMUEXT_UNPIN_TABLE, p2m::mfn(self.root).raw() as u32);
+        assert!(!self.is_current(), "the current address space is dropped");
+        let mut batch = Batch::new();
+        for leaf in &self.leaves {
+            let (l2, index) = self.upper.slot(leaf.base);
+            batch.set(l2, index, 0);
+            direct::set_entry(&mut batch, leaf.table, table::kernel_data());
         }
-        self.for_each_l1(0, USER_SLOTS << 30, |l1, _| {
-            for index in 0..ENTRIES {
-                if let Some(pfn) = table::target(table::read(l1, index)) {
-                    frames::release(pfn);
-                }
-            }
-        });
-        // The tables: a few at a time become writable memory again.
-        let mut some: Vec<Pfn, 64> = Vec::new();
-        let pinned = self.pinned;
-        let free = |some: &mut Vec<Pfn, 64>| {
-            if pinned {
-                let mut batch = Batch::new();
-                let flags = table::kernel_data();
-                some.iter().for_each(|pfn| direct::set_entry(&mut batch, *pfn, flags));
-                batch.send();
-                flush();
-            }
-            some.iter().copied().for_each(frames::release);
-            some.clear();
-        };
-        // An L2 is read for its L1s, so it must not be freed while they are walked: L1s first, as
-        // `for_each_table` has it, and a freed L1's entry is not followed again.
-        self.for_each_table(|pfn| {
-            if some.is_full() {
-                free(&mut some);
-            }
-            let _ = some.push(pfn);
-        });
-        free(&mut some);
+        batch.send();
+        flush();
+        for leaf in self.leaves.drain(..) {
+            leaf.present(0, u32::MAX)
+                .filter_map(|(_, _, entry)| table::target(entry))
+                .for_each(frames::release);
+            frames::release(leaf.table);
+        }
         SPACES.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -9,7 +9,7 @@ use crate::arch::abi::StartInfo;
 use crate::arch::calls;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use heapless::Vec;
-use pv_abi::mmu::{MMU_NORMAL_PT_UPDATE, MmuUpdate, UVMF_INVLPG};
+use pv_abi::mmu::{MMU_NORMAL_PT_UPDATE, MmuUpdate, UVMF_INVLPG, UVMF_NONE};
 use pv_abi::types::{Mfn, Pfn};
 
 /// Entry bit: present.
@@ -166,8 +166,18 @@ pub fn set(table: Pfn, index: u32, entry: u64) {
 
 /// Changes the entry that maps `va` in the current address space, and flushes it.
 pub fn set_va(va: u32, entry: u64) {
+    update_va(va, entry, UVMF_INVLPG);
+}
+
+/// Sets the entry that maps `va` in the current address space, where none is present: there is nothing
+/// to flush.
+pub fn fill_va(va: u32, entry: u64) {
+    update_va(va, entry, UVMF_NONE);
+}
+
+fn update_va(va: u32, entry: u64, flags: u64) {
     // SAFETY: 1. Callers change user mappings, or the permission of a frame that only they use.
-    if let Err(errno) = unsafe { calls::update_va_mapping(va, entry, UVMF_INVLPG) } {
+    if let Err(errno) = unsafe { calls::update_va_mapping(va, entry, flags) } {
         panic!("update_va_mapping of {va:#x} to {entry:#x}: {errno:?}");
     }
 }

@@ -235,7 +235,6 @@ fn build(executable: &Executable, environment: &[&[u8]]) -> Result<(Memory, Trap
         }
         end = start;
     }
-    space.pin();
     let registers = arch::probe::user_registers(program.entry, STACK_TOP - stack.len() as u32);
     let memory = Memory { space, regions, brk_start: program.end, brk: program.end };
     Ok((memory, registers))
