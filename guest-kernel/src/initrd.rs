@@ -2,7 +2,8 @@
 //!
 //! Each member is a 110-byte header of hexadecimal numbers (`070701`, then 13 fields of 8 digits), the
 //! name with its NUL, padding to 4 bytes, the contents, padding to 4; the member `TRAILER!!!` ends the
-//! archive (Linux, `Documentation/driver-api/early-userspace/buffer-format.rst`). Damage ends the
+//! archive (Linux, `Documentation/driver-api/early-userspace/buffer-format.rst`). More NULs may follow a
+//! name, so that the contents begin at a page: such files are mapped in place. Damage ends the
 //! archive where it stands: what comes before stays usable.
 
 /// What a member is: the type bits of its mode.
@@ -118,6 +119,8 @@ fn next(bytes: &'static [u8]) -> Option<(Member, &'static [u8])> {
     let (length, name_length) = (field(6)? as usize, field(11)? as usize);
     let name_end = HEADER.checked_add(name_length)?;
     let name = bytes.get(HEADER..name_end)?.strip_suffix(b"\0")?;
+    // What comes after a first NUL only moves the contents to where they are wanted.
+    let name = name.split(|byte| *byte == 0).next()?;
     let start = name_end.checked_next_multiple_of(4)?;
     let end = start.checked_add(length)?;
     let contents = bytes.get(start..end)?;

@@ -83,6 +83,13 @@ impl Region {
         self.start <= address && address < self.end
     }
 
+    /// The first contents of the page at `page`, where they can be mapped in place: the initrd is in
+    /// memory anyway.
+    pub fn lasting_page(&self, page: u32) -> Option<&'static [u8; PAGE as usize]> {
+        let Source::File { bytes, at } = &self.source else { return None };
+        bytes.lasting_page(page.checked_sub(*at)? as usize)
+    }
+
     /// Writes the first contents of the page at `page` into `contents`, which is zeroed.
     pub fn fill_page(&self, page: u32, contents: &mut [u8; PAGE as usize]) {
         let Source::File { bytes, at } = &self.source else { return };

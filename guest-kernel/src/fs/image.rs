@@ -13,6 +13,8 @@ use core::ops::{Deref, Range};
 
 /// Longest file that is read for that, bytes.
 const LONGEST: u64 = 32 << 20;
+/// Bytes of a page.
+const PAGE: usize = 4096;
 
 #[derive(Clone, Debug)]
 enum Whole {
@@ -44,6 +46,17 @@ impl Image {
         let end = self.range.start.checked_add(range.end)?;
         let fits = start <= end && end <= self.range.end;
         fits.then(|| Self { whole: self.whole.clone(), range: start..end })
+    }
+}
+
+impl Image {
+    /// The page from `offset` on, if it lies in memory for good, and there as a page of its own.
+    pub fn lasting_page(&self, offset: usize) -> Option<&'static [u8; PAGE]> {
+        let Whole::Lasting(bytes) = self.whole else { return None };
+        let start = self.range.start.checked_add(offset)?;
+        let end = start.checked_add(PAGE).filter(|end| *end <= self.range.end)?;
+        let page: &[u8; PAGE] = bytes.get(start..end)?.try_into().ok()?;
+        page.as_ptr().addr().is_multiple_of(PAGE).then_some(page)
     }
 }
 
@@ -136,5 +149,23 @@ mod tests {
         let changed = load(key, 10, read).unwrap();
         assert!(reads.get() == 3 && kept != changed, "a file that changed is read anew");
         assert_eq!(load(key, LONGEST + 1, read), Err(EFBIG));
+    }
+
+    #[test]
+    fn a_page_is_used_in_place_where_it_is_whole_and_aligned() {
+        #[repr(align(4096))]
+        struct Aligned([u8; 3 * PAGE]);
+        static BYTES: Aligned = Aligned([7; 3 * PAGE]);
+        let image = Image::lasting(&BYTES.0);
+        let at = |image: &Image, offset| image.lasting_page(offset).map(|page| page.as_ptr());
+        assert_eq!(at(&image, PAGE), Some(BYTES.0[PAGE..].as_ptr()));
+        assert_eq!(at(&image, PAGE + 16), None, "not a page of its own");
+        assert_eq!(at(&image, 3 * PAGE), None);
+        assert_eq!(at(&image, usize::MAX - 8), None);
+        let part = image.part(100..3 * PAGE - 1).unwrap();
+        assert_eq!(at(&part, PAGE - 100), Some(BYTES.0[PAGE..].as_ptr()));
+        assert_eq!(at(&part, 2 * PAGE - 100), None, "its last byte is not part of the file");
+        let shared = load((901, 1, 4096, 0), 4096, |_, into| Ok(into.len())).unwrap();
+        assert_eq!(at(&shared, 0), None, "it may go");
     }
 }

@@ -4,7 +4,7 @@ use super::frames::{self, Use};
 use super::space::{NoMemory, Space, flags};
 use super::table::{self, PRESENT, USER, WRITE};
 use super::{PAGE, p2m};
-use crate::regions::{Regions, Source};
+use crate::regions::{Region, Regions, Source};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Faults resolved with a frame of zeroes (or of a file's bytes), since boot.
@@ -60,15 +60,7 @@ pub fn resolve(
         if entry & PRESENT != 0 {
             return Err(Refusal::NotAllowed);
         }
-        let pfn = frames::allocate_zeroed(Use::User).ok_or(Refusal::NoMemory)?;
-        if region.source != Source::Zero {
-            p2m::with_bytes(pfn, |bytes| region.fill_page(page, bytes));
-        }
-        DEMAND.fetch_add(1, Ordering::Relaxed);
-        return space.map(page, pfn, flags(access, false)).map_err(|no_memory| {
-            frames::release(pfn);
-            no_memory.into()
-        });
+        return provide(space, region, page, write);
     };
     if !write || entry & WRITE != 0 {
         // Permissions were extended since the page was mapped, or the CPU knew an older entry.
@@ -89,4 +81,35 @@ pub fn resolve(
     frames::release(pfn);
     COPIES.fetch_add(1, Ordering::Relaxed);
     Ok(())
+}
+
+/// Maps the page at `page`, where nothing is mapped yet, with its first contents. A page of the initrd
+/// is mapped in place until it is written to.
+fn provide(space: &mut Space, region: &Region, page: u32, write: bool) -> Result<(), Refusal> {
+    let lasting = region.lasting_page(page);
+    let lasting = lasting.and_then(|bytes| frames::share_boot(bytes.as_ptr().addr() as u32));
+    let pfn = match lasting {
+        Some(frame) if !write => frame,
+        Some(frame) => {
+            let copy = frames::allocate(Use::User);
+            if let Some(copy) = copy {
+                frames::copy(copy, frame);
+            }
+            frames::release(frame);
+            copy.ok_or(Refusal::NoMemory)?
+        }
+        None => {
+            let pfn = frames::allocate_zeroed(Use::User).ok_or(Refusal::NoMemory)?;
+            if region.source != Source::Zero {
+                p2m::with_bytes(pfn, |bytes| region.fill_page(page, bytes));
+            }
+            pfn
+        }
+    };
+    DEMAND.fetch_add(1, Ordering::Relaxed);
+    let in_place = lasting == Some(pfn);
+    space.map(page, pfn, flags(region.access, in_place)).map_err(|no_memory| {
+        frames::release(pfn);
+        no_memory.into()
+    })
 }

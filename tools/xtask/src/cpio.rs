@@ -2,6 +2,8 @@
 //!
 //! The same tree gives the same bytes on any machine: entries are sorted by
 //! name, numbered in that order, owned by root, dated at the epoch.
+//!
+//! The contents of files begin at pages: the guest kernel maps them where they lie.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,6 +16,12 @@ use anyhow::{Context, Result, bail};
 const DIRECTORY: u32 = 0o040_000;
 const REGULAR: u32 = 0o100_000;
 const LINK: u32 = 0o120_000;
+/// Contents as long as this begin at a multiple of it.
+const PAGE: usize = 4096;
+/// Bytes of an entry's header.
+const HEADER: usize = 110;
+/// Most bytes of a name with the NULs behind it: Linux's `PATH_MAX`, which its initramfs holds to.
+const LONGEST_NAME: usize = 4096;
 /// Name of the entry that ends an archive.
 const TRAILER: &str = "TRAILER!!!";
 
@@ -103,9 +111,19 @@ impl Archive {
     }
 }
 
+/// Bytes of a name with its NUL, and more NULs where they move the data that follows to a page.
+fn name_length(at: usize, name: &str, entry: &Entry) -> usize {
+    let plain = name.len() + 1;
+    let data = at + HEADER + plain;
+    let aligned = plain + (data.next_multiple_of(PAGE) - data);
+    let is_long = entry.mode & LINK == REGULAR && entry.data.len() >= PAGE;
+    if is_long && aligned <= LONGEST_NAME { aligned } else { plain }
+}
+
 /// One entry: 110 bytes of header in hexadecimal digits, name, data; both padded to four bytes.
 fn write_entry(out: &mut Vec<u8>, number: u32, name: &str, entry: &Entry) {
     let links = if entry.mode & DIRECTORY != 0 && entry.mode & REGULAR != REGULAR { 2 } else { 1 };
+    let name_length = name_length(out.len(), name, entry);
     let fields = [
         number,
         entry.mode,
@@ -118,7 +136,7 @@ fn write_entry(out: &mut Vec<u8>, number: u32, name: &str, entry: &Entry) {
         0,
         0, // device that it is
         0,
-        name.len() as u32 + 1,
+        name_length as u32,
         0, // checksum: of "crc" archives only
     ];
     out.extend(b"070701");
@@ -126,7 +144,7 @@ fn write_entry(out: &mut Vec<u8>, number: u32, name: &str, entry: &Entry) {
         out.extend(format!("{field:08X}").bytes());
     }
     out.extend(name.bytes());
-    out.push(0);
+    out.resize(out.len() + name_length - name.len(), 0);
     out.resize(out.len().next_multiple_of(4), 0);
     out.extend(&entry.data);
     out.resize(out.len().next_multiple_of(4), 0);
@@ -150,10 +168,12 @@ mod tests {
             let (mode, size, name_size) = (field(1), field(6) as usize, field(11) as usize);
             let name = &archive[at + 110..at + 110 + name_size - 1];
             let name = String::from_utf8(name.to_vec()).unwrap();
+            let name = name.trim_end_matches('\0').to_string();
             at = (at + 110 + name_size).next_multiple_of(4);
             if name == TRAILER {
                 return found;
             }
+            assert!(size < PAGE || mode & LINK != REGULAR || at.is_multiple_of(PAGE), "{name}");
             found.push((name, mode, archive[at..at + size].to_vec()));
             at = (at + size).next_multiple_of(4);
         }
@@ -177,6 +197,19 @@ mod tests {
         assert_eq!(names, expected);
         assert_eq!(read[1].2, [1, 2, 3]);
         assert_eq!(read[3].2, b"hello\n");
+    }
+
+    #[test]
+    fn long_files_begin_at_pages() {
+        let mut archive = Archive::default();
+        // The names put what follows at every residue that matters.
+        for number in 0..40 {
+            let name = format!("bin/{}", "x".repeat(number + 1));
+            archive.add_file(&name, vec![number as u8; PAGE - 1 + number % 3], true);
+        }
+        let read = read(&archive.finish());
+        assert_eq!(read.len(), 41);
+        assert!(read.iter().skip(1).all(|(_, _, data)| data.iter().all(|byte| *byte == data[0])));
     }
 
     #[test]
