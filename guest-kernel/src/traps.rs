@@ -1,6 +1,6 @@
 //! The kernel's trap handler: upcalls, system calls, page faults, and what kills a process.
 
-use crate::arch::trap::{FAILSAFE, SYSCALL, TrapFrame, UPCALL};
+use crate::arch::trap::{FAILSAFE, TrapFrame, UPCALL};
 use crate::arch::uaccess::USER_END;
 use crate::arch::{calls, probe};
 use crate::mm::fault::{self, PROTECTION, Refusal, WRITING};
@@ -25,7 +25,16 @@ const TRAP_TRACE: i32 = 2;
 /// Becomes the trap handler.
 pub fn init() {
     crate::arch::trap::set_handler(handle);
+    crate::arch::trap::set_system_call(system_call);
     crate::arch::trap::set_user_work(signal::user_work);
+}
+
+extern "C" fn system_call(frame: &mut TrapFrame) {
+    if frame.from_user() {
+        syscall::dispatch(frame);
+    } else {
+        handle(frame);
+    }
 }
 
 fn handle(frame: &mut TrapFrame) {
@@ -35,7 +44,6 @@ fn handle(frame: &mut TrapFrame) {
             nmi::report();
             scheduler::preempt();
         }
-        SYSCALL if frame.from_user() && is_process() => syscall::dispatch(frame),
         2 => nmi::note(frame),
         14 => page_fault(frame),
         // The hypervisor's TS bit, which this kernel does not use: clear, and again.

@@ -18,7 +18,9 @@
 //! - A user's segment register that no longer loads (its descriptor changed) becomes null.
 #![allow(unsafe_code)] // UNSAFETY: assembly, and the addresses that it defines.
 
-use crate::trap::{FAILSAFE, SYSCALL, TrapFrame, UPCALL, WORK, trap_dispatch, user_work};
+use crate::trap::{
+    FAILSAFE, SYSCALL, SYSTEM_CALL, TrapFrame, UPCALL, WORK, trap_dispatch, user_work,
+};
 use pv_abi::errno::Errno;
 use pv_abi::traps::TI_IF;
 use pv_abi::x86_32::{FLAT_RING1_CS, TrapInfo};
@@ -133,7 +135,22 @@ core::arch::global_asm!(
     TRAP 17, 1
     TRAP 18, 0
     TRAP 19, 0
-    TRAP 128, 0
+
+    /* A system call. Its own way, since nothing is called as often. */
+    .type trap_stub_128, @function
+trap_stub_128:
+    pushl $0
+    pushl $128
+    pushl $0
+    SAVE_ALL
+    movl %esp, %eax
+    pushl %eax
+    call *{system_call}
+    addl $4, %esp
+    testb $2, FRAME_CS(%esp)
+    jnz trap_return_user
+    RESTORE_ALL
+    iret
 
     /* Stack: address, vector, error, eip cs eflags [esp ss]. But for page faults upcalls are as the interrupted code had them. */
     .type trap_common, @function
@@ -256,6 +273,7 @@ trap_stubs:
     failsafe = const FAILSAFE,
     work = sym WORK,
     dispatch = sym trap_dispatch,
+    system_call = sym SYSTEM_CALL,
     user_work = sym user_work,
     deliver = sym crate::events::deliver_pending,
     options(att_syntax)

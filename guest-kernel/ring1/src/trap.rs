@@ -9,7 +9,7 @@
 //!
 #![allow(unsafe_code)] // UNSAFETY: frames are reached by pointer; functions are kept as addresses.
 
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 /// The registers of what was interrupted, as the stubs leave them on the kernel stack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,6 +95,14 @@ static USER_WORK: AtomicUsize = AtomicUsize::new(0);
 /// Names the function that every trap and upcall calls, instead of [`crate::probe::handle`].
 pub fn set_handler(handler: Handler) {
     HANDLER.store(handler as usize, Ordering::Relaxed);
+}
+
+/// What `int 0x80` calls.
+pub(crate) static SYSTEM_CALL: AtomicPtr<()> = AtomicPtr::new(trap_dispatch as *mut ());
+
+/// Names the function that `int 0x80` calls, by the shortest way, instead of the [handler](set_handler).
+pub fn set_system_call(handler: extern "C" fn(&mut TrapFrame)) {
+    SYSTEM_CALL.store(handler as *mut (), Ordering::Relaxed);
 }
 
 /// Names the function that does what [`WORK`] calls for.
