@@ -12,6 +12,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
+/// Bytes whose buffer costs next to nothing to clear: a character, a number.
+const TINY: usize = 32;
 /// Bytes copied through the kernel's stack at a time.
 const SMALL: usize = 512;
 /// Bytes copied through the kernel's heap at a time; no datagram is larger.
@@ -25,7 +27,10 @@ fn with_buffer<R>(length: u32, f: impl FnOnce(&mut [u8]) -> R) -> R {
         large.resize(length.min(LARGE), 0);
         return f(&mut large);
     }
-    f(&mut [0; SMALL][..length.min(SMALL)])
+    match length {
+        ..=TINY => f(&mut [0; TINY][..length]),
+        _ => f(&mut [0; SMALL][..length.min(SMALL)]),
+    }
 }
 
 /// Moves `length` bytes between a file and a process's memory at `address` with `step`, part by

@@ -30,13 +30,15 @@ const MXCSR_MASK: usize = 28;
 
 impl Fpu {
     /// As `fninit` and the ABI leave it.
-    fn fresh() -> Self {
-        let mut fpu = Self([0; 512]);
-        fpu.0[0..2].copy_from_slice(&0x037fu16.to_le_bytes()); // control word
-        fpu.0[MXCSR..MXCSR + 4].copy_from_slice(&0x1f80u32.to_le_bytes());
-        fpu
+    const fn fresh() -> Self {
+        let mut bytes = [0; 512];
+        [bytes[0], bytes[1]] = 0x037fu16.to_le_bytes(); // control word
+        [bytes[MXCSR], bytes[MXCSR + 1], ..] = 0x1f80u32.to_le_bytes();
+        Self(bytes)
     }
 }
+
+static FRESH: Fpu = Fpu::fresh();
 
 /// A process's part of the CPU.
 pub struct Context {
@@ -158,12 +160,10 @@ impl Context {
     }
 
     /// Gives the running process the FPU of a program that begins.
-    pub fn reset_fpu(&self) {
-        let _masked = crate::arch::events::Masked::new();
-        self.save();
-        // SAFETY: 1. The running task's own; masked.
-        unsafe { (*self.fpu.get()).0 = Fpu::fresh().0 };
-        self.load();
+    pub fn reset_fpu() {
+        // SAFETY: 1. The area is 512 bytes, aligned to 16, and valid. 2. The FPU is the running task's, which
+        // this changes for; it is saved when another task gets the CPU.
+        unsafe { core::arch::asm!("fxrstor [{}]", in(reg) &raw const FRESH, options(nostack)) }
     }
 
     /// Takes the CPU's state, which is this process's.

@@ -64,6 +64,8 @@ pub const SOCKETS: u32 = 0x5000_0000;
 pub const STORE_CLIENTS: u32 = 0x6000_0000;
 /// How many numbers there are for them.
 pub const STORE_CLIENTS_COUNT: u32 = 0x2000_0000;
+/// Channel of a task that sleeps on several, which stand elsewhere.
+const SEVERAL: u32 = u32::MAX;
 /// Channel of the children of a process: this plus its number.
 pub const CHILDREN: u32 = 0x8000_0000;
 
@@ -220,9 +222,9 @@ impl Waker {
 /// Wakes every task that sleeps on the channel.
 pub fn wake(channel: u32) {
     SCHEDULER.with(|scheduler| {
-        scheduler.wake_where(|task| {
-            task.channel.load(Ordering::Relaxed) == channel
-                || task.channels.with(|channels| channels.contains(&channel))
+        scheduler.wake_where(|task| match task.channel.load(Ordering::Relaxed) {
+            SEVERAL => task.channels.with(|channels| channels.contains(&channel)),
+            only => only == channel,
         });
     });
 }
@@ -306,7 +308,7 @@ pub fn sleep(channel: u32, deadline: u64) {
 /// As [`sleep`], on any of several channels.
 pub fn sleep_on(channels: Vec<u32>, deadline: u64) {
     current().channels.with(|mine| *mine = channels);
-    sleep(0, deadline);
+    sleep(SEVERAL, deadline);
 }
 
 /// Stops the running task until [`resume`]. Upcalls masked.

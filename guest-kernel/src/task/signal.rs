@@ -6,6 +6,7 @@
 //! error unless it was set with `SA_RESTART`; without a handler (the process stopped and continued, or
 //! nothing came of the signal) the call begins again.
 
+use super::context::Context;
 use super::process::Process;
 use super::{Task, children, process, scheduler};
 use crate::arch::events::Masked;
@@ -258,7 +259,7 @@ fn call_handler(frame: &mut TrapFrame, process: &Process, info: Info, action: &A
         es: fresh.es,
         ..*frame
     };
-    process.context.reset_fpu();
+    Context::reset_fpu();
 }
 
 /// Goes back to what a handler interrupted; what eax is then. A frame that cannot be read, or that
