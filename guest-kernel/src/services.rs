@@ -8,6 +8,7 @@ use crate::fs::file::{DIRECTORY, Flags, REGULAR, Status, TYPE};
 use crate::fs::tree::Last;
 use crate::mm::frames::{self, Use};
 use crate::mm::{fault, space};
+use crate::net::traffic::Order;
 use crate::shell::kernel::{
     Errno, ExitStatus, FileInfo, FileKind, Ground, HypercallStat, MemoryInfo, Pid, ProcessInfo,
     ProcessState, Shutdown, Uptime,
@@ -21,7 +22,7 @@ use crate::task::children::{self, News, Reaped, Wanted};
 use crate::task::scheduler::{self, CHILDREN};
 use crate::task::{State, process, signal};
 use crate::toolstack::command;
-use crate::{device, fs, socket, time, tty};
+use crate::{device, fs, net, socket, time, tty};
 use ::xenstore::client::Client;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -345,6 +346,11 @@ impl Kernel for Services {
 
     fn ifconfig(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8 {
         socket::command::ifconfig(words, terminal)
+    }
+
+    fn send_frames(&mut self, interface: &str, order: &Order) -> Result<u64, Errno> {
+        let interface = net::registry::find(interface).ok_or(Errno::ENODEV)?;
+        net::send::send(interface.as_ref(), order).ok_or(Errno::EINVAL)
     }
 
     fn ping(&mut self, to: Ipv4Addr, count: u16, terminal: &mut dyn Terminal) -> u8 {

@@ -4,7 +4,7 @@
 //! and goes below it. Frames go into the link at once, in the sender's task; what is received is
 //! fetched by the device's own task and waits here for the stack.
 
-use super::{Busy, Interface, Mac, Offload, registry};
+use super::{Busy, Interface, Mac, Offload, offload, registry};
 use crate::device::{Device, Domain, Serve, Served};
 use crate::grant::Own;
 use crate::sync::Guarded;
@@ -20,15 +20,10 @@ use xenbus::access::Shared;
 use xenbus::device::{Fault, Keys, Node};
 use xenbus::front::FrontDriver;
 use xenbus::net::front::{Link, Plan};
-use xenbus::net::{Checksum, Copes, Frame, leave_blank, parse_mac};
+use xenbus::net::parse_mac;
 
 /// One vCPU serves one queue best; 256 KiB each way.
-const PLAN: Plan = Plan {
-    queues: 1,
-    pages: 64,
-    copes: Copes { segments_v4: false, segments_v6: false, ..Copes::ALL },
-    split: true,
-};
+const PLAN: Plan = Plan { queues: 1, pages: 64, copes: offload::COPES, split: true };
 /// Frames that wait for the stack at most; more are lost.
 const WAITING: usize = 256;
 
@@ -73,9 +68,7 @@ impl Interface for Nic {
     }
 
     fn send(&self, frame: &[u8]) -> Result<(), Busy> {
-        let mut bytes = frame.to_vec();
-        let checksum = if leave_blank(&mut bytes) { Checksum::Blank } else { Checksum::Unchecked };
-        let frame = Frame { bytes, checksum, segments: None };
+        let Some(frame) = offload::outgoing(frame) else { return Ok(()) };
         let mut domain = self.domain;
         let sent = self.state.with(|state| match &mut state.link {
             Some(link) => link.send(&mut domain, frame),

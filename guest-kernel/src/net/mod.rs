@@ -27,6 +27,8 @@ mod card;
 mod front;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod hub;
+#[cfg(any(test, all(target_os = "none", target_arch = "x86")))]
+mod offload;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 mod own;
 #[cfg(test)]
@@ -34,7 +36,10 @@ pub mod pair;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod registry;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
+pub mod send;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
 mod start;
+pub mod traffic;
 
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub use start::{serve_guests, start_domain_0, start_guest, start_own};
@@ -82,7 +87,8 @@ pub trait Interface: Send + Sync {
     /// Whether frames get anywhere now.
     fn is_up(&self) -> bool;
 
-    /// Sends a frame. One that is too long or too short to be one is dropped.
+    /// Sends a frame. One that is too short or too long to be one is dropped; one that carries more than
+    /// the [MTU](Interface::mtu), too, unless it is of TCP over IPv4 and the interface can have it cut.
     ///
     /// # Errors
     /// There is no room; the waker is called when there may be.

@@ -4,14 +4,10 @@
 //! came by a wire is compared once, here.
 
 use super::hub::Port;
-use super::{Busy, Interface, Mac, Offload};
+use super::{Busy, Interface, Mac, Offload, offload};
 use crate::waker::Waker;
 use alloc::vec::Vec;
 use xenbus::net::bridge::{Behind, Refused};
-use xenbus::net::{Checksum, Copes, Frame, leave_blank};
-
-/// What it copes with: its stack wants segments one by one.
-const COPES: Copes = Copes { segments_v4: false, segments_v6: false, ..Copes::ALL };
 
 /// The interface.
 pub struct OwnEnd {
@@ -27,7 +23,7 @@ impl OwnEnd {
     pub fn new(mac: Mac) -> Result<OwnEnd, Refused> {
         // Nobody listens before a stack says so.
         let nobody = Waker { call: |_| (), argument: 0 };
-        Ok(OwnEnd { mac, port: Port::plug(Behind::Device(mac), COPES, nobody)? })
+        Ok(OwnEnd { mac, port: Port::plug(Behind::Device(mac), offload::COPES, nobody)? })
     }
 }
 
@@ -45,9 +41,9 @@ impl Interface for OwnEnd {
     }
 
     fn send(&self, frame: &[u8]) -> Result<(), Busy> {
-        let mut bytes = frame.to_vec();
-        let checksum = if leave_blank(&mut bytes) { Checksum::Blank } else { Checksum::Unchecked };
-        self.port.input(Frame { bytes, checksum, segments: None });
+        if let Some(frame) = offload::outgoing(frame) {
+            self.port.input(frame);
+        }
         Ok(())
     }
 

@@ -7,6 +7,7 @@
 //! formats into the terminal or compares names: it never calls back into the kernel).
 
 use crate::block::registry::Shared;
+use crate::net::traffic::Order;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -33,6 +34,8 @@ impl Errno {
     pub const ENOTDIR: Self = Self(20);
     /// Is a directory.
     pub const EISDIR: Self = Self(21);
+    /// No such device.
+    pub const ENODEV: Self = Self(19);
     /// Invalid argument.
     pub const EINVAL: Self = Self(22);
 
@@ -315,6 +318,10 @@ pub trait Kernel {
 
     /// Shows the host's network, or (`words`) gets it an address in another way; the exit status.
     fn ifconfig(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8;
+
+    /// Sends frames from an interface; how many found no room on a bridge of this domain's. `ENODEV`:
+    /// there is no such interface; `EINVAL`: no such frames.
+    fn send_frames(&mut self, interface: &str, order: &Order) -> Result<u64, Errno>;
 
     /// Sends `count` echo requests to a host, and tells of the replies; the exit status.
     fn ping(&mut self, to: Ipv4Addr, count: u16, terminal: &mut dyn Terminal) -> u8;

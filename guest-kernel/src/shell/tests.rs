@@ -5,6 +5,7 @@ use super::kernel::*;
 use super::*;
 use crate::block::ram::RamDisk;
 use crate::block::registry::Shared;
+use crate::net::traffic::Order;
 use alloc::sync::Arc;
 use core::fmt;
 use core::net::Ipv4Addr;
@@ -181,6 +182,10 @@ impl Kernel for Fake {
         0
     }
 
+    fn send_frames(&mut self, interface: &str, order: &Order) -> Result<u64, Errno> {
+        if interface == "eth0" { Ok(order.count / 10) } else { Err(Errno::ENODEV) }
+    }
+
     fn ping(&mut self, to: Ipv4Addr, count: u16, terminal: &mut dyn Terminal) -> u8 {
         let _ = writeln!(terminal, "ping {to} {count}");
         0
@@ -350,8 +355,36 @@ fn disks_are_listed_and_used() {
     check("blkio ram0 fill 2 3; blkio ram0 sum", filled, 0);
     check("blkio ram0 sum 500", "ram0 500+0 00000000\n0 KiB in 0 us\n", 0);
     check("blkio vda sum", "blkio: no disk vda; `lsblk` lists them\n", commands::FAILED);
-    check("blkio ram0 eat", "blkio: eat? One of sum, fill\n", commands::USAGE);
-    check("blkio ram0 sum x", "blkio: SECTOR and COUNT are numbers\n", commands::USAGE);
+    check("blkio ram0 eat", "blkio: eat? One of sum, fill, read, write, flush\n", commands::USAGE);
+    // What is written is zeroes: what is read meanwhile is not looked at.
+    let again = "ram0 8+16\n8 KiB in 0 us\nram0 0+128\n64 KiB in 0 us\n4 flushes in 0 us\n\
+        ram0 8+16 d8f49994\n8 KiB in 0 us\n";
+    check(
+        "blkio ram0 write 8 16 4096; blkio ram0 read 0 999 512; blkio ram0 flush 0 4; blkio ram0 sum 8 16",
+        again,
+        0,
+    );
+    check(
+        "blkio ram0 read 0 8 1000",
+        "blkio: BYTES are whole sectors of 512, 1048576 at most\n",
+        commands::USAGE,
+    );
+    check(
+        "blkio ram0 read 0 8 0",
+        "blkio: BYTES are whole sectors of 512, 1048576 at most\n",
+        commands::USAGE,
+    );
+    check("blkio ram0 sum x", "blkio: SECTOR, COUNT and BYTES are numbers\n", commands::USAGE);
+}
+
+#[test]
+fn frames_are_sent() {
+    let mac = "00:16:3e:00:00:01";
+    let sent = "20 frames of 64 bytes in 0 us, 2 lost\n";
+    check(&format!("netio eth0 {mac} 64 20 8"), sent, 0);
+    check(&format!("netio eth9 {mac} 64 20"), "eth9: no such device\n", commands::FAILED);
+    let wrong = "netio: a MAC, and one to three numbers behind it\n";
+    check("netio eth0 nobody 64 20", wrong, commands::USAGE);
 }
 
 #[test]

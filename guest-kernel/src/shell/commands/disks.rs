@@ -7,8 +7,9 @@ use alloc::sync::Arc;
 use alloc::vec;
 use pv_abi::errno::Errno;
 
-/// Bytes that `blkio` moves at a time.
-const PART: usize = 64 << 10;
+/// Bytes that `blkio` moves at a time unless it is told how many, and at most.
+const PART: u64 = 64 << 10;
+const PART_MOST: u64 = 1 << 20;
 
 pub fn lsblk(context: &mut Context<'_>, _: &[&str]) -> u8 {
     context.line(format_args!("NAME        SECTORS      KIB RO SECTOR"));
@@ -34,72 +35,89 @@ pub fn blkio(context: &mut Context<'_>, words: &[&str]) -> u8 {
         return FAILED;
     };
     let mut numbers = numbers.iter().map(|word| word.parse::<u64>());
-    let (Ok(first), Ok(count)) =
-        (numbers.next().unwrap_or(Ok(0)), numbers.next().unwrap_or(Ok(u64::MAX)))
-    else {
-        context.line(format_args!("blkio: SECTOR and COUNT are numbers"));
+    let mut number = |usual| numbers.next().unwrap_or(Ok(usual));
+    let (Ok(first), Ok(count), Ok(part)) = (number(0), number(u64::MAX), number(PART)) else {
+        context.line(format_args!("blkio: SECTOR, COUNT and BYTES are numbers"));
         return USAGE;
     };
-    let count = count.min(disk.sectors().saturating_sub(first));
+    if part == 0 || part > PART_MOST || !part.is_multiple_of(SECTOR as u64) {
+        context
+            .line(format_args!("blkio: BYTES are whole sectors of {SECTOR}, {PART_MOST} at most"));
+        return USAGE;
+    }
+    let there = count.min(disk.sectors().saturating_sub(first));
+    let range = Range { first, count: there, step: part / SECTOR as u64 };
     let begun = context.kernel.uptime().up_ns;
     let done = match *verb {
-        "sum" => sum(disk, first, count),
-        "fill" => fill(disk, first, count),
+        "sum" => sum(disk, &range).map(Some),
+        "fill" => fill(disk, &range).map(Some),
+        "read" => range.each(|sector, buffer| disk.read(sector, buffer)).map(|()| None),
+        "write" => range.each(|sector, buffer| disk.write(sector, buffer)).map(|()| None),
+        "flush" => (0..count).try_for_each(|_| disk.flush()).map(|()| None),
         _ => {
-            context.line(format_args!("blkio: {verb}? One of sum, fill"));
+            context.line(format_args!("blkio: {verb}? One of sum, fill, read, write, flush"));
             return USAGE;
         }
     };
     let us = context.kernel.uptime().up_ns.saturating_sub(begun) / 1000;
     match done {
-        Ok(sum) => {
-            context.line(format_args!("{name} {first}+{count} {:08x}", sum.value()));
-            context.line(format_args!("{} KiB in {us} us", count / 2));
-            OK
-        }
         Err(errno) => {
             context.line(format_args!("blkio: {name}: {errno}"));
-            FAILED
+            return FAILED;
         }
+        Ok(None) if *verb == "flush" => {
+            context.line(format_args!("{count} flushes in {us} us"));
+            return OK;
+        }
+        Ok(None) => context.line(format_args!("{name} {first}+{there}")),
+        Ok(Some(sum)) => context.line(format_args!("{name} {first}+{there} {:08x}", sum.value())),
     }
+    context.line(format_args!("{} KiB in {us} us", there / 2));
+    OK
 }
 
-/// Calls `f` with where each part of a range begins and how many bytes it has.
-fn parts(
+/// Sectors, and how many of them are moved at a time.
+struct Range {
     first: u64,
     count: u64,
-    mut f: impl FnMut(u64, usize) -> Result<(), Errno>,
-) -> Result<(), Errno> {
-    let step = (PART / SECTOR) as u64;
-    let mut at = 0;
-    while at < count {
-        let sectors = step.min(count - at);
-        f(first + at, sectors as usize * SECTOR)?;
-        at += sectors;
-    }
-    Ok(())
+    step: u64,
 }
 
-fn sum(disk: &Arc<dyn Disk>, first: u64, count: u64) -> Result<Sum, Errno> {
-    let (mut sum, mut buffer) = (Sum::new(), vec![0; PART]);
-    parts(first, count, |sector, bytes| {
-        disk.read(sector, &mut buffer[..bytes])?;
-        sum.add(&buffer[..bytes]);
+impl Range {
+    /// Calls `f` with where each part begins, and a buffer of its size: zeroes, or what `f` left there
+    /// the last time.
+    fn each(&self, mut f: impl FnMut(u64, &mut [u8]) -> Result<(), Errno>) -> Result<(), Errno> {
+        let mut buffer = vec![0; self.step as usize * SECTOR];
+        let mut at = 0;
+        while at < self.count {
+            let sectors = self.step.min(self.count - at);
+            f(self.first + at, &mut buffer[..sectors as usize * SECTOR])?;
+            at += sectors;
+        }
+        Ok(())
+    }
+}
+
+fn sum(disk: &Arc<dyn Disk>, range: &Range) -> Result<Sum, Errno> {
+    let mut sum = Sum::new();
+    range.each(|sector, buffer| {
+        disk.read(sector, buffer)?;
+        sum.add(buffer);
         Ok(())
     })?;
     Ok(sum)
 }
 
 /// Each four bytes are the number of their sector, times what makes neighbours differ in every byte.
-fn fill(disk: &Arc<dyn Disk>, first: u64, count: u64) -> Result<Sum, Errno> {
-    let (mut sum, mut buffer) = (Sum::new(), vec![0; PART]);
-    parts(first, count, |sector, bytes| {
-        for (number, part) in (sector..).zip(buffer[..bytes].chunks_exact_mut(SECTOR)) {
+fn fill(disk: &Arc<dyn Disk>, range: &Range) -> Result<Sum, Errno> {
+    let mut sum = Sum::new();
+    range.each(|sector, buffer| {
+        for (number, part) in (sector..).zip(buffer.chunks_exact_mut(SECTOR)) {
             let word = (number as u32).wrapping_mul(0x9e37_79b9).to_le_bytes();
             part.as_chunks_mut().0.fill(word);
         }
-        disk.write(sector, &buffer[..bytes])?;
-        sum.add(&buffer[..bytes]);
+        disk.write(sector, buffer)?;
+        sum.add(buffer);
         Ok(())
     })?;
     disk.flush()?;

@@ -87,12 +87,16 @@ const ANY: usize = super::parse::WORDS_MAX;
 pub static COMMANDS: &[Command] = &[
     Command::new(
         "blkio",
-        "DISK sum|fill [SECTOR [COUNT]]",
+        "DISK VERB [NUMBER...]",
         "read or write a disk, and measure it",
-        2..=4,
+        2..=5,
         disks::blkio,
-        "sum: reads sectors of 512 bytes (all of them, or COUNT from SECTOR on), and prints their CRC-32.\n\
-         fill: writes a pattern over what is there, flushes, and prints the CRC-32 of that.",
+        "VERB is one of sum, fill, read, write, flush; numbers are SECTOR, COUNT, BYTES.\n\
+         sum: reads sectors of 512 bytes (all of them, or COUNT from SECTOR on), and prints\n\
+         their CRC-32. fill: writes a pattern over what is there, flushes, and prints the\n\
+         CRC-32 of that. read, write: the same without a look at the contents.\n\
+         BYTES are moved at a time, 65536 unless it is said.\n\
+         flush: asks COUNT times that what was written lasts.",
     ),
     Command::new("cat", "FILE...", "print files", 1..=ANY, files::cat, ""),
     Command::new(
@@ -179,6 +183,16 @@ pub static COMMANDS: &[Command] = &[
         mounts::mount,
         "SOURCE is a disk, as /dev/xvda; TYPE one of ext2, ext4 (read-only), tmpfs, proc, or auto (the\n\
          default). -r mounts it so that it cannot be written.",
+    ),
+    Command::new(
+        "netio",
+        "IF MAC BYTES COUNT [BURST]",
+        "send frames that nobody wants",
+        4..=5,
+        network::netio,
+        "COUNT frames of BYTES from an interface (eth0) to the one whose address is MAC: its\n\
+         stack throws them away. One with more than 1514 bytes is several segments of TCP in\n\
+         one. With BURST there is a pause of 1 ms after so many.",
     ),
     Command::new(
         "ping",

@@ -1,6 +1,7 @@
-//! `ifconfig` and `ping`.
+//! `ifconfig`, `netio` and `ping`.
 
-use super::{Context, USAGE};
+use super::{Context, OK, USAGE};
+use crate::net::traffic::Order;
 use core::net::Ipv4Addr;
 
 /// Requests that `ping` sends unless told otherwise.
@@ -8,6 +9,25 @@ const REQUESTS: u16 = 4;
 
 pub fn ifconfig(context: &mut Context<'_>, words: &[&str]) -> u8 {
     context.kernel.ifconfig(words, &mut *context.terminal)
+}
+
+pub fn netio(context: &mut Context<'_>, words: &[&str]) -> u8 {
+    let [interface, numbers @ ..] = words else { return USAGE };
+    let Some(order) = Order::parse(numbers) else {
+        context.line(format_args!("netio: a MAC, and one to three numbers behind it"));
+        return USAGE;
+    };
+    let begun = context.kernel.uptime().up_ns;
+    let sent = context.kernel.send_frames(interface, &order);
+    let us = context.kernel.uptime().up_ns.saturating_sub(begun) / 1000;
+    match sent {
+        Ok(lost) => {
+            let Order { count, length, .. } = order;
+            context.line(format_args!("{count} frames of {length} bytes in {us} us, {lost} lost"));
+            OK
+        }
+        Err(errno) => context.failed(interface, errno),
+    }
 }
 
 pub fn ping(context: &mut Context<'_>, words: &[&str]) -> u8 {
