@@ -97,6 +97,15 @@ pub fn guest(ws: &Workspace, toolchain: &Toolchain) -> Result<()> {
     write_if_changed(&ws.domain_0_initrd(), &archive.finish())
 }
 
+/// Builds the plugin of QEMU's that counts instructions, and returns its path.
+pub fn counter(ws: &Workspace, toolchain: &Toolchain) -> Result<PathBuf> {
+    let mut command = toolchain.cargo();
+    command.current_dir(ws.root()).args(["build", "--quiet", "--release", "--package", "counter"]);
+    let status = command.arg("--target-dir").arg(ws.target()).status();
+    ensure!(status.context("cannot start cargo")?.success(), "the build of counter failed");
+    Ok(ws.target().join("release/libcounter.so"))
+}
+
 /// Builds the micro-guests: (name, file), sorted by name.
 pub fn micro_guests(ws: &Workspace, toolchain: &Toolchain) -> Result<Vec<(String, PathBuf)>> {
     let built = cargo::build(ws, toolchain, BareMetal::MicroGuests)?;

@@ -28,6 +28,7 @@ mod qemu;
 mod run;
 mod scratch;
 mod session;
+mod shell;
 mod size;
 mod soak;
 mod support;

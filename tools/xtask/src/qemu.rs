@@ -5,6 +5,7 @@
 //! that QEMU runs in: `-initrd` splits at commas and blanks, which names in there
 //! do not have.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
@@ -49,6 +50,25 @@ pub fn cpu(version: (u32, u32)) -> &'static str {
 
 /// Boots a machine.
 pub fn start(machine: &Machine) -> Result<Emulator> {
+    start_with(machine, |_| Vec::new())
+}
+
+/// Boots a machine with a plugin of QEMU's, `library`, that is told to listen at the socket which
+/// comes back.
+pub fn start_counted(machine: &Machine, library: &Path) -> Result<(Emulator, PathBuf)> {
+    let mut socket = PathBuf::new();
+    let emulator = start_with(machine, |folder| {
+        socket = folder.join("counts");
+        // Of the names of files in options only commas are special.
+        let quoted = |path: &Path| path.display().to_string().replace(',', ",,");
+        let plugin = format!("file={},socket={}", quoted(library), quoted(&socket));
+        vec!["-plugin".into(), plugin]
+    })?;
+    Ok((emulator, socket))
+}
+
+/// Boots a machine with more arguments, made for the folder that QEMU runs in.
+fn start_with(machine: &Machine, more: impl FnOnce(&Path) -> Vec<String>) -> Result<Emulator> {
     let version = version()?;
     let scratch = Scratch::new()?;
     scratch.link("ferrule", &machine.hypervisor)?;
@@ -62,13 +82,14 @@ pub fn start(machine: &Machine) -> Result<Emulator> {
     let mut command = Command::new(PROGRAM);
     command.current_dir(scratch.path());
     command.args(arguments(machine, version)?);
+    command.args(more(scratch.path()));
     run(command, scratch)
 }
 
 /// Boots from a disc image instead, with `firmware` in place of SeaBIOS if given.
 pub fn start_disc(
-    iso: &std::path::Path,
-    firmware: Option<&std::path::Path>,
+    iso: &Path,
+    firmware: Option<&Path>,
     memory_mib: u32,
     cpus: u32,
 ) -> Result<Emulator> {

@@ -7,10 +7,12 @@
 //! stands Xen's recorded column, and with `--against-xen` a given Xen that runs
 //! the same guest in the same QEMU.
 //!
-//! `--processes` measures what lies above: processes of the default guest kernel ([`processes`]).
+//! `--processes` measures what lies above: processes of the default guest kernel ([`processes`]);
+//! `--split` what blocks and packets cost on the ways through two domains ([`split`]).
 
 mod processes;
 mod report;
+mod split;
 mod xen;
 
 use std::fs;
@@ -54,6 +56,13 @@ pub struct Args {
     /// 0.6 of the instructions that it takes on the Xen
     #[arg(long, conflicts_with_all = ["kernel", "append", "domains", "no_ticks"])]
     processes: bool,
+    /// Instead measure what blocks and packets cost on their ways through a domU, the hypervisor and
+    /// domain 0
+    #[arg(long, conflicts_with_all = ["kernel", "append", "against_xen", "domains", "processes", "no_ticks"])]
+    split: bool,
+    /// Keep the figures in the project's history, tests/figures
+    #[arg(long, requires = "split")]
+    record: bool,
     /// Leave out the runs that count host ticks
     #[arg(long)]
     no_ticks: bool,
@@ -83,6 +92,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if args.processes {
         return processes::run(args);
+    }
+    if args.split {
+        return split::run(args);
     }
     let ws = Workspace::here();
     let version = qemu::version()?;

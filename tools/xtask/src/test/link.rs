@@ -16,10 +16,10 @@ use link::machine::Machines;
 use super::Group;
 use super::boot::{self, Builds};
 use super::runner::{Ended, Test};
-use crate::emulator::{Emulator, Machine, Watch};
-use crate::outcome::{Outcome, Reason};
+use crate::emulator::Machine;
 use crate::qemu;
 use crate::scratch::Scratch;
+use crate::shell::Shell;
 use crate::toolchain::program_in_path;
 
 /// How long a machine may take altogether.
@@ -60,7 +60,7 @@ fn use_store(builds: &Builds<'_>, seen: &mut Vec<u8>) -> Result<()> {
     let socket = Machines::below(scratch.path())?.only()?.xenstored();
     let console = Some(link.console().clone());
     let machine = Machine { console, ..boot::at_its_shell(builds) };
-    let mut shell = Shell::new(qemu::start(&machine)?, seen)?;
+    let mut shell = Shell::new(qemu::start(&machine)?, PATIENCE, seen)?;
     shell.wait_for("# ")?;
 
     let tree = utility(&socket, &["xenstore-ls", "-f"])?;
@@ -216,68 +216,4 @@ fn finish((what, child): Started) -> Result<String> {
         bail!("{what}: {status}: {}", String::from_utf8_lossy(&stderr).trim_end());
     }
     Ok(String::from_utf8_lossy(&stdout).into_owned())
-}
-
-/// Domain 0's shell, at its console.
-struct Shell<'a> {
-    emulator: Emulator,
-    keys: Box<dyn Write + Send>,
-    /// Everything that it has said, and how much of that was waited for.
-    seen: &'a mut Vec<u8>,
-    from: usize,
-}
-
-impl<'a> Shell<'a> {
-    fn new(mut emulator: Emulator, seen: &'a mut Vec<u8>) -> Result<Self> {
-        let keys = emulator.take_input().context("the machine has no keys")?;
-        Ok(Self { emulator, keys, seen, from: 0 })
-    }
-
-    /// Waits until it says `text`.
-    fn wait_for(&mut self, text: &str) -> Result<()> {
-        loop {
-            let new = &self.seen[self.from..];
-            if let Some(at) = new.windows(text.len()).position(|part| part == text.as_bytes()) {
-                self.from += at + text.len();
-                return Ok(());
-            }
-            if let Some(outcome) = self.watch(Duration::from_millis(20))? {
-                bail!("{text:?} did not come: {}", outcome.describe());
-            }
-        }
-    }
-
-    /// Takes what it says; how the machine ended, if it did within `pause`.
-    fn watch(&mut self, pause: Duration) -> Result<Option<Outcome>> {
-        let seen = &mut *self.seen;
-        self.emulator.watch_for(pause, Some(PATIENCE), &mut |bytes| {
-            seen.extend_from_slice(bytes);
-            Ok(Watch::On)
-        })
-    }
-
-    fn type_line(&mut self, line: &str) -> Result<()> {
-        self.keys.write_all(line.as_bytes())?;
-        self.keys.write_all(b"\r")?;
-        Ok(self.keys.flush()?)
-    }
-
-    /// Types a line and waits until it says `text` after that.
-    fn say(&mut self, line: &str, text: &str) -> Result<()> {
-        self.type_line(line)?;
-        self.wait_for(line)?;
-        self.wait_for(text)
-    }
-
-    /// Types the last line: the machine ends.
-    fn finish(&mut self, line: &str) -> Result<()> {
-        self.type_line(line)?;
-        loop {
-            match self.watch(PATIENCE)? {
-                None => {}
-                Some(Outcome::Shutdown(Reason::Poweroff)) => return Ok(()),
-                Some(outcome) => bail!("{}", outcome.describe()),
-            }
-        }
-    }
 }
