@@ -88,6 +88,15 @@ fn above(path: &str, levels: usize) -> Vec<String> {
     slashes.filter_map(|(at, _)| path.get(..at).map(String::from)).collect()
 }
 
+/// What the front end's domain is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum User {
+    /// One that uses its devices itself.
+    Guest,
+    /// One that serves others, whose frames go through its own network device.
+    DriverDomain,
+}
+
 /// A key and its value.
 pub type Key = (&'static str, String);
 
@@ -123,11 +132,15 @@ pub fn number(device: &Device, taken: &[u32]) -> Result<u32, String> {
 /// What is to be said of a device.
 ///
 /// The error is a sentence: no back end here serves what the device asks for.
-pub fn nodes(device: &Device, halves: &Halves) -> Result<Nodes, String> {
-    let (front, back) = match device {
+pub fn nodes(device: &Device, halves: &Halves, user: User) -> Result<Nodes, String> {
+    let (front, mut back) = match device {
         Device::Disk(specified) => disk(specified, halves)?,
         Device::Network(specified) => vif(specified, halves)?,
     };
+    if let (Device::Network(_), User::DriverDomain) = (device, user) {
+        // Not libxl's, whose bridges take every frame.
+        back.push(("uplink", "1".into()));
+    }
     let state = || ("state", XENBUS_STATE_INITIALISING.to_string());
     let front = [("backend", halves.back_path()), ("backend-id", halves.back.raw().to_string())]
         .into_iter()
@@ -237,7 +250,7 @@ mod tests {
             Device::Disk(_) => DeviceClass::Disk,
             Device::Network(_) => DeviceClass::Network,
         };
-        nodes(device, &halves(class, id))
+        nodes(device, &halves(class, id), User::Guest)
     }
 
     fn parsed_disk(text: &str) -> Device {
@@ -322,6 +335,10 @@ mod tests {
             assert_eq!(back.get(key), Some(&value), "{key}");
         }
         assert_eq!((back.get("rate"), back.get("mtu"), back.get("ip")), (None, None, None));
+        assert_eq!(back.get("uplink"), None, "a guest has one address");
+        let (device, its) = (parsed_vif("mac=00:16:3e:00:00:01"), halves(DeviceClass::Network, 0));
+        let uplink = nodes(&device, &its, User::DriverDomain).expect("served");
+        assert_eq!(map(&uplink.back).get("uplink"), Some(&"1"));
         let text = "mac=00:16:3e:00:00:01,bridge=b,rate=1MB/s@20ms,mtu=9000,ip=10.0.0.1,vifname=v,\
                     gatewaydev=g,untrusted";
         let full = of(&parsed_vif(text), 0).expect("served");

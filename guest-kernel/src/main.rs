@@ -21,6 +21,14 @@ const NO_DOMAINS: &str = "nodomains";
 
 entry!(main);
 
+/// What is known of a domain once its devices are there.
+struct Start {
+    /// How it gets an address unless its command line says so.
+    plan: Plan,
+    /// It is a driver domain.
+    serves: bool,
+}
+
 fn main(start_info: &'static StartInfo) -> ! {
     time::init();
     mm::init(start_info);
@@ -48,31 +56,14 @@ fn main(start_info: &'static StartInfo) -> ! {
         println!("only the first {} MiB are used", mm::direct::LIMIT / 256);
     }
 
-    if is_domu {
-        domu::store::start(start_info);
-        domu::control::start(start_info);
-        net::start_guest();
-        block::front::start();
-        block::front::wait_for_all();
-    } else {
-        net::start_domain_0();
-        if host::init() {
-            store::start();
-            host::verbs::start();
-            host::open();
-        }
-        block::drives::init();
-    }
+    let Start { plan, serves } = if is_domu { start_domu(start_info) } else { start_domain_0() };
     let line = start_info.cmd_line.split(|byte| *byte == 0).next().unwrap_or_default();
     let line = core::str::from_utf8(line).unwrap_or_default();
     fs::root::mount_root(line);
+    if serves {
+        domu::driver::serve();
+    }
     let mut kernel = Services::new(start_info);
-    let plan = match is_domu {
-        true if domu::driver::is_one() => domu::driver::start(),
-        true => Plan::Dhcp,
-        // It asks nobody for an address: the first that is given out is to be a domU's.
-        false => Plan::Off,
-    };
     socket::task::start(line, plan);
     match line.split_whitespace().find_map(|word| word.strip_prefix("exec=")) {
         Some(lines) => {
@@ -92,4 +83,26 @@ fn main(start_info: &'static StartInfo) -> ! {
     fs::root::stop();
     ring1::console::flush();
     calls::poweroff()
+}
+
+fn start_domain_0() -> Start {
+    net::start_domain_0();
+    if host::init() {
+        store::start();
+        host::verbs::start();
+        host::open();
+    }
+    block::drives::init();
+    // It asks nobody for an address: the first that is given out is to be a domU's.
+    Start { plan: Plan::Off, serves: false }
+}
+
+fn start_domu(start_info: &'static StartInfo) -> Start {
+    domu::store::start(start_info);
+    domu::control::start(start_info);
+    let serves = domu::driver::is_one();
+    let plan = if serves { domu::driver::start_network() } else { net::start_guest() };
+    block::front::start();
+    block::front::wait_for_all();
+    Start { plan, serves }
 }

@@ -1,7 +1,8 @@
 //! The back end of a guest's network device: a port of the [bridge](super::hub).
 //!
 //! Address and port are the device's as long as it is in use: the toolstack's node `mac` says which
-//! address the guest has, and the bridge lets it have no other.
+//! address the guest has, and the bridge lets it have no other; or its node `uplink`, that behind the
+//! guest is a bridge with guests of its own.
 
 use super::hub::Port;
 use crate::device::{Device, Domain, Serve, Served};
@@ -15,7 +16,7 @@ use xenbus::device::{Fault, Keys, Node};
 use xenbus::handshake::Restart;
 use xenbus::net::back::Link;
 use xenbus::net::bridge::{Behind, Refused};
-use xenbus::net::{Copes, Mac, parse_mac};
+use xenbus::net::{Copes, parse_mac};
 
 /// Queues that are offered: domain 0 has one vCPU, and a guest with several gains nothing by more.
 const QUEUES: usize = 2;
@@ -23,7 +24,7 @@ const QUEUES: usize = 2;
 /// The driver.
 pub struct Vif {
     waker: Waker,
-    mac: Option<Mac>,
+    behind: Option<Behind>,
     /// While the guest is connected.
     used: Option<(Link<Granted>, Port)>,
 }
@@ -31,7 +32,7 @@ pub struct Vif {
 impl Vif {
     /// For a device that has come.
     pub fn new(device: &Device) -> Vif {
-        Vif { waker: device.bell.waker(), mac: None, used: None }
+        Vif { waker: device.bell.waker(), behind: None, used: None }
     }
 }
 
@@ -41,7 +42,9 @@ impl BackDriver<Domain> for Vif {
     fn prepare(&mut self, own: &mut Node<'_>) -> Result<Ready, Fault> {
         let mac = own.read("mac").map_err(Fault::while_doing("reading mac"))?;
         let mac = mac.and_then(|mac| parse_mac(&String::from_utf8(mac).ok()?));
-        self.mac = Some(mac.ok_or(Errno::EINVAL).map_err(Fault::while_doing("reading mac"))?);
+        let mac = mac.ok_or(Errno::EINVAL).map_err(Fault::while_doing("reading mac"))?;
+        let is_uplink = own.has("uplink").map_err(Fault::while_doing("reading uplink"))?;
+        self.behind = Some(if is_uplink { Behind::Anybody } else { Behind::Device(mac) });
         Ok(Ready::Yes(Link::<Granted>::offer(QUEUES)))
     }
 
@@ -51,8 +54,8 @@ impl BackDriver<Domain> for Vif {
         front: DomId,
         peer: &mut Node<'_>,
     ) -> Result<Keys, Fault> {
-        let mac = self.mac.ok_or(Errno::EINVAL).map_err(Fault::while_doing("reading mac"))?;
-        let port = Port::plug(Behind::Device(mac), Copes::ALL, self.waker).map_err(|refused| {
+        let behind = self.behind.ok_or(Errno::EINVAL).map_err(Fault::while_doing("reading mac"))?;
+        let port = Port::plug(behind, Copes::ALL, self.waker).map_err(|refused| {
             let (errno, what) = match refused {
                 Refused::Address => (Errno::EADDRINUSE, "plugging in: another has this mac"),
                 Refused::Group => (Errno::EINVAL, "plugging in: mac is no device's address"),

@@ -7,7 +7,7 @@
 //! comes, and what is sent is lost, as on a cable that hangs loose.
 //!
 //! Interfaces have names (`registry`): `eth0` is netfront's in a domU, and in domain 0 its own end of
-//! the bridge, as in a driver domain that has no netfront.
+//! the bridge, as in a driver domain. There a device of its own takes the card's place ([`uplink`]).
 //!
 //! ```text
 //!   domU                  domain 0
@@ -40,9 +40,11 @@ pub mod send;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 mod start;
 pub mod traffic;
+#[cfg(all(target_os = "none", target_arch = "x86"))]
+mod uplink;
 
 #[cfg(all(target_os = "none", target_arch = "x86"))]
-pub use start::{serve_guests, start_domain_0, start_guest, start_own};
+pub use start::{serve_guests, start_domain_0, start_driver_domain, start_guest};
 
 use crate::waker::Waker;
 use alloc::vec::Vec;

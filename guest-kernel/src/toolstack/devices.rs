@@ -79,7 +79,8 @@ fn give(domain: DomId, device: &Device) -> Result<Halves> {
 /// Makes both directories of a device, the front end's anew where there is one. The caller has the
 /// turn.
 pub(super) fn announce(device: &Device, halves: &Halves) -> Result<()> {
-    let nodes = device_nodes::nodes(device, halves).map_err(Error::Other)?;
+    let user = driver_domains::user(halves.front)?;
+    let nodes = device_nodes::nodes(device, halves, user).map_err(Error::Other)?;
     let pair = |owner, reader| {
         [Permission::new(Access::None, owner), Permission::new(Access::Read, reader)]
     };

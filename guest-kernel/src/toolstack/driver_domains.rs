@@ -6,6 +6,9 @@
 //! granted it. The toolstack says what is to be, and waits for its back ends' states as for domain 0's;
 //! nothing here, nor in XenStore, needs it to be well.
 //!
+//! **Its network device**, if it has one, is its guests' way out: the other end lets frames of any address
+//! in there, so that a driver domain is trusted with the network as with the data of those it serves.
+//!
 //! **Its end**, by a crash or by `xl destroy`: all that it had mapped and bound of others goes with it,
 //! and then its home, which its front ends take for the word that it has nothing of theirs any more.
 //! They keep what it had not answered.
@@ -17,7 +20,8 @@
 
 use super::records::{self, Record};
 use super::{devices, given, store};
-use crate::device_nodes::Halves;
+use crate::device_nodes::{Halves, User};
+use crate::store_nodes;
 use alloc::format;
 use pv_abi::types::DomId;
 use ring1::println;
@@ -42,6 +46,13 @@ pub fn named(name: Option<&str>) -> Result<DomId> {
 
 fn is_one(record: &mut Record) -> bool {
     record.config.driver_domain
+}
+
+/// What a domain is that has devices. It may be one that is being made.
+pub fn user(domain: DomId) -> Result<User> {
+    let path = format!("{}/libxl", store_nodes::home(domain));
+    let known = store::with(&path, |client| client.read(&path))?;
+    Ok(if known.is_some() { User::DriverDomain } else { User::Guest })
 }
 
 /// A domain is there: if it is a driver domain, it gets what was lost with the last one of its name.
