@@ -15,7 +15,8 @@
 //! | `page_fault` | the first touch of a page of a file that is mapped |
 //! | `page_fault_zero` | the first write to a page that is mapped and belongs to no file |
 //! | `page_fault_copy` | the first write to a page that a child shares |
-//! | `protection_fault` | a write to a read-only page, from there to a handler and back |
+//! | `signal_handler` | a signal to oneself, to a handler and back, less what sending takes |
+//! | `protection_fault` | a write to a read-only page, to a handler and back, less `signal_handler` |
 #![no_std]
 #![no_main]
 #![allow(unsafe_code)] // UNSAFETY: maps, protects and touches pages of its own.
@@ -47,7 +48,7 @@ fn main(args: Args) -> u8 {
     pipes(rounds * LIGHT);
     mappings(rounds);
     faults();
-    protection_fault(rounds * LIGHT);
+    signals(rounds * LIGHT);
     measure::done();
     0
 }
@@ -210,6 +211,11 @@ fn faults() {
     unmap(address, PAGES);
 }
 
+/// Signal 0: nothing is sent, but all is checked.
+const NONE: u8 = 0;
+const SIGUSR1: u8 = 10;
+const SIGSEGV: u8 = 11;
+
 /// The page that is written to.
 static PROTECTED: AtomicUsize = AtomicUsize::new(0);
 /// Faults until it may be.
@@ -222,6 +228,8 @@ fn protect(protection: usize) {
     assert_eq!(done, Ok(0), "mprotect");
 }
 
+extern "C" fn caught(_: u32) {}
+
 /// Lets the write fail again, so many times.
 extern "C" fn refused(_: u32) {
     if LEFT.fetch_sub(1, Ordering::Relaxed) == 1 {
@@ -229,16 +237,26 @@ extern "C" fn refused(_: u32) {
     }
 }
 
-fn protection_fault(rounds: u32) {
-    const SIGSEGV: u32 = 11;
+fn signals(rounds: u32) {
+    let me = sys::getpid();
     let address = map(1);
     PROTECTED.store(address, Ordering::Relaxed);
-    let _ = signal::set(SIGSEGV, signal::handler(refused), 0);
+    let _ = signal::set(SIGUSR1.into(), signal::handler(caught), 0);
+    let _ = signal::set(SIGSEGV.into(), signal::handler(refused), 0);
+    let send = |signal| {
+        measure::repeat(rounds, || {
+            let _ = sys::kill(me, signal);
+        })
+    };
+    let catch = || send(SIGUSR1).saturating_sub(send(NONE));
+    measure::row("signal_handler", rounds, catch);
     measure::row("protection_fault", rounds, || {
         protect(READ);
         LEFT.store(rounds, Ordering::Relaxed);
-        measure::repeat(1, || touch(address, 1, 1))
+        measure::repeat(1, || touch(address, 1, 1)).saturating_sub(catch())
     });
-    let _ = signal::set(SIGSEGV, signal::DEFAULT, 0);
+    for signal in [SIGUSR1, SIGSEGV] {
+        let _ = signal::set(signal.into(), signal::DEFAULT, 0);
+    }
     unmap(address, 1);
 }
