@@ -22,11 +22,11 @@ page_clear:
     .balign 16
 1:
     .set offset, 0
-    .rept 16
+    .rept 32
     movaps %xmm0, offset(%eax)
     .set offset, offset + 16
     .endr
-    addl $256, %eax
+    addl $512, %eax
     cmpl %ecx, %eax
     jne 1b
     movups (%esp), %xmm0
@@ -46,13 +46,13 @@ page_copy:
     .balign 16
 1:
     .set offset, 0
-    .rept 16
+    .rept 32
     movaps offset(%edx), %xmm0
     movaps %xmm0, offset(%eax)
     .set offset, offset + 16
     .endr
-    addl $256, %eax
-    addl $256, %edx
+    addl $512, %eax
+    addl $512, %edx
     cmpl %ecx, %eax
     jne 1b
     movups (%esp), %xmm0

@@ -6,6 +6,7 @@ use super::table::{self, PRESENT, USER, WRITE};
 use super::{PAGE, p2m};
 use crate::regions::{Region, Regions, Source};
 use core::sync::atomic::{AtomicU32, Ordering};
+use pv_abi::types::Pfn;
 
 /// Faults resolved with a frame of zeroes (or of a file's bytes), since boot.
 pub static DEMAND: AtomicU32 = AtomicU32::new(0);
@@ -55,12 +56,17 @@ pub fn resolve(
         return Err(Refusal::NotAllowed);
     }
     let page = address & !(PAGE - 1);
-    let entry = space.entry(page);
+    let (entry, place) = space.entry(page);
     let Some(pfn) = table::target(entry) else {
         if entry & PRESENT != 0 {
             return Err(Refusal::NotAllowed);
         }
-        return provide(space, region, page, write);
+        let (pfn, flags) = first_contents(region, page, write)?;
+        DEMAND.fetch_add(1, Ordering::Relaxed);
+        return space.map_at(place, page, pfn, flags).map_err(|no_memory| {
+            frames::release(pfn);
+            no_memory.into()
+        });
     };
     if !write || entry & WRITE != 0 {
         // Permissions were extended since the page was mapped, or the CPU knew an older entry.
@@ -83,33 +89,25 @@ pub fn resolve(
     Ok(())
 }
 
-/// Maps the page at `page`, where nothing is mapped yet, with its first contents. A page of the initrd
-/// is mapped in place until it is written to.
-fn provide(space: &mut Space, region: &Region, page: u32, write: bool) -> Result<(), Refusal> {
+/// A frame with the first contents of the page at `page`, and the flags of its entry. A page of the
+/// initrd is mapped in place until it is written to.
+fn first_contents(region: &Region, page: u32, write: bool) -> Result<(Pfn, u64), Refusal> {
     let lasting = region.lasting_page(page);
     let lasting = lasting.and_then(|bytes| frames::share_boot(bytes.as_ptr().addr() as u32));
-    let pfn = match lasting {
-        Some(frame) if !write => frame,
-        Some(frame) => {
-            let copy = frames::allocate(Use::User);
-            if let Some(copy) = copy {
-                frames::copy(copy, frame);
-            }
-            frames::release(frame);
-            copy.ok_or(Refusal::NoMemory)?
+    let Some(frame) = lasting else {
+        let pfn = frames::allocate_zeroed(Use::User).ok_or(Refusal::NoMemory)?;
+        if region.source != Source::Zero {
+            p2m::with_bytes(pfn, |bytes| region.fill_page(page, bytes));
         }
-        None => {
-            let pfn = frames::allocate_zeroed(Use::User).ok_or(Refusal::NoMemory)?;
-            if region.source != Source::Zero {
-                p2m::with_bytes(pfn, |bytes| region.fill_page(page, bytes));
-            }
-            pfn
-        }
+        return Ok((pfn, flags(region.access, false)));
     };
-    DEMAND.fetch_add(1, Ordering::Relaxed);
-    let in_place = lasting == Some(pfn);
-    space.map(page, pfn, flags(region.access, in_place)).map_err(|no_memory| {
-        frames::release(pfn);
-        no_memory.into()
-    })
+    if !write {
+        return Ok((frame, flags(region.access, true)));
+    }
+    let copy = frames::allocate(Use::User);
+    if let Some(copy) = copy {
+        frames::copy(copy, frame);
+    }
+    frames::release(frame);
+    copy.map(|copy| (copy, flags(region.access, false))).ok_or(Refusal::NoMemory)
 }

@@ -153,6 +153,17 @@ impl Frames {
         }
     }
 
+    fn drop_reference(&mut self, pfn: Pfn) {
+        let info = &mut self.info[pfn.raw() as usize];
+        assert!(info.references > 0, "{pfn} freed twice");
+        if info.references > 1 {
+            info.references -= 1;
+            self.shared -= 1;
+        } else {
+            self.release(pfn.raw() as u32);
+        }
+    }
+
     fn take(&mut self) -> Option<u32> {
         if let Some(info) = self.info.get(self.free as usize) {
             let frame = self.free;
@@ -191,25 +202,29 @@ pub fn is_short() -> bool {
 
 /// A frame for `used_for`, with one reference and any contents. None: out of memory.
 pub fn allocate(used_for: Use) -> Option<Pfn> {
-    if used_for != Use::Heap && is_short() {
-        return None;
-    }
-    allocate_from_reserve(used_for)
+    allocate_above(if used_for == Use::Heap { 0 } else { RESERVE }, used_for)
 }
 
 /// As [`allocate`], when the kernel cannot go on without.
 pub fn allocate_from_reserve(used_for: Use) -> Option<Pfn> {
-    let fresh = FRAMES.with(|frames| match frames.take() {
-        Some(frame) => {
-            frames.mark(frame, used_for);
-            frames.info[frame as usize].references = 1;
-            Ok(frame)
+    allocate_above(0, used_for)
+}
+
+/// As [`allocate`], when more than so many frames are free.
+fn allocate_above(reserve: u32, used_for: Use) -> Option<Pfn> {
+    let fresh = FRAMES.with(|frames| {
+        if frames.counts[Use::Free as usize] <= reserve {
+            return Err(None);
         }
-        None => Err(frames.fresh),
+        let frame = frames.take().ok_or(Some(frames.fresh))?;
+        frames.mark(frame, used_for);
+        frames.info[frame as usize].references = 1;
+        Ok(frame)
     });
     match fresh {
         Ok(frame) => Some(Pfn::new(u64::from(frame))),
-        Err(fresh) => {
+        Err(None) => None,
+        Err(Some(fresh)) => {
             // The table that maps more memory must lie in memory that is mapped already: `direct`
             // keeps a frame for that, and the first one newly mapped is its next.
             let reach = direct::reach(fresh);
@@ -224,7 +239,7 @@ pub fn allocate_from_reserve(used_for: Use) -> Option<Pfn> {
                 frames.take_fresh(used_for)
             });
             match fresh {
-                None if reach == Reach::Extended => allocate_from_reserve(used_for),
+                None if reach == Reach::Extended => allocate_above(reserve, used_for),
                 fresh => fresh,
             }
         }
@@ -265,16 +280,12 @@ pub fn share_boot(address: u32) -> Option<Pfn> {
 
 /// Drops a reference; the last one frees the frame.
 pub fn release(pfn: Pfn) {
-    FRAMES.with(|frames| {
-        let info = &mut frames.info[pfn.raw() as usize];
-        assert!(info.references > 0, "{pfn} freed twice");
-        if info.references > 1 {
-            info.references -= 1;
-            frames.shared -= 1;
-        } else {
-            frames.release(pfn.raw() as u32);
-        }
-    });
+    FRAMES.with(|frames| frames.drop_reference(pfn));
+}
+
+/// Drops a reference to each.
+pub fn release_all(pfns: impl IntoIterator<Item = Pfn>) {
+    FRAMES.with(|frames| pfns.into_iter().for_each(|pfn| frames.drop_reference(pfn)));
 }
 
 /// References to a frame.

@@ -40,7 +40,7 @@ pub mod foreign;
 pub mod frames;
 pub mod p2m;
 pub mod range;
-mod skeleton;
+pub mod skeleton;
 pub mod space;
 pub mod stacks;
 pub mod table;

@@ -40,6 +40,9 @@ struct Leaf {
     used: Range<u32>,
 }
 
+/// Where an address has its entry: the L1's place in the list, or where it is to be.
+type Place = Result<usize, usize>;
+
 /// An address space.
 #[derive(Debug)]
 pub struct Space {
@@ -151,14 +154,15 @@ impl Space {
         CURRENT.load(Ordering::Relaxed) == self.root().raw() as u32
     }
 
-    /// Where the L1 of `va` is in the list, or where it is to be.
-    fn leaf(&self, va: u32) -> Result<usize, usize> {
+    fn place(&self, va: u32) -> Place {
         self.leaves.binary_search_by_key(&(va & !(L1_SPAN - 1)), |leaf| leaf.base)
     }
 
-    /// The entry that maps `va`; 0 where there is none.
-    pub fn entry(&self, va: u32) -> u64 {
-        self.leaf(va).map_or(0, |at| table::read(self.leaves[at].table, va >> 12))
+    /// The entry that maps `va`, 0 where there is none; and where it is, for [`Self::map_at`].
+    pub fn entry(&self, va: u32) -> (u64, Place) {
+        let place = self.place(va);
+        let leaf = place.ok().and_then(|at| self.leaves.get(at));
+        (leaf.map_or(0, |leaf| table::read(leaf.table, va >> 12)), place)
     }
 
     /// Adds to a batch: an L1 that is complete becomes part of the tree, at this place of the list,
@@ -172,8 +176,13 @@ impl Space {
 
     /// Maps a user frame, whose reference it takes over, where nothing is mapped.
     pub fn map(&mut self, va: u32, pfn: Pfn, flags: u64) -> Result<(), NoMemory> {
+        self.map_at(self.place(va), va, pfn, flags)
+    }
+
+    /// As [`Self::map`], where [`Self::entry`] has just found no entry.
+    pub fn map_at(&mut self, place: Place, va: u32, pfn: Pfn, flags: u64) -> Result<(), NoMemory> {
         let entry = table::entry(pfn, flags);
-        match self.leaf(va) {
+        match place {
             Ok(at) => {
                 let is_current = self.is_current();
                 let leaf = &mut self.leaves[at];
@@ -229,7 +238,7 @@ impl Space {
                 flush();
             }
             self.resident -= gone.len() as u32;
-            gone.into_iter().for_each(frames::release);
+            frames::release_all(gone);
             at = stop;
         }
     }
@@ -300,9 +309,8 @@ impl Drop for Space {
         batch.send();
         flush();
         for leaf in self.leaves.drain(..) {
-            leaf.present(0, u32::MAX)
-                .filter_map(|(_, _, entry)| table::target(entry))
-                .for_each(frames::release);
+            let mapped = leaf.present(0, u32::MAX);
+            frames::release_all(mapped.filter_map(|(_, _, entry)| table::target(entry)));
             frames::release(leaf.table);
         }
         SPACES.fetch_sub(1, Ordering::Relaxed);
