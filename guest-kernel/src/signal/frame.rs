@@ -17,6 +17,7 @@
 use super::state::{Action, AltStack, SA_ONSTACK, SA_RESTORER, SA_SIGINFO};
 use super::{Info, Set};
 use alloc::vec::Vec;
+use zerocopy::IntoBytes;
 
 /// Words of a `struct sigcontext`.
 pub const CONTEXT_WORDS: usize = 22;
@@ -122,10 +123,17 @@ impl Registers {
 pub struct Frame {
     /// Where it lies; the handler's stack pointer.
     pub at: u32,
-    /// Its bytes.
+    /// Its bytes, up to the `fxsave` image, which comes right behind them.
     pub bytes: Vec<u8>,
     /// The handler's arguments in registers: signal, and with the long frame two addresses.
     pub arguments: [u32; 3],
+}
+
+impl Frame {
+    /// Where the `fxsave` image belongs.
+    pub fn image_at(&self) -> u32 {
+        self.at + self.bytes.len() as u32
+    }
 }
 
 /// The state that a handler interrupts.
@@ -157,7 +165,7 @@ pub fn build(info: &Info, action: &Action, interrupted: &Interrupted<'_>) -> Opt
     }
 
     let mut frame = Writer { at, bytes: Vec::new() };
-    frame.bytes.resize((fpu_at + FSAVE + FXSAVE - at) as usize, 0);
+    frame.bytes.resize((fpu_at + FSAVE - at) as usize, 0);
     let [low, high] = mask.words();
     let code = if long { LONG_CODE } else { SHORT_CODE };
     let returns = if action.flags & SA_RESTORER != 0 { action.restorer } else { at + code };
@@ -185,7 +193,6 @@ pub fn build(info: &Info, action: &Action, interrupted: &Interrupted<'_>) -> Opt
     frame.words(fpu_at - at, &[half(0) | reserved, half(2) | reserved, tags | reserved]);
     // Status word again, and the magic that says that an `fxsave` image follows.
     frame.words(fpu_at - at + FSAVE - 4, &[half(2)]);
-    frame.put(fpu_at - at + FSAVE, fpu);
     Some(Frame { at, bytes: frame.bytes, arguments })
 }
 
@@ -209,9 +216,7 @@ impl Writer {
     }
 
     fn words(&mut self, offset: u32, words: &[u32]) {
-        for (index, word) in words.iter().enumerate() {
-            self.put(offset + index as u32 * 4, &word.to_le_bytes());
-        }
+        self.put(offset, words.as_bytes());
     }
 }
 
@@ -369,7 +374,7 @@ mod tests {
         assert_eq!(back, registers());
         assert_eq!([low, word(&frame, places.mask)], Set::of(&[1, 40]).words());
         assert_eq!(image % 16, 0);
-        assert_eq!(frame.bytes[(image - frame.at) as usize..], FPU);
+        assert_eq!(image, frame.image_at());
         assert!(image + FXSAVE <= registers().esp);
     }
 
@@ -399,7 +404,7 @@ mod tests {
         let alt_stack = AltStack { base: 0x5000, length: 0x2000 };
         let outside = Interrupted { alt_stack, ..interrupted() };
         let frame = build(&Info::kernel(SIGINT), &action(SA_ONSTACK), &outside).unwrap();
-        assert!(frame.at > 0x5000 && frame.at + frame.bytes.len() as u32 <= 0x7000);
+        assert!(frame.at > 0x5000 && frame.image_at() + FXSAVE <= 0x7000);
         let registers = Registers { esp: frame.at, ..registers() };
         let inside = Interrupted { registers, ..outside };
         let again = build(&Info::kernel(SIGINT), &action(SA_ONSTACK), &inside).unwrap();

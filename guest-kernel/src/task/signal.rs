@@ -15,7 +15,7 @@ use crate::arch::trap::{TrapFrame, WORK};
 use crate::arch::uaccess::{self, USER_END, copy_from_user, copy_to_user, read_user};
 use crate::errno::{EINVAL, EPERM, ESRCH};
 use crate::shell::kernel::Errno;
-use crate::signal::frame::{self, FXSAVE, Interrupted, Places, Registers};
+use crate::signal::frame::{self, FXSAVE, Frame, Interrupted, Places, Registers};
 use crate::signal::state::{Action, Delivery, SA_RESTART, SIG_DFL, SIG_IGN};
 use crate::signal::{Info, LAST, SIGCONT, SIGKILL, SIGSEGV, SIGSTOP, Set};
 use crate::syscall::{self, Restart};
@@ -230,8 +230,11 @@ fn call_handler(frame: &mut TrapFrame, process: &Process, info: Info, action: &A
         process.signals.with(|signals| (signals.mask_to_return_to(), signals.alt_stack));
     let registers = registers(frame, selectors);
     let interrupted = Interrupted { registers, fpu: &fpu, mask, alt_stack };
+    let is_written = |built: &Frame| {
+        copy_to_user(built.at, &built.bytes).is_ok() && copy_to_user(built.image_at(), &fpu).is_ok()
+    };
     let built = frame::build(&info, action, &interrupted)
-        .filter(|built| action.handler < USER_END && copy_to_user(built.at, &built.bytes).is_ok());
+        .filter(|built| action.handler < USER_END && is_written(built));
     let Some(built) = built else {
         // No room for the frame: the process ends, if it is not the stack that it handles.
         process.signals.with(|signals| {
@@ -278,13 +281,12 @@ fn restore(frame: &mut TrapFrame, process: &Process, places: Places) -> Option<(
         Some(_) => read_user(places.mask).ok()?,
         None => [low, read_user(places.mask).ok()?],
     };
-    let fpu = if image == 0 {
-        process.context.snapshot().0
+    let mut fpu = [0; FXSAVE as usize];
+    if image == 0 {
+        fpu = process.context.snapshot().0;
     } else {
-        let mut bytes = [0; FXSAVE as usize];
-        copy_from_user(&mut bytes, image).ok()?;
-        bytes
-    };
+        copy_from_user(&mut fpu, image).ok()?;
+    }
     // An address that is none of the process's would not fault there but on the way.
     if wanted.eip >= USER_END {
         return None;
