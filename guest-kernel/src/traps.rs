@@ -5,9 +5,11 @@ use crate::arch::uaccess::USER_END;
 use crate::arch::{calls, probe};
 use crate::mm::fault::{self, PROTECTION, Refusal, WRITING};
 use crate::signal::{Info, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGTRAP};
-use crate::task::process::{self, STACK_LIMIT};
+use crate::task::process::{self, Process, STACK_LIMIT};
 use crate::task::{scheduler, signal};
 use crate::{nmi, ports, syscall};
+use alloc::string::String;
+use core::fmt::Display;
 use ring1::panic::{unexpected_trap, vector_name};
 use ring1::println;
 
@@ -26,6 +28,7 @@ const TRAP_TRACE: i32 = 2;
 pub fn init() {
     crate::arch::trap::set_handler(handle);
     crate::arch::trap::set_system_call(system_call);
+    crate::arch::trap::set_page_fault(page_fault);
     crate::arch::trap::set_user_work(signal::user_work);
 }
 
@@ -45,7 +48,6 @@ fn handle(frame: &mut TrapFrame) {
             scheduler::preempt();
         }
         2 => nmi::note(frame),
-        14 => page_fault(frame),
         // The hypervisor's TS bit, which this kernel does not use: clear, and again.
         7 if frame.from_user() && is_process() => {
             let _ = calls::fpu_taskswitch(0);
@@ -53,7 +55,7 @@ fn handle(frame: &mut TrapFrame) {
         FAILSAFE if !frame.from_user() => {}
         _ if frame.from_user() && is_process() => {
             let (info, what) = cause(frame);
-            raise(frame, info, format_args!("{what}"));
+            raise(frame, info, || what);
         }
         _ => {
             if !probe::expected(frame) {
@@ -88,16 +90,16 @@ fn cause(frame: &TrapFrame) -> (Info, &'static str) {
 
 /// Raises a signal that the running process's own instruction is the cause of: its handler's turn, or
 /// its end.
-fn raise(frame: &TrapFrame, info: Info, what: core::fmt::Arguments<'_>) {
+fn raise<W: Display>(frame: &TrapFrame, info: Info, what: impl FnOnce() -> W) {
     if signal::is_handled(info.signal) {
         signal::force(info);
     } else {
-        die(frame, info.signal, what);
+        die(frame, info.signal, what());
     }
 }
 
 /// Says what the running process did, and ends it.
-fn die(frame: &TrapFrame, signal: u32, what: core::fmt::Arguments<'_>) -> ! {
+fn die(frame: &TrapFrame, signal: u32, what: impl Display) -> ! {
     let task = scheduler::current();
     if !ring1::console::at_line_start() {
         println!();
@@ -111,7 +113,8 @@ fn program(name: &str) -> &str {
     name.split(' ').next().unwrap_or(name)
 }
 
-fn page_fault(frame: &mut TrapFrame) {
+extern "C" fn page_fault(frame: &mut TrapFrame) {
+    frame.restore_mask();
     let (address, error) = (frame.address, frame.error);
     let process = scheduler::try_current().and_then(|task| task.process.as_ref());
     let Some(process) = process else {
@@ -138,33 +141,36 @@ fn page_fault(frame: &mut TrapFrame) {
             die(frame, SIGKILL, format_args!("out of memory at {address:#010x}"))
         }
         _ => {
-            let below_stack = process
-                .with_memory(|memory| memory.regions.is_below_stack(address, STACK_LIMIT / 8))
-                .unwrap_or(false);
-            let access = if error & WRITING != 0 {
-                "writing"
-            } else if error & fault::FETCH != 0 || address == frame.eip {
-                "executing"
-            } else {
-                "reading"
-            };
-            let what = if address >= USER_END {
-                "kernel address"
-            } else if below_stack {
-                "stack overflow"
-            } else if address < 4096 {
-                "null pointer"
-            } else if error & PROTECTION != 0 {
-                "not allowed"
-            } else {
-                "not mapped"
-            };
             let code = if error & PROTECTION != 0 { SEGV_ACCERR } else { SEGV_MAPERR };
-            raise(
-                frame,
-                Info::fault(SIGSEGV, code, address),
-                format_args!("page fault {access} {address:#010x} ({what})"),
-            );
+            let info = Info::fault(SIGSEGV, code, address);
+            raise(frame, info, || refused(process, frame));
         }
     }
+}
+
+/// What to call a page fault that the process has no right to.
+fn refused(process: &Process, frame: &TrapFrame) -> String {
+    let (address, error) = (frame.address, frame.error);
+    let access = if error & WRITING != 0 {
+        "writing"
+    } else if error & fault::FETCH != 0 || address == frame.eip {
+        "executing"
+    } else {
+        "reading"
+    };
+    let below_stack = process
+        .with_memory(|memory| memory.regions.is_below_stack(address, STACK_LIMIT / 8))
+        .unwrap_or(false);
+    let what = if address >= USER_END {
+        "kernel address"
+    } else if below_stack {
+        "stack overflow"
+    } else if address < 4096 {
+        "null pointer"
+    } else if error & PROTECTION != 0 {
+        "not allowed"
+    } else {
+        "not mapped"
+    };
+    alloc::format!("page fault {access} {address:#010x} ({what})")
 }

@@ -19,7 +19,7 @@
 #![allow(unsafe_code)] // UNSAFETY: assembly, and the addresses that it defines.
 
 use crate::trap::{
-    FAILSAFE, SYSCALL, SYSTEM_CALL, TrapFrame, UPCALL, WORK, trap_dispatch, user_work,
+    FAILSAFE, PAGE_FAULT, SYSCALL, SYSTEM_CALL, TrapFrame, UPCALL, WORK, trap_dispatch, user_work,
 };
 use pv_abi::errno::Errno;
 use pv_abi::traps::TI_IF;
@@ -99,20 +99,28 @@ core::arch::global_asm!(
         .popsection
     .endm
 
-    /* A trap stub: completes the hypervisor's frame with error code (if the vector has none) and
-       vector, and the address of a page fault. That one is entered with upcalls masked, so that
-       nobody else's fault can change the address before it is read here. */
+    /* From a frame that a trap stub has completed to a handler and back. */
+    .macro HANDLE_BY handler:vararg
+        SAVE_ALL
+        movl %esp, %eax
+        pushl %eax
+        call \handler
+        addl $4, %esp
+        testb $2, FRAME_CS(%esp)
+        jnz trap_return_user
+        RESTORE_ALL
+        iret
+    .endm
+
+    /* A trap stub: completes the hypervisor's frame with error code (if the vector has none),
+       vector, and 0 where a page fault has its address. */
     .macro TRAP vector, has_error
     trap_stub_\vector:
         .if \has_error == 0
         pushl $0
         .endif
         pushl $\vector
-        .if \vector == 14
-        pushl %ss:shared_info_page + {cr2}
-        .else
         pushl $0
-        .endif
         jmp trap_common
     .endm
 
@@ -130,40 +138,30 @@ core::arch::global_asm!(
     TRAP 11, 1
     TRAP 12, 1
     TRAP 13, 1
-    TRAP 14, 1
     TRAP 16, 0
     TRAP 17, 1
     TRAP 18, 0
     TRAP 19, 0
 
-    /* A system call. Its own way, since nothing is called as often. */
+    /* System calls and page faults come most often, and have ways of their own. A page fault is entered
+       with upcalls masked, so that nobody else's can change the address before it is read here. */
     .type trap_stub_128, @function
 trap_stub_128:
     pushl $0
     pushl $128
     pushl $0
-    SAVE_ALL
-    movl %esp, %eax
-    pushl %eax
-    call *{system_call}
-    addl $4, %esp
-    testb $2, FRAME_CS(%esp)
-    jnz trap_return_user
-    RESTORE_ALL
-    iret
+    HANDLE_BY *{system_call}
+
+    .type trap_stub_14, @function
+trap_stub_14:
+    pushl $14
+    pushl %ss:shared_info_page + {cr2}
+    HANDLE_BY *{page_fault}
 
     /* Stack: address, vector, error, eip cs eflags [esp ss]. But for page faults upcalls are as the interrupted code had them. */
     .type trap_common, @function
 trap_common:
-    SAVE_ALL
-    movl %esp, %eax
-    pushl %eax
-    call {dispatch}
-    addl $4, %esp
-    testb $2, FRAME_CS(%esp)
-    jnz trap_return_user
-    RESTORE_ALL
-    iret
+    HANDLE_BY {dispatch}
 
     /* An NMI, upcalls masked. The iret hypercall tells the hypervisor that another may come, and
        gives the mask back as it was. Nothing else is done before Ring 3 goes on. */
@@ -274,6 +272,7 @@ trap_stubs:
     work = sym WORK,
     dispatch = sym trap_dispatch,
     system_call = sym SYSTEM_CALL,
+    page_fault = sym PAGE_FAULT,
     user_work = sym user_work,
     deliver = sym crate::events::deliver_pending,
     options(att_syntax)

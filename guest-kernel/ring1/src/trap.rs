@@ -65,6 +65,13 @@ impl TrapFrame {
         self.cs >> 16 & 0xff != 0
     }
 
+    /// Unmasks upcalls if the interrupted code had them so.
+    pub fn restore_mask(&self) {
+        if !self.was_masked() {
+            crate::events::unmask();
+        }
+    }
+
     /// The interrupted code's stack pointer: below the frame when Ring 1 was interrupted.
     pub fn stack_pointer(&self) -> u32 {
         if self.from_user() {
@@ -97,12 +104,23 @@ pub fn set_handler(handler: Handler) {
     HANDLER.store(handler as usize, Ordering::Relaxed);
 }
 
+/// What handles one vector alone: the stub calls it itself.
+pub type Direct = extern "C" fn(&mut TrapFrame);
+
 /// What `int 0x80` calls.
 pub(crate) static SYSTEM_CALL: AtomicPtr<()> = AtomicPtr::new(trap_dispatch as *mut ());
+/// What a page fault calls.
+pub(crate) static PAGE_FAULT: AtomicPtr<()> = AtomicPtr::new(trap_dispatch as *mut ());
 
-/// Names the function that `int 0x80` calls, by the shortest way, instead of the [handler](set_handler).
-pub fn set_system_call(handler: extern "C" fn(&mut TrapFrame)) {
+/// Names the function that `int 0x80` calls instead of the [handler](set_handler).
+pub fn set_system_call(handler: Direct) {
     SYSTEM_CALL.store(handler as *mut (), Ordering::Relaxed);
+}
+
+/// Names the function that a page fault calls instead of the [handler](set_handler). It is entered with
+/// upcalls masked ([`TrapFrame::restore_mask`]).
+pub fn set_page_fault(handler: Direct) {
+    PAGE_FAULT.store(handler as *mut (), Ordering::Relaxed);
 }
 
 /// Names the function that does what [`WORK`] calls for.
@@ -126,8 +144,8 @@ pub(crate) unsafe extern "C" fn trap_dispatch(frame: *mut TrapFrame) {
     // interrupted function's, or the builder's page above the boot stack): the handlers leave them
     // alone, as `from_user` says.
     let frame = unsafe { &mut *frame };
-    if frame.vector == 14 && !frame.was_masked() {
-        crate::events::unmask();
+    if frame.vector == 14 {
+        frame.restore_mask();
     }
     match load(&HANDLER) {
         Some(handler) => handler(frame),
