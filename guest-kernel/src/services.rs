@@ -10,8 +10,8 @@ use crate::mm::frames::{self, Use};
 use crate::mm::{fault, space};
 use crate::net::traffic::Order;
 use crate::shell::kernel::{
-    Errno, ExitStatus, FileInfo, FileKind, Ground, HypercallStat, MemoryInfo, Pid, ProcessInfo,
-    ProcessState, Shutdown, Uptime,
+    Account, Errno, ExitStatus, FileInfo, FileKind, Ground, HypercallStat, MemoryInfo, Pid,
+    ProcessInfo, ProcessState, Shutdown, Uptime,
 };
 use crate::shell::xenstore::{self, Patience};
 use crate::shell::{Kernel, Terminal};
@@ -337,6 +337,10 @@ impl Kernel for Services {
 
     fn churn(&mut self, rounds: u32, alive: u32, terminal: &mut dyn Terminal) -> u8 {
         if self.has_toolstack(terminal) { command::churn(rounds, alive, terminal) } else { 1 }
+    }
+
+    fn account(&mut self, account: Account, terminal: &mut dyn Terminal) -> u8 {
+        command::account(account, terminal)
     }
 
     fn xenstore(&mut self, words: &[&str], terminal: &mut dyn Terminal) -> u8 {

@@ -344,8 +344,23 @@ pub trait Kernel {
     /// 1 when anything is left of them.
     fn churn(&mut self, rounds: u32, alive: u32, terminal: &mut dyn Terminal) -> u8;
 
+    /// Tells what this domain and the machine hold, keeps it, or compares it with what was kept; the
+    /// status is 1 when it differs.
+    fn account(&mut self, account: Account, terminal: &mut dyn Terminal) -> u8;
+
     /// Stops the machine. Returns only where there is no machine (in tests).
     fn shutdown(&mut self, how: Shutdown);
+}
+
+/// What to do with the counts of what is held.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Account {
+    /// Print them.
+    Tell,
+    /// Keep them for later.
+    Keep,
+    /// Print whether they are as they were kept.
+    Compare,
 }
 
 /// The serial terminal.

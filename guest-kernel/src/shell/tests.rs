@@ -233,6 +233,11 @@ impl Kernel for Fake {
         Ok(())
     }
 
+    fn account(&mut self, account: Account, terminal: &mut dyn Terminal) -> u8 {
+        let _ = writeln!(terminal, "{account:?}");
+        u8::from(account == Account::Compare)
+    }
+
     fn churn(&mut self, rounds: u32, alive: u32, terminal: &mut dyn Terminal) -> u8 {
         let _ = writeln!(terminal, "{rounds} beside {alive}");
         0
@@ -385,6 +390,14 @@ fn frames_are_sent() {
     check(&format!("netio eth9 {mac} 64 20"), "eth9: no such device\n", commands::FAILED);
     let wrong = "netio: a MAC, and one to three numbers behind it\n";
     check("netio eth0 nobody 64 20", wrong, commands::USAGE);
+}
+
+#[test]
+fn what_is_held_is_told_kept_and_compared() {
+    check("holdings", "Tell\n", 0);
+    check("holdings keep", "Keep\n", 0);
+    check("holdings compare", "Compare\n", 1);
+    check("holdings x", "holdings: keep, compare, or nothing\n", commands::USAGE);
 }
 
 #[test]

@@ -1,24 +1,19 @@
 //! Making and ending domains, many times: what it costs, and whether anything is left behind.
 //!
 //! The domains are small ones of the kernel in `/boot`, and never run. Between them may stand others
-//! that live, so that it shows what making one costs beside many. What is counted before and after is
-//! all that a domain takes: of the machine its memory, of domain 0 event channels, mapped pages and
-//! grants, and the nodes in XenStore.
+//! that live, so that it shows what making one costs beside many. All that a domain takes is compared
+//! before and after ([`Holdings`]).
 
+use super::holdings::Holdings;
 use super::machine::Machine;
-use super::store;
-use crate::arch::{calls, shared};
-use crate::control::sysctl;
-use crate::mm::foreign;
 use crate::mm::frames::{self, Use};
 use crate::task::scheduler::CONSOLE;
-use crate::{fs, grant, time};
+use crate::{fs, time};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 use core::fmt;
-use pv_abi::event_channel::EVTCHNSTAT_CLOSED;
-use pv_abi::types::{DomId, Port};
+use pv_abi::types::DomId;
 use xl::config::DomainConfig;
 use xl::toolstack::{Creation, Error, Toolstack};
 
@@ -30,51 +25,6 @@ const KERNEL: &str = "boot/guest-kernel";
 const MEMORY_KIB: u64 = 4096;
 /// How often a long run says how far it is, in rounds.
 const PROGRESS: u32 = 1000;
-
-/// What domains take of the machine and of domain 0.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Holdings {
-    /// The machine's free frames.
-    free_pages: u64,
-    /// Domain 0's event channels.
-    ports: u32,
-    /// Frames of others that domain 0 maps by privilege.
-    mapped: u32,
-    /// Pages that domain 0 maps because they are shared by grants.
-    shared: u32,
-    /// Grants that domain 0 has given.
-    grants: usize,
-    /// Nodes in XenStore.
-    nodes: u64,
-}
-
-impl fmt::Display for Holdings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { free_pages, ports, mapped, shared, grants, nodes } = self;
-        write!(
-            f,
-            "{free_pages} free pages, {ports} ports, {mapped} pages of others mapped, \
-             {shared} shared by grants, {grants} grants given, {nodes} nodes in XenStore"
-        )
-    }
-}
-
-impl Holdings {
-    fn now() -> Result<Holdings, Error> {
-        let info = sysctl::physinfo().map_err(super::domains::refused("sysctl physinfo"))?;
-        let open = |port: &u32| {
-            calls::evtchn_status(Port::new(*port)).is_ok_and(|status| status != EVTCHNSTAT_CLOSED)
-        };
-        Ok(Holdings {
-            free_pages: info.free_pages,
-            ports: (1..shared::PORTS).filter(open).count() as u32,
-            mapped: foreign::mapped(),
-            shared: grant::mapped(),
-            grants: grant::entries_in_use(),
-            nodes: store::nodes()?,
-        })
-    }
-}
 
 /// What rounds took, nanoseconds.
 #[derive(Default)]
@@ -132,13 +82,7 @@ pub fn run(rounds: u32, alive: u32, out: &mut dyn fmt::Write) -> Result<bool, Er
         machine.destroy(id)?;
     }
     let after = Holdings::now()?;
-    let same = before == after;
-    if same {
-        let _ = writeln!(out, "nothing is left of them: {after}");
-    } else {
-        let _ = writeln!(out, "before: {before}\nafter:  {after}");
-    }
-    Ok(same)
+    Ok(Holdings::compare(before, after, out))
 }
 
 fn make(machine: &mut Machine, number: u32) -> Result<DomId, Error> {

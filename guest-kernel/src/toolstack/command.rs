@@ -1,10 +1,11 @@
 //! `xl` at domain 0's own shell: the verbs over this machine, the shell's terminal, and the files of
 //! the ramdisk.
 
-use super::churn;
 use super::machine::Machine;
+use super::{churn, holdings};
 use crate::fs;
 use crate::shell;
+use crate::shell::kernel::Account;
 use crate::task::scheduler::CONSOLE;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -34,6 +35,18 @@ pub fn churn(rounds: u32, alive: u32, terminal: &mut dyn shell::Terminal) -> u8 
         Ok(false) => verbs::FAILED,
         Err(error) => {
             let _ = writeln!(terminal, "churn: {error}");
+            verbs::FAILED
+        }
+    }
+}
+
+/// Tells, keeps or compares what is held ([`holdings`]); the exit status.
+pub fn account(account: Account, terminal: &mut dyn shell::Terminal) -> u8 {
+    match holdings::account(account, terminal) {
+        Ok(true) => verbs::OK,
+        Ok(false) => verbs::FAILED,
+        Err(error) => {
+            let _ = writeln!(terminal, "holdings: {error}");
             verbs::FAILED
         }
     }

@@ -16,6 +16,7 @@
 //! | [`machine`] | all of it, as the verbs of `xl` see it |
 //! | [`command`] | `xl` at the shell |
 //! | [`churn`] | makes and ends many, for tests and figures |
+//! | [`holdings`] | what is held, compared: whether anything is left |
 //! | [`turn`], [`watchers`] | one at a time; who waits for something to happen |
 //!
 //! A domain is made as Xen's `libxenguest` makes it, through hypercalls that any toolstack could
@@ -32,6 +33,7 @@ pub mod devices;
 pub mod domains;
 pub mod driver_domains;
 pub mod given;
+pub mod holdings;
 pub mod lifecycle;
 pub mod machine;
 pub mod new_domain;

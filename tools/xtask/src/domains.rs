@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn figures_are_found_in_what_churn_says() {
         let text = "$ churn 50 10\n50 domains made and ended beside 10: 2345 us each to make \
-                    (longest 3000), 456 us to end\nnothing is left of them: 7 free pages\n";
+                    (longest 3000), 456 us to end\nnothing is left: 7 free pages\n";
         assert_eq!(figures(text), Some((2345, 456)));
         assert_eq!(figures("nothing\n"), None);
     }

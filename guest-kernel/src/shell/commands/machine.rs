@@ -1,7 +1,7 @@
-//! `mem`, `cpu`, `uptime`, `hypercalls`, `sensitive`, `devices`, `poweroff`, `reboot`, `crash`.
+//! `mem`, `cpu`, `uptime`, `hypercalls`, `sensitive`, `devices`, `holdings`, `poweroff`, `reboot`, `crash`.
 
 use super::{Context, FAILED, OK, USAGE, run_program};
-use crate::shell::kernel::{Errno, Shutdown};
+use crate::shell::kernel::{Account, Errno, Shutdown};
 
 /// The Ring 3 half of `sensitive`.
 const SENSITIVE_RING3: &str = "sensitive3";
@@ -123,6 +123,19 @@ pub fn churn(context: &mut Context<'_>, words: &[&str]) -> u8 {
             USAGE
         }
     }
+}
+
+pub fn holdings(context: &mut Context<'_>, words: &[&str]) -> u8 {
+    let account = match words {
+        [] => Account::Tell,
+        ["keep"] => Account::Keep,
+        ["compare"] => Account::Compare,
+        _ => {
+            context.line(format_args!("holdings: keep, compare, or nothing"));
+            return USAGE;
+        }
+    };
+    context.kernel.account(account, &mut *context.terminal)
 }
 
 pub fn devices(context: &mut Context<'_>, words: &[&str]) -> u8 {

@@ -139,6 +139,16 @@ pub static COMMANDS: &[Command] = &[
     Command::new("echo", "[WORD...]", "print the arguments", 0..=ANY, files::echo, ""),
     Command::new("help", "[COMMAND]", "this list, or more about one command", 0..=1, help, ""),
     Command::new(
+        "holdings",
+        "[keep|compare]",
+        "what is held of the machine and of others",
+        0..=1,
+        machine::holdings,
+        "Event channels, mapped pages and grants of this domain, and in domain 0 the machine's free\n\
+         pages and the nodes in XenStore. keep: remembers them. compare: the status is 1 when they\n\
+         are not as they were then.",
+    ),
+    Command::new(
         "hypercalls",
         "",
         "hypercalls so far: counts and time per call",
