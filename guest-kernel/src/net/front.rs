@@ -52,6 +52,17 @@ impl Nic {
     fn take(&self) -> Option<Link<Own>> {
         self.state.with(|state| state.link.take())
     }
+
+    /// Does something with the link, if there is one, and has the stack look.
+    fn change(&self, change: impl FnOnce(&mut Link<Own>)) {
+        let waker = self.state.with(|state| {
+            if let Some(link) = &mut state.link {
+                change(link);
+            }
+            state.waker
+        });
+        waker.into_iter().for_each(Waker::wake);
+    }
 }
 
 impl Interface for Nic {
@@ -146,21 +157,18 @@ impl FrontDriver<Domain> for Eth {
     }
 
     fn connect(&mut self, domain: &mut Domain, peer: &mut Node<'_>) -> Result<(), Fault> {
-        let Some(nic) = &self.nic else { return Ok(()) };
-        // XenStore may take its time: nobody is kept from the state meanwhile.
-        let Some(mut link) = nic.take() else { return Ok(()) };
-        let connected = link.connect(domain, peer);
-        nic.put(Some(link));
-        connected
+        // XenStore may take its time: the link stays as it is meanwhile, which to the stack is up when
+        // a back end takes over from another.
+        let copes = Link::<Own>::offered(peer)?;
+        if let Some(nic) = &self.nic {
+            nic.change(|link| link.connect(domain, copes));
+        }
+        Ok(())
     }
 
     fn suspend(&mut self) {
         if let Some(nic) = &self.nic {
-            let link = nic.take().map(|mut link| {
-                link.suspend();
-                link
-            });
-            nic.put(link);
+            nic.change(Link::suspend);
         }
     }
 

@@ -5,6 +5,7 @@ use crate::waker::Waker;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Frames that are under way in one direction at most.
@@ -24,15 +25,24 @@ pub struct End {
     mac: Mac,
     incoming: Arc<Mutex<Side>>,
     outgoing: Arc<Mutex<Side>>,
+    is_up: Arc<AtomicBool>,
+}
+
+impl End {
+    /// What says whether this end is up, to be changed.
+    pub fn switch(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_up)
+    }
 }
 
 /// A cable with two ends, which have these addresses.
 pub fn pair(macs: [Mac; 2]) -> [End; 2] {
     let (a, b): (Arc<Mutex<Side>>, Arc<Mutex<Side>>) = Default::default();
     let [first, second] = macs;
+    let is_up = || Arc::new(AtomicBool::new(true));
     [
-        End { mac: first, incoming: Arc::clone(&a), outgoing: Arc::clone(&b) },
-        End { mac: second, incoming: b, outgoing: a },
+        End { mac: first, incoming: Arc::clone(&a), outgoing: Arc::clone(&b), is_up: is_up() },
+        End { mac: second, incoming: b, outgoing: a, is_up: is_up() },
     ]
 }
 
@@ -46,7 +56,7 @@ impl Interface for End {
     }
 
     fn is_up(&self) -> bool {
-        true
+        self.is_up.load(Ordering::Relaxed)
     }
 
     fn send(&self, frame: &[u8]) -> Result<(), Busy> {
@@ -81,7 +91,7 @@ impl Interface for End {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
     use std::vec;
 
     static WOKEN: AtomicU32 = AtomicU32::new(0);

@@ -64,10 +64,11 @@ impl FrontDriver<Domain> for Uplink {
     }
 
     fn connect(&mut self, domain: &mut Domain, peer: &mut Node<'_>) -> Result<(), Fault> {
-        match &mut self.used {
-            Some(used) => used.link.connect(domain, peer),
-            None => Ok(()),
+        let copes = Link::<Own>::offered(peer)?;
+        if let Some(used) = &mut self.used {
+            used.link.connect(domain, copes);
         }
+        Ok(())
     }
 
     fn suspend(&mut self) {

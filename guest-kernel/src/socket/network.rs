@@ -19,6 +19,9 @@ const ANNOUNCE_NS: u64 = 30_000_000_000;
 /// Seconds between questions for a DHCP server: less than smoltcp's ten, since the bridge may need a
 /// moment until it passes frames on.
 const DISCOVER_S: u64 = 3;
+/// Nanoseconds that an address is kept after the link was down while a server is asked for it again:
+/// connections live on where the network is the same.
+const KEPT_NS: u64 = 60_000_000_000;
 
 /// Where the host's address comes from, and what it is now.
 pub(super) struct Network {
@@ -27,11 +30,20 @@ pub(super) struct Network {
     dhcp: Option<SocketHandle>,
     announced: Option<u64>,
     was_up: bool,
+    /// Until when the address is kept that no server has given since the link was down.
+    kept_until: Option<u64>,
 }
 
 impl Network {
     pub(super) fn new() -> Self {
-        Self { plan: Plan::Off, settings: None, dhcp: None, announced: None, was_up: false }
+        Self {
+            plan: Plan::Off,
+            settings: None,
+            dhcp: None,
+            announced: None,
+            was_up: false,
+            kept_until: None,
+        }
     }
 }
 
@@ -88,6 +100,7 @@ impl Stack {
         }
         self.network.settings = settings;
         self.network.announced = None;
+        self.network.kept_until = None;
     }
 
     /// What is due before packets are handled: the host's addresses told to itself, and a new start
@@ -106,6 +119,11 @@ impl Stack {
             && let Some(handle) = self.network.dhcp
         {
             self.pool.get_mut::<dhcpv4::Socket<'_>>(handle).reset();
+            self.network.kept_until =
+                self.network.settings.as_ref().map(|_| now.saturating_add(KEPT_NS));
+        }
+        if self.network.kept_until.is_some_and(|until| now >= until) {
+            self.apply(None);
         }
         self.network.was_up = is_up;
     }
@@ -116,6 +134,8 @@ impl Stack {
         let event = self.pool.get_mut::<dhcpv4::Socket<'_>>(handle).poll();
         let settings = match event {
             None => return,
+            // It is asked for again.
+            Some(dhcpv4::Event::Deconfigured) if self.network.kept_until.is_some() => return,
             Some(dhcpv4::Event::Deconfigured) => None,
             Some(dhcpv4::Event::Configured(config)) => {
                 let mut name_servers: Vec<Ipv4Addr, NAME_SERVERS> = Vec::new();

@@ -108,17 +108,22 @@ impl<M: SharedMemory> Link<M> {
         Ok((link, keys))
     }
 
-    /// The back end is connected, or another one took over: frames can be sent.
+    /// What a back end copes with, whose directory `peer` is.
     ///
     /// # Errors
     /// It does not offer what is needed.
-    pub fn connect(&mut self, events: &mut impl Events, peer: &mut Node<'_>) -> Result<(), Fault> {
-        self.copes = Some(nodes::read_offer(peer)?.copes);
+    pub fn offered(peer: &mut Node<'_>) -> Result<Copes, Fault> {
+        Ok(nodes::read_offer(peer)?.copes)
+    }
+
+    /// The back end, which copes with this, is connected, or another one took over: frames can be
+    /// sent.
+    pub fn connect(&mut self, events: &mut impl Events, copes: Copes) {
+        self.copes = Some(copes);
         for port in self.ports() {
             // One that is gone is found when it is needed.
             let _ = events.send(port);
         }
-        Ok(())
     }
 
     /// Nothing is sent until [`connect`](Link::connect).
@@ -294,7 +299,11 @@ impl<D: Events + Grants> FrontDriver<D> for FrontEnd<D::Own> {
     }
 
     fn connect(&mut self, domain: &mut D, peer: &mut Node<'_>) -> Result<(), Fault> {
-        self.link.as_mut().map_or(Ok(()), |link| link.connect(domain, peer))
+        let copes = Link::<D::Own>::offered(peer)?;
+        if let Some(link) = &mut self.link {
+            link.connect(domain, copes);
+        }
+        Ok(())
     }
 
     fn suspend(&mut self) {

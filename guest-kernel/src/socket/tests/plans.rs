@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::socket::plan::{Wrong, class_prefix, netmask_of, prefix_of};
+use core::sync::atomic::Ordering;
 use smoltcp::wire::{
     DhcpMessageType, DhcpPacket, DhcpRepr, EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet,
     Ipv4Repr, UdpPacket, UdpRepr,
@@ -125,18 +126,11 @@ fn answer(frame: &[u8], address: Ipv4Addr) -> (DhcpMessageType, Vec<u8>) {
     (question.message_type, bytes)
 }
 
-#[test]
-fn a_server_gives_the_address_and_takes_it_back() {
-    let [end, server] = pair([[2, 0, 0, 0, 0, 0xb], [2, 0, 0, 0, 0, 0xd]]);
-    let mut stack = Stack::new(4, 5);
-    stack.set_plan(Plan::Dhcp);
-    assert_eq!(stack.poll(SECOND, &mut |_| {}), None, "alone there is nobody to ask");
-    stack.attach(Some(Arc::new(end)), 5);
-    let mut now = SECOND;
+/// Asks a server, which gives the address; the time by then.
+fn ask(stack: &mut Stack, server: &impl Interface, mut now: u64) -> u64 {
     let mut frame = Vec::new();
     for expected in [DhcpMessageType::Discover, DhcpMessageType::Request] {
         stack.poll(now, &mut |_| {});
-        assert!(stack.settings().is_none());
         assert!(server.receive(&mut frame));
         let (question, reply) = answer(&frame, CLIENT);
         assert_eq!(question, expected);
@@ -144,6 +138,19 @@ fn a_server_gives_the_address_and_takes_it_back() {
         now += MS;
     }
     stack.poll(now, &mut |_| {});
+    now
+}
+
+#[test]
+fn a_server_gives_the_address_and_takes_it_back() {
+    let [end, server] = pair([[2, 0, 0, 0, 0, 0xb], [2, 0, 0, 0, 0, 0xd]]);
+    let mut stack = Stack::new(4, 5);
+    stack.set_plan(Plan::Dhcp);
+    assert_eq!(stack.poll(SECOND, &mut |_| {}), None, "alone there is nobody to ask");
+    stack.attach(Some(Arc::new(end)), 5);
+    assert!(stack.settings().is_none());
+    let now = ask(&mut stack, &server, SECOND);
+    let mut frame = Vec::new();
     let got = stack.settings().unwrap().clone();
     assert_eq!((got.address, got.prefix, got.gateway), (CLIENT, 24, Some(SERVER)));
     assert_eq!(got.name_servers[..], [SERVER]);
@@ -159,4 +166,33 @@ fn a_server_gives_the_address_and_takes_it_back() {
     stack.poll(now + 101 * SECOND, &mut |_| {});
     assert!(server.receive(&mut frame));
     assert_eq!(answer(&frame, CLIENT).0, DhcpMessageType::Discover, "it asks anew");
+}
+
+#[test]
+fn an_address_outlives_a_link_that_was_down_for_a_while() {
+    let [end, server] = pair([[2, 0, 0, 0, 0, 0xb], [2, 0, 0, 0, 0, 0xd]]);
+    let is_up = end.switch();
+    let mut stack = Stack::new(4, 5);
+    stack.attach(Some(Arc::new(end)), 5);
+    stack.set_plan(Plan::Dhcp);
+    let mut now = ask(&mut stack, &server, SECOND);
+    let flap = |stack: &mut Stack, now: u64| {
+        for state in [false, true] {
+            is_up.store(state, Ordering::Relaxed);
+            stack.poll(now, &mut |_| {});
+            assert!(stack.settings().is_some(), "it is kept");
+        }
+    };
+    flap(&mut stack, now);
+    // What the first look sent comes again.
+    while server.receive(&mut Vec::new()) {}
+    now = ask(&mut stack, &server, now + 4 * SECOND);
+    assert_eq!(stack.settings().map(|got| got.address), Some(CLIENT));
+    stack.poll(now + 61 * SECOND, &mut |_| {});
+    assert!(stack.settings().is_some(), "a server has given it again");
+    flap(&mut stack, now + 62 * SECOND);
+    stack.poll(now + 121 * SECOND, &mut |_| {});
+    assert!(stack.settings().is_some());
+    stack.poll(now + 122 * SECOND, &mut |_| {});
+    assert!(stack.settings().is_none(), "nobody gives it any more");
 }

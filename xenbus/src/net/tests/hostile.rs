@@ -208,7 +208,7 @@ fn deceived() -> (Lab, front::Link<Words>, [Words; 2]) {
     let rings = [ring("tx"), ring("rx")];
     let mut store = lab.clone();
     let peer = &mut crate::device::Node::new(&mut store, BACK);
-    front.connect(&mut lab, peer).expect("an honest offer");
+    front.connect(&mut lab, front::Link::<Words>::offered(peer).expect("an honest offer"));
     (lab, front, rings)
 }
 

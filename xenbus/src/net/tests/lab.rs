@@ -269,6 +269,7 @@ pub fn connected(plan: &Plan, queues: usize) -> (Lab, front::Link<Words>, back::
     let mut front = publish(&mut lab, plan, queues).expect("all that is needed");
     let back = attach(&mut lab, queues).expect("an honest front end");
     let mut store = lab.clone();
-    front.connect(&mut lab, &mut Node::new(&mut store, BACK)).expect("an honest back end");
+    let offered = front::Link::<Words>::offered(&mut Node::new(&mut store, BACK));
+    front.connect(&mut lab, offered.expect("an honest back end"));
     (lab, front, back)
 }
