@@ -3,6 +3,7 @@
 //! | `params` | is |
 //! |---|---|
 //! | `vda`, `vda1`, `/dev/vda` | a virtio disk or a partition, through its queue |
+//! | `/dev/disk/by-id/virtio-SERIAL` | the one with this serial number; `-part1`: its partition |
 //! | `xvda`, … | any other disk of this kernel's, one thing after the other |
 //! | `ram:SIZE` | memory, with zeroes in it: `SIZE` is bytes, or with a suffix `K`, `M` |
 //! | `/mnt/disk.img` | any other path: the file that it leads to in this domain's tree |

@@ -1,5 +1,8 @@
 //! Domain 0's own disks: `vda`, `vdb`, … are virtio disks, `vda1`, … their partitions.
 //!
+//! Letters go by order, so who wants one certain disk goes by its serial number, as with Linux's udev:
+//! `disk/by-id/virtio-web`, `disk/by-id/virtio-web-part1`. These names are back ends' only.
+//!
 //! Each is used in two ways: as a [`Disk`](super::Disk), whose caller waits, and by [`Drive::submit`], for
 //! back ends that have many things under way.
 
@@ -52,6 +55,8 @@ pub fn init() {
 
 fn add(name: &str, disk: block::Disk) {
     let (irq, properties) = (disk.irq(), disk.properties());
+    let serial = Some(disk.serial()).filter(|serial| !serial.is_empty());
+    let by_id = serial.map(|serial| format!("disk/by-id/virtio-{serial}"));
     let number = DISKS.with(|disks| {
         disks.push(disk);
         disks.len() - 1
@@ -62,24 +67,29 @@ fn add(name: &str, disk: block::Disk) {
     // What it had to say before somebody listened.
     DISKS.with(|disks| disks.iter_mut().for_each(block::Disk::interrupt));
     let whole = Drive { number, first: 0, properties };
-    publish(name, whole);
+    publish(name, by_id.clone(), whole);
     match partitions::read(&whole) {
         Ok(parts) => {
             for Partition { number, first, sectors } in parts {
                 let properties = Properties { sectors, ..properties };
-                publish(&format!("{name}{number}"), Drive { first, properties, ..whole });
+                let by_id = by_id.as_ref().map(|by_id| format!("{by_id}-part{number}"));
+                let part = Drive { first, properties, ..whole };
+                publish(&format!("{name}{number}"), by_id, part);
             }
         }
         Err(errno) => println!("{name}: its partitions cannot be read: {errno}"),
     }
 }
 
-fn publish(name: &str, drive: Drive) {
-    NAMES.with(|names| names.push((name.to_string(), drive)));
+fn publish(name: &str, by_id: Option<String>, drive: Drive) {
+    NAMES.with(|names| {
+        names.push((name.to_string(), drive));
+        names.extend(by_id.map(|by_id| (by_id, drive)));
+    });
     registry::register(name, Arc::new(drive));
 }
 
-/// The disk or partition of this name.
+/// The disk or partition of this name, or with this serial number: the first of several.
 pub fn find(name: &str) -> Option<Drive> {
     NAMES.with(|names| names.iter().find(|(own, _)| own == name).map(|(_, drive)| *drive))
 }

@@ -13,6 +13,7 @@ use super::pci::{self, Configuration};
 use crate::arch::io::Ports;
 use crate::block::mailbox::Job;
 use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::vec::Vec;
 use bitflags::bitflags;
 use pv_abi::errno::Errno;
@@ -58,7 +59,11 @@ mod field {
 const IN: u32 = 0;
 const OUT: u32 = 1;
 const FLUSH: u32 = 4;
+const GET_ID: u32 = 8;
 const DISCARD: u32 = 11;
+
+/// Bytes of a serial number (`VIRTIO_BLK_ID_BYTES`).
+const SERIAL_BYTES: usize = 20;
 
 /// `struct virtio_blk_req`, up to its data.
 #[derive(IntoBytes, Immutable)]
@@ -121,6 +126,7 @@ pub struct Disk {
     /// Pages for headers and outcomes.
     frames: Vec<Page>,
     properties: Properties,
+    serial: String,
     /// It has a cache to be flushed.
     flush: bool,
     most_discarded: u32,
@@ -168,8 +174,9 @@ impl Disk {
             discard: most_discarded > 0,
         };
         let queue = Queue::new(&mut transport, REQUESTS, false, false);
-        let queue = queue.map_err(|_| Unusable::Device)?;
+        let mut queue = queue.map_err(|_| Unusable::Device)?;
         transport.finish_init();
+        let serial = serial(&mut queue, &mut transport).unwrap_or_default();
         let flush = features.contains(Features::FLUSH);
         let flights = (0..ENTRIES).map(|_| None).collect();
         let (waiting, frames) = (VecDeque::new(), Vec::new());
@@ -180,6 +187,7 @@ impl Disk {
             waiting,
             frames,
             properties,
+            serial,
             flush,
             most_discarded,
             irq,
@@ -189,6 +197,11 @@ impl Disk {
     /// What it is like.
     pub fn properties(&self) -> Properties {
         self.properties
+    }
+
+    /// Its serial number; empty if it has none.
+    pub fn serial(&self) -> &str {
+        &self.serial
     }
 
     /// The wire it interrupts by.
@@ -304,6 +317,34 @@ impl Disk {
         self.frames.push(flight.frame);
         flight.job.end(result);
     }
+}
+
+/// Asks a device that does nothing else yet for its serial number, and waits for the answer. None: it
+/// has none, or one that is no name.
+fn serial(queue: &mut Queue, transport: &mut PciTransport) -> Option<String> {
+    let mut frame = Page::new()?;
+    let bytes = frame.as_mut();
+    let header = Header { kind: GET_ID, reserved: 0, sector: 0 };
+    bytes[..HEADER_END].copy_from_slice(header.as_bytes());
+    bytes[OUTCOME] = u8::MAX;
+    let (head, rest) = bytes.split_at_mut(OUTCOME);
+    let (outcome, rest) = rest.split_at_mut(1);
+    let told = &mut rest[..SERIAL_BYTES];
+    let asked = queue.add_notify_wait_pop(
+        &[&head[..HEADER_END]],
+        &mut [&mut *told, &mut *outcome],
+        transport,
+    );
+    // Nobody listens to the wire yet.
+    transport.ack_interrupt();
+    if asked.is_err() || outcome != [0] {
+        return None;
+    }
+    // It ends with a zero where there is room for one.
+    let name = told.split(|byte| *byte == 0).next()?;
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    let name = core::str::from_utf8(name).ok()?;
+    name.bytes().all(|byte| fits(&byte)).then(|| name.into())
 }
 
 impl<'a> Lists<'a> {

@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, bail};
 
 use crate::child;
+use crate::disk::{Access, Disk};
 use crate::emulator::{Emulator, Machine};
 use crate::network::Network;
 use crate::scratch::Scratch;
@@ -80,7 +81,8 @@ fn start_with(machine: &Machine, more: impl FnOnce(&Path) -> Vec<String>) -> Res
         scratch.link(&format!("disk{number}"), &disk.file)?;
     }
     let mut command = Command::new(PROGRAM);
-    command.current_dir(scratch.path());
+    // What a machine alone writes to a disk is in the folder, too.
+    command.current_dir(scratch.path()).env("TMPDIR", scratch.path());
     command.args(arguments(machine, version)?);
     command.args(more(scratch.path()));
     run(command, scratch)
@@ -147,13 +149,7 @@ fn arguments(machine: &Machine, version: (u32, u32)) -> Result<Vec<String>> {
         arguments.extend(["-device".into(), "virtio-serial-pci,disable-legacy=on".into()]);
         arguments.extend(["-device".into(), "virtconsole,chardev=console".into()]);
     }
-    for (number, disk) in machine.disks.iter().enumerate() {
-        let read_only = if disk.read_only { ",readonly=on" } else { "" };
-        let file = format!("file=disk{number},format=raw,discard=unmap{read_only}");
-        arguments.extend(["-drive".into(), format!("if=none,id=disk{number},{file}")]);
-        let device = format!("virtio-blk-pci,drive=disk{number},disable-legacy=on");
-        arguments.extend(["-device".into(), device]);
-    }
+    arguments.extend(machine.disks.iter().enumerate().flat_map(disk_arguments));
     arguments.extend(machine.network.iter().flat_map(Network::arguments));
     for device in &machine.devices {
         arguments.extend(["-device".into(), device.clone()]);
@@ -162,6 +158,23 @@ fn arguments(machine: &Machine, version: (u32, u32)) -> Result<Vec<String>> {
         arguments.extend(["-S".into(), "-gdb".into(), format!("tcp:127.0.0.1:{GDB_PORT}")]);
     }
     Ok(arguments)
+}
+
+/// A disk, whose file is called `disk` and its number.
+fn disk_arguments((number, disk): (usize, &Disk)) -> [String; 4] {
+    let access = match disk.access {
+        Access::ReadWrite => "",
+        Access::ReadOnly => ",readonly=on",
+        Access::Private => ",snapshot=on",
+    };
+    let file = format!("file=disk{number},format=raw,discard=unmap{access}");
+    let serial = disk.serial.as_ref().map_or(String::new(), |serial| format!(",serial={serial}"));
+    [
+        "-drive".into(),
+        format!("if=none,id=disk{number},{file}"),
+        "-device".into(),
+        format!("virtio-blk-pci,drive=disk{number},disable-legacy=on{serial}"),
+    ]
 }
 
 /// The machine without what it boots.
@@ -241,6 +254,23 @@ mod tests {
         let machine = Machine { console: Some("/run/a,b".into()), ..machine() };
         let arguments = arguments(&machine, (7, 2)).unwrap();
         assert!(arguments.contains(&"socket,id=console,path=/run/a,,b".to_string()));
+    }
+
+    #[test]
+    fn disks_are_as_they_are_asked_for() {
+        let disk = |text: &str| text.parse::<Disk>().unwrap();
+        let private = Disk { access: Access::Private, ..disk("c,serial=web") };
+        let disks = vec![disk("a"), disk("b,ro"), private];
+        let arguments = arguments(&Machine { disks, ..machine() }, (7, 2)).unwrap();
+        for argument in [
+            "if=none,id=disk0,file=disk0,format=raw,discard=unmap",
+            "virtio-blk-pci,drive=disk0,disable-legacy=on",
+            "if=none,id=disk1,file=disk1,format=raw,discard=unmap,readonly=on",
+            "if=none,id=disk2,file=disk2,format=raw,discard=unmap,snapshot=on",
+            "virtio-blk-pci,drive=disk2,disable-legacy=on,serial=web",
+        ] {
+            assert!(arguments.iter().any(|word| word == argument), "{argument}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use link::host::Link;
 use link::machine::Machines;
 
-use crate::disk::Disk;
+use crate::disk::{self, Disk};
 use crate::emulator::{Emulator, Machine};
 use crate::network::{FIRST, Forward, Net, Network, Protocol};
 use crate::outcome::EXIT_CODES;
@@ -51,7 +51,9 @@ pub struct Args {
     ///
     /// The file is the disk, byte by byte: `truncate -s 64M disk.img` makes an empty one. What domain 0
     /// or a domain of its (`disk=['phy:vda,xvda,w']`) writes is in the file once it is flushed.
-    #[arg(long = "disk", value_name = "FILE[,ro]")]
+    ///
+    /// With `,serial=NUMBER` it is called `disk/by-id/virtio-NUMBER`, too.
+    #[arg(long = "disk", value_name = "FILE[,ro][,serial=NUMBER]")]
     pub disks: Vec<Disk>,
     /// Do not have domain 0 make the domain `shell`, and give it all memory
     #[arg(long)]
@@ -232,7 +234,7 @@ pub fn machine(args: &Args, ws: &Workspace) -> Result<Machine> {
     if let Some(kernel) = &args.kernel {
         check_kernel(kernel)?;
     }
-    args.disks.iter().try_for_each(Disk::check)?;
+    disk::check_all(&args.disks)?;
     for file in [&args.initrd, &args.hypervisor].into_iter().flatten() {
         fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
     }

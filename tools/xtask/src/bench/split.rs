@@ -25,7 +25,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::Args;
 use super::report::aligned;
-use crate::disk::Disk;
+use crate::disk::{Access, Disk};
 use crate::emulator::Machine;
 use crate::run::DOMAIN_0_MIB;
 use crate::scratch::Scratch;
@@ -61,7 +61,7 @@ pub fn run(args: &Args) -> Result<()> {
         hypervisor_args: format!("console=com1 debug-exit dom0_mem={DOMAIN_0_MIB}M"),
         kernel_args: "nodomains".into(),
         initrd: Some(ws.domain_0_initrd()),
-        disks: vec![Disk { file: disk, read_only: false }],
+        disks: vec![Disk { file: disk, access: Access::ReadWrite, serial: None }],
         ..Machine::of(&ws)
     };
     let (emulator, socket) = qemu::start_counted(&machine, &counter)?;

@@ -14,7 +14,7 @@ use super::Group;
 use super::boot::{self, Builds};
 use super::runner::{Ended, Test};
 use super::transcripts::Expected;
-use crate::disk::Disk;
+use crate::disk::{Access, Disk};
 use crate::emulator::Machine;
 use crate::qemu;
 use crate::scratch::Scratch;
@@ -63,13 +63,13 @@ pub fn with_disks<'a>(
 }
 
 fn prepare(folder: &Path) -> Result<Vec<Disk>> {
-    let image = |name: &str, bytes: &[u8], read_only| -> Result<Disk> {
+    let image = |name: &str, bytes: &[u8], access| -> Result<Disk> {
         let file = folder.join(name);
         fs::write(&file, bytes).with_context(|| format!("cannot write {}", file.display()))?;
-        Ok(Disk { file, read_only })
+        Ok(Disk { file, access, serial: None })
     };
-    let vda = image("vda", &contents(0..SECTORS, |sector| sector), false)?;
-    Ok(vec![vda, image("vdb", &partitioned(), true)?])
+    let vda = image("vda", &contents(0..SECTORS, |sector| sector), Access::ReadWrite)?;
+    Ok(vec![vda, image("vdb", &partitioned(), Access::ReadOnly)?])
 }
 
 /// Sectors that consist of a number each.

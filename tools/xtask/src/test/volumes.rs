@@ -16,7 +16,7 @@ use super::boot::Builds;
 use super::disks;
 use super::runner::Test;
 use super::transcripts::Expected;
-use crate::disk::Disk;
+use crate::disk::{Access, Disk};
 
 /// What the volume holds at first.
 const GREETING: &str = "A file that the host wrote.\n";
@@ -38,7 +38,7 @@ fn prepare(folder: &Path) -> Result<Vec<Disk>> {
     fs::write(&file, vec![0; 16 << 20])?;
     let made = e2fsprogs("mke2fs", &["-q", "-F", "-t", "ext2", "-d"], &[tree.as_os_str()], &file)?;
     ensure!(made.status.success(), "mke2fs: {}", String::from_utf8_lossy(&made.stderr));
-    Ok(vec![Disk { file, read_only: false }])
+    Ok(vec![Disk { file, access: Access::ReadWrite, serial: None }])
 }
 
 fn check(image: &Path) -> Result<()> {
