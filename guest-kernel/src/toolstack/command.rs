@@ -8,6 +8,7 @@ use crate::shell;
 use crate::shell::kernel::Account;
 use crate::task::scheduler::CONSOLE;
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::vec::Vec;
 use xl::terminal::{
     Blob, ENTER_SCREEN, FileError, Files, Input, InputMode, LEAVE_SCREEN, Size, Stream, Terminal,
@@ -16,6 +17,8 @@ use xl::verbs::{self, Session};
 
 /// Files of domains that are made when the shell starts, as in Xen.
 const AUTO: &str = "/etc/xen/auto";
+/// Files by which they are made where those ask for what the machine lacks.
+const FALLBACK: &str = "/etc/xen/fallback";
 /// The window of a serial terminal, of which nobody tells the size.
 const WINDOW: Size = Size { rows: 24, columns: 80 };
 
@@ -57,11 +60,17 @@ pub fn start_automatic(terminal: &mut dyn shell::Terminal) {
     let Some(folder) = fs::initrd().find(AUTO).filter(crate::initrd::Member::is_directory) else {
         return;
     };
-    let mut names: Vec<&str> = fs::initrd().list(folder.path).map(|file| file.path).collect();
-    names.sort_unstable();
-    for name in names {
+    let mut files: Vec<_> = fs::initrd().list(folder.path).collect();
+    files.sort_unstable_by_key(|file| file.path);
+    for file in files {
         // It says itself what went wrong.
-        let _ = run(&["create", name], terminal);
+        if run(&["create", file.path], terminal) == verbs::OK {
+            continue;
+        }
+        let fallback = format!("{FALLBACK}/{}", file.name());
+        if fs::initrd().find(&fallback).is_some() {
+            let _ = run(&["create", &fallback], terminal);
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! target/initrd.cpio        its root: guest-kernel/rootfs, and in /bin our programs and Debian's busybox
 //! target/domain0.cpio       the same, and what domain 0 makes other domains of: in /boot the kernel
 //!                           and that root, in /etc/xen the files of guest-kernel/domains
+//! target/web.img            the same root on an ext2 volume, the disk of the default domain `web`
 //! target/guests/NAME        the micro-guests of tests/guests, load segments only
 //! ```
 //! The files with symbols stay where Cargo puts them, in
@@ -13,6 +14,7 @@
 //! A file whose content did not change is left alone, dates included.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -23,6 +25,7 @@ use crate::cargo::{self, BareMetal};
 use crate::cpio::Archive;
 use crate::image;
 use crate::toolchain::Toolchain;
+use crate::volume;
 use crate::workspace::Workspace;
 
 /// What `build` takes.
@@ -56,6 +59,9 @@ pub fn run(args: &Args) -> Result<()> {
     if wanted(Part::Guest) {
         guest(&ws, &toolchain)?;
         println!("{}\n{}", ws.shown(&ws.guest_kernel()), ws.shown(&ws.initrd()));
+        if ws.web_disk().exists() {
+            println!("{}", ws.shown(&ws.web_disk()));
+        }
     }
     if wanted(Part::MicroGuests) {
         let guests = micro_guests(&ws, &toolchain)?;
@@ -91,6 +97,7 @@ pub fn guest(ws: &Workspace, toolchain: &Toolchain) -> Result<()> {
     }
     let initrd = archive.finish();
     write_if_changed(&ws.initrd(), &initrd)?;
+    web_disk(ws, &archive)?;
     archive.add_file("boot/guest-kernel", fs::read(ws.guest_kernel())?, true);
     archive.add_file("boot/ramdisk", initrd, false);
     archive.add_tree_at(&ws.join("guest-kernel/domains"), "etc/xen")?;
@@ -104,6 +111,30 @@ pub fn counter(ws: &Workspace, toolchain: &Toolchain) -> Result<PathBuf> {
     let status = command.arg("--target-dir").arg(ws.target()).status();
     ensure!(status.context("cannot start cargo")?.success(), "the build of counter failed");
     Ok(ws.target().join("release/libcounter.so"))
+}
+
+/// Bytes of the default domain's disk: some times what is on it.
+const WEB_BYTES: u64 = 32 << 20;
+/// Directories of a root for what is mounted there.
+const MOUNT_POINTS: [&str; 5] = ["dev", "mnt", "proc", "run", "tmp"];
+
+/// Makes the default domain's disk of what is on the ramdisk. Who cannot is told, and has none: the
+/// domain goes on from the ramdisk.
+fn web_disk(ws: &Workspace, archive: &Archive) -> Result<()> {
+    let mut archive = archive.clone();
+    MOUNT_POINTS.iter().for_each(|name| archive.add_directory(name));
+    match volume::image("web", WEB_BYTES, &archive) {
+        Ok(image) => write_if_changed(&ws.web_disk(), &image),
+        Err(error) => {
+            eprintln!("build: the domain `web` has no disk, its root is its ramdisk: {error:#}");
+            match fs::remove_file(ws.web_disk()) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    Err(error).context("cannot remove its old disk")
+                }
+                _ => Ok(()),
+            }
+        }
+    }
 }
 
 /// Builds the micro-guests: (name, file), sorted by name.

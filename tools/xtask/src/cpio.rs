@@ -12,7 +12,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-/// File type bits of `c_mode`.
+/// File type bits of `c_mode`, and which they are.
+const TYPE: u32 = 0o170_000;
 const DIRECTORY: u32 = 0o040_000;
 const REGULAR: u32 = 0o100_000;
 const LINK: u32 = 0o120_000;
@@ -25,27 +26,63 @@ const LONGEST_NAME: usize = 4096;
 /// Name of the entry that ends an archive.
 const TRAILER: &str = "TRAILER!!!";
 
-struct Entry {
+#[derive(Clone)]
+struct Stored {
     mode: u32,
     data: Vec<u8>,
 }
 
+/// An entry, as others see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry<'a> {
+    /// A folder.
+    Directory,
+    /// A regular file.
+    File {
+        /// Its contents.
+        data: &'a [u8],
+        /// It is a program.
+        executable: bool,
+    },
+    /// A symbolic link to this path.
+    Link(&'a str),
+}
+
 /// An archive that is being put together.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Archive {
-    entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<String, Stored>,
 }
 
 impl Archive {
     /// Adds a regular file and the folders above it. `name` is relative, with `/` between parts.
     pub fn add_file(&mut self, name: &str, data: Vec<u8>, executable: bool) {
         let mode = REGULAR | if executable { 0o755 } else { 0o644 };
-        self.add(name, Entry { mode, data });
+        self.add(name, Stored { mode, data });
+    }
+
+    /// Adds a folder and those above it.
+    pub fn add_directory(&mut self, name: &str) {
+        self.add(name, Stored { mode: DIRECTORY | 0o755, data: Vec::new() });
     }
 
     /// Adds a symbolic link and the folders above it.
     pub fn add_link(&mut self, name: &str, target: &str) {
-        self.add(name, Entry { mode: LINK | 0o777, data: target.into() });
+        self.add(name, Stored { mode: LINK | 0o777, data: target.into() });
+    }
+
+    /// All entries by their names, folders before what is in them.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, Entry<'_>)> {
+        self.entries.iter().map(|(name, stored)| {
+            let data = stored.data.as_slice();
+            let entry = match stored.mode & TYPE {
+                DIRECTORY => Entry::Directory,
+                // Made of text here.
+                LINK => Entry::Link(std::str::from_utf8(data).unwrap_or_default()),
+                _ => Entry::File { data, executable: stored.mode & 0o111 != 0 },
+            };
+            (name.as_str(), entry)
+        })
     }
 
     /// Whether there is an entry of this name.
@@ -75,7 +112,7 @@ impl Archive {
             let name = format!("{prefix}{part}");
             let kind = entry.file_type()?;
             if kind.is_dir() {
-                self.add(&name, Entry { mode: DIRECTORY | 0o755, data: Vec::new() });
+                self.add_directory(&name);
                 self.add_below(&path, &format!("{name}/"))?;
             } else if kind.is_symlink() {
                 self.add_link(&name, &fs::read_link(&path)?.to_string_lossy());
@@ -89,12 +126,12 @@ impl Archive {
         Ok(())
     }
 
-    fn add(&mut self, name: &str, entry: Entry) {
+    fn add(&mut self, name: &str, entry: Stored) {
         let parents = name.match_indices('/').map(|(at, _)| &name[..at]);
         for parent in parents {
             self.entries
                 .entry(parent.to_string())
-                .or_insert_with(|| Entry { mode: DIRECTORY | 0o755, data: Vec::new() });
+                .or_insert_with(|| Stored { mode: DIRECTORY | 0o755, data: Vec::new() });
         }
         self.entries.insert(name.to_string(), entry);
     }
@@ -105,24 +142,24 @@ impl Archive {
         for (number, (name, entry)) in self.entries.iter().enumerate() {
             write_entry(&mut out, number as u32 + 1, name, entry);
         }
-        write_entry(&mut out, 0, TRAILER, &Entry { mode: 0, data: Vec::new() });
+        write_entry(&mut out, 0, TRAILER, &Stored { mode: 0, data: Vec::new() });
         out.resize(out.len().next_multiple_of(512), 0);
         out
     }
 }
 
 /// Bytes of a name with its NUL, and more NULs where they move the data that follows to a page.
-fn name_length(at: usize, name: &str, entry: &Entry) -> usize {
+fn name_length(at: usize, name: &str, entry: &Stored) -> usize {
     let plain = name.len() + 1;
     let data = at + HEADER + plain;
     let aligned = plain + (data.next_multiple_of(PAGE) - data);
-    let is_long = entry.mode & LINK == REGULAR && entry.data.len() >= PAGE;
+    let is_long = entry.mode & TYPE == REGULAR && entry.data.len() >= PAGE;
     if is_long && aligned <= LONGEST_NAME { aligned } else { plain }
 }
 
 /// One entry: 110 bytes of header in hexadecimal digits, name, data; both padded to four bytes.
-fn write_entry(out: &mut Vec<u8>, number: u32, name: &str, entry: &Entry) {
-    let links = if entry.mode & DIRECTORY != 0 && entry.mode & REGULAR != REGULAR { 2 } else { 1 };
+fn write_entry(out: &mut Vec<u8>, number: u32, name: &str, entry: &Stored) {
+    let links = if entry.mode & TYPE == DIRECTORY { 2 } else { 1 };
     let name_length = name_length(out.len(), name, entry);
     let fields = [
         number,

@@ -39,6 +39,7 @@ mod toolchain;
 mod trace;
 mod transcript;
 mod verdict;
+mod volume;
 mod workspace;
 
 use std::process::ExitCode;

@@ -17,7 +17,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use link::host::Link;
 use link::machine::Machines;
 
-use crate::disk::{self, Disk};
+use crate::disk::{self, Access, Disk};
 use crate::emulator::{Emulator, Machine};
 use crate::network::{FIRST, Forward, Net, Network, Protocol};
 use crate::outcome::EXIT_CODES;
@@ -27,6 +27,9 @@ use crate::{bochs, build, iso, qemu, scratch, session, terminal, transcript};
 
 /// The least memory of domain 0 beside other domains, MiB.
 pub const DOMAIN_0_MIB: u32 = 96;
+/// The serial number of the disk that the default domain `web` has its root on, as its file
+/// (guest-kernel/domains/auto/web.cfg) has it.
+const WEB_SERIAL: &str = "web";
 /// Seconds that `--exec` may take if nothing else is said.
 const EXEC_TIMEOUT_S: u64 = 120;
 
@@ -52,7 +55,10 @@ pub struct Args {
     /// The file is the disk, byte by byte: `truncate -s 64M disk.img` makes an empty one. What domain 0
     /// or a domain of its (`disk=['phy:vda,xvda,w']`) writes is in the file once it is flushed.
     ///
-    /// With `,serial=NUMBER` it is called `disk/by-id/virtio-NUMBER`, too.
+    /// With `,serial=NUMBER` it is called `disk/by-id/virtio-NUMBER`, too. By the number `web` the default
+    /// domain of that name finds its root: target/web.img is plugged in under it, behind all others,
+    /// and what is written there is the machine's alone and gone with it. To keep that, plug in a copy
+    /// instead: `cp target/web.img my.img; tools/run --disk my.img,serial=web`.
     #[arg(long = "disk", value_name = "FILE[,ro][,serial=NUMBER]")]
     pub disks: Vec<Disk>,
     /// Do not have domain 0 make the domain `shell`, and give it all memory
@@ -188,10 +194,12 @@ pub fn boot(args: &Args, ws: &Workspace, machine: &Machine) -> Result<ExitCode> 
         Some(Err(error)) => return Err(error),
     };
     let console = link.as_ref().map(|link| link.console().clone());
-    let machine = &Machine { console, ..machine.clone() };
+    let mut machine = Machine { console, ..machine.clone() };
+    // Who built has said why there is none.
+    machine.disks.retain(|disk| disk.file != ws.web_disk() || disk.file.exists());
     let limit = args.timeout.or(args.exec.as_ref().map(|_| EXEC_TIMEOUT_S));
     let limit = limit.map(Duration::from_secs);
-    let emulator = args.emulator.start(machine)?;
+    let emulator = args.emulator.start(&machine)?;
     let linked = args.kernel.clone().unwrap_or_else(|| ws.guest_kernel_elf());
     match &args.exec {
         Some(_) => session::exec(emulator, limit, args.verbose, &linked),
@@ -272,7 +280,7 @@ pub fn machine(args: &Args, ws: &Workspace) -> Result<Machine> {
         // Bochs emulates CPUs in turn: one is quicker.
         cpus: if args.emulator == Kind::Bochs { args.cpus.unwrap_or(1) } else { cpus },
         devices: Vec::new(),
-        disks: args.disks.clone(),
+        disks: disks(args, ws),
         icount: args.icount.then_some(0),
         gdb: args.gdb,
         memory_file: None,
@@ -286,6 +294,18 @@ pub fn machine(args: &Args, ws: &Workspace) -> Result<Machine> {
         qemu::version()?;
     }
     Ok(machine)
+}
+
+/// The disks that the arguments describe, with the one for the default domain `web` behind the others,
+/// whose letters stay what they are. Whether it could be made shows when it is built.
+fn disks(args: &Args, ws: &Workspace) -> Vec<Disk> {
+    let mut disks = args.disks.clone();
+    let has_web = disks.iter().any(|disk| disk.serial.as_deref() == Some(WEB_SERIAL));
+    if for_a_person(args) && args.has_domu() && !has_web {
+        let serial = Some(WEB_SERIAL.into());
+        disks.push(Disk { file: ws.web_disk(), access: Access::Private, serial });
+    }
+    disks
 }
 
 /// The network that the arguments describe.

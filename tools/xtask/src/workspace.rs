@@ -91,6 +91,11 @@ impl Workspace {
         self.target.join("domain0.cpio")
     }
 
+    /// The disk that the default domain `web` has its root on.
+    pub fn web_disk(&self) -> PathBuf {
+        self.target.join("web.img")
+    }
+
     /// The folder of the micro-guests' load files.
     pub fn guests_dir(&self) -> PathBuf {
         self.target.join("guests")

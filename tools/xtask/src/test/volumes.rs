@@ -8,7 +8,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use anyhow::{Context, Result, ensure};
 
@@ -17,6 +17,7 @@ use super::disks;
 use super::runner::Test;
 use super::transcripts::Expected;
 use crate::disk::{Access, Disk};
+use crate::volume;
 
 /// What the volume holds at first.
 const GREETING: &str = "A file that the host wrote.\n";
@@ -42,6 +43,19 @@ fn prepare(folder: &Path) -> Result<Vec<Disk>> {
 }
 
 fn check(image: &Path) -> Result<()> {
+    check_order(image)?;
+    let kept = file(image, "/kept")?;
+    let expected: Vec<u8> = (0..KEPT).map(|index| (index * 7) as u8).collect();
+    ensure!(kept == expected, "the file `kept` has {} bytes, or others than written", kept.len());
+    let inner = file(image, "/disk.img")?;
+    if inner.iter().any(|byte| *byte != 0) {
+        disks::check_filled(&inner, IMAGE).context("/disk.img")?;
+    }
+    Ok(())
+}
+
+/// Whether there is nothing to mend on a volume, which was unmounted in order.
+pub fn check_order(image: &Path) -> Result<()> {
     let checked = e2fsprogs("e2fsck", &["-fn"], &[], image)?;
     ensure!(checked.status.success(), "e2fsck: {}", String::from_utf8_lossy(&checked.stdout));
     let state = e2fsprogs("debugfs", &["-R", "show_super_stats -h"], &[], image)?;
@@ -49,27 +63,20 @@ fn check(image: &Path) -> Result<()> {
     let clean =
         state.lines().any(|line| line.starts_with("Filesystem state:") && line.ends_with("clean"));
     ensure!(clean && !state.contains("not clean"), "the volume was not unmounted in order");
-    let file = |name: &str| -> Result<Vec<u8>> {
-        Ok(e2fsprogs("debugfs", &["-R", &format!("cat {name}")], &[], image)?.stdout)
-    };
-    let kept = file("/kept")?;
-    let expected: Vec<u8> = (0..KEPT).map(|index| (index * 7) as u8).collect();
-    ensure!(kept == expected, "the file `kept` has {} bytes, or others than written", kept.len());
-    let inner = file("/disk.img")?;
-    if inner.iter().any(|byte| *byte != 0) {
-        disks::check_filled(&inner, IMAGE).context("/disk.img")?;
-    }
     Ok(())
 }
 
-/// Runs a program of e2fsprogs, which Debian has where only root's paths lead.
+/// What a file on a volume holds; nothing if there is none.
+pub fn file(image: &Path, path: &str) -> Result<Vec<u8>> {
+    Ok(e2fsprogs("debugfs", &["-R", &format!("cat {path}")], &[], image)?.stdout)
+}
+
+/// Runs a program of e2fsprogs.
 fn e2fsprogs(program: &str, flags: &[&str], more: &[&OsStr], image: &Path) -> Result<Output> {
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    Command::new(program)
+    volume::e2fsprogs(program)
         .args(flags)
         .args(more)
         .arg(image)
-        .env("PATH", path)
         .output()
         .with_context(|| format!("cannot run {program}: tools/setup installs e2fsprogs"))
 }
