@@ -12,6 +12,7 @@ mod disks;
 mod host;
 mod link;
 mod manifest;
+mod network;
 mod runner;
 mod transcripts;
 mod volumes;
@@ -159,6 +160,7 @@ fn all<'a>(
             tests.extend(with_volumes.iter().map(|one| volumes::test(builds, one.clone())));
             tests.extend(commands::all(builds));
             tests.push(web::test(builds));
+            tests.push(network::test(builds));
             tests.extend(link::all(builds));
             tests.push(boot::disc(builds, "disc-bios", false));
             tests.push(boot::disc(builds, "disc-uefi", true));
