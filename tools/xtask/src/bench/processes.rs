@@ -21,8 +21,20 @@ use crate::{build, qemu, transcript};
 
 /// What the guest's shell runs.
 const PROGRAM: &str = "procbench";
-/// Of Xen's instructions a row is to take at most so many.
+/// Of Xen's instructions a row of these is to take at most so many. The others say what lies beside them:
+/// most of a copied page is copying, and of a handler the program's and the kernel's own work.
 const GOAL: f64 = 0.6;
+const GOALS: [&str; 9] = [
+    "null_call",
+    "fork_exit",
+    "fork_exec",
+    "sh_c",
+    "pipe_latency",
+    "context_switch",
+    "mmap",
+    "page_fault",
+    "protection_fault",
+];
 
 /// A row with the Xen that was given, if any.
 #[derive(Debug, Serialize)]
@@ -89,7 +101,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let missed = rows.iter().filter(|row| row.meets_goal() == Some(false)).count();
     if missed > 0 {
-        bail!("{missed} of {} rows take more than {GOAL} of Xen's instructions", rows.len());
+        bail!("{missed} of {} rows take more than {GOAL} of Xen's instructions", GOALS.len());
     }
     Ok(())
 }
@@ -100,9 +112,10 @@ fn complete(name: &str, measured: Measured) -> Result<Measured> {
 }
 
 impl Row<'_> {
-    /// None without a Xen.
+    /// None without a Xen, and for a row without a goal.
     fn meets_goal(&self) -> Option<bool> {
-        self.ratio.map(|ratio| ratio <= GOAL)
+        let ratio = self.ratio.filter(|_| GOALS.contains(&self.name))?;
+        Some(ratio <= GOAL)
     }
 }
 
@@ -143,9 +156,9 @@ mod tests {
     }
 
     const FERRULE: &str = "$ procbench\nSTAT null_call 290.00 291.00 300.00 n=1000\n\
-        STAT mmap 700.50 700.50 701.00 n=20\nSKIP sh_c no /bin/sh\nBENCH-DONE\nexit-state: 0\n";
+        STAT mmap 700.50 700.50 701.00 n=20\nSTAT signal_handler 900.00 900.00 900.00 n=20\nSKIP sh_c no /bin/sh\nBENCH-DONE\nexit-state: 0\n";
     const XEN: &str = "STAT null_call 580.00 581.00 590.00 n=1000\n\
-        STAT mmap 1000.00 1000.00 1000.00 n=20\nBENCH-DONE\n";
+        STAT mmap 1000.00 1000.00 1000.00 n=20\nSTAT signal_handler 1000.00 1000.00 1000.00 n=20\nBENCH-DONE\n";
 
     fn words(table: &str, name: &str) -> Vec<String> {
         let line = table.lines().find(|line| line.starts_with(name)).unwrap();
@@ -157,10 +170,12 @@ mod tests {
         let (ferrule, xen) = (measured(FERRULE), measured(XEN));
         let rows = rows(&ferrule, Some(&xen));
         let met: Vec<_> = rows.iter().map(|row| (row.name, row.meets_goal())).collect();
-        assert_eq!(met, [("null_call", Some(true)), ("mmap", Some(false))]);
+        let expected = [("null_call", Some(true)), ("mmap", Some(false)), ("signal_handler", None)];
+        assert_eq!(met, expected);
         let table = table(&rows);
         assert_eq!(words(&table, "null_call"), ["null_call", "290", "580", "0.50", "goal"]);
         assert_eq!(words(&table, "mmap"), ["mmap", "700", "1000", "0.70", "over"]);
+        assert_eq!(words(&table, "signal_handler"), ["signal_handler", "900", "1000", "0.90"]);
         assert_eq!(ferrule.skipped, ["sh_c no /bin/sh"]);
     }
 
