@@ -47,7 +47,16 @@ enum Source {
     /// A queue, in which so many things are under way; the bell's task is woken when one is done.
     Queue { drive: Drive, mailbox: Arc<Mailbox>, under_way: usize, bell: Bell },
     /// A disk whose callers wait. What is submitted is done at once.
-    Disk(Arc<dyn Disk>, VecDeque<Done<Page>>, Bell),
+    Disk { disk: Arc<dyn Disk>, calls: Calls, done: VecDeque<Done<Page>>, bell: Bell },
+}
+
+/// How a disk is asked for what lies in several pages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Calls {
+    /// Once for each page: a call costs little, and nothing is copied twice.
+    Each,
+    /// Once for all: a call may lead through another domain, or a file system.
+    One,
 }
 
 impl Opener for Finder {
@@ -63,7 +72,7 @@ impl Opener for Finder {
         let source = self.find(&params, writable)?;
         let found = match &source {
             Source::Queue { drive, .. } => drive.properties(),
-            Source::Disk(disk, ..) => Properties {
+            Source::Disk { disk, .. } => Properties {
                 sectors: disk.sectors(),
                 sector_size: disk.sector_size(),
                 read_only: disk.read_only(),
@@ -86,13 +95,13 @@ impl Finder {
             let flags = if writable { Flags::READ_WRITE } else { Flags::empty() };
             let file = fs::open(name, flags).map(|open| open.file);
             let disk = FileDisk::new(file, name, !writable, &FILES)?;
-            return Ok(self.waiting_for(Arc::new(disk)));
+            return Ok(self.waiting_for(Arc::new(disk), Calls::One));
         }
         if let Some(size) = name.strip_prefix("ram:") {
             let making = || Fault::while_doing(format!("making a disk of {size}"));
-            let bytes = bytes(size).ok_or(Errno::EINVAL).map_err(making())?;
-            let disk = RamDisk::new(bytes, SECTOR as u32).map_err(making())?;
-            return Ok(self.waiting_for(Arc::new(disk)));
+            let length = length(size).ok_or(Errno::EINVAL).map_err(making())?;
+            let disk = RamDisk::new(length, SECTOR as u32).map_err(making())?;
+            return Ok(self.waiting_for(Arc::new(disk), Calls::Each));
         }
         if let Some(drive) = drives::find(name) {
             let (mailbox, bell) = (Mailbox::new(self.0.waker()), self.0);
@@ -100,16 +109,16 @@ impl Finder {
         }
         let found = registry::find(name).ok_or(Errno::ENOENT);
         let found = found.map_err(Fault::while_doing(format!("finding the disk {name}")))?;
-        Ok(self.waiting_for(found))
+        Ok(self.waiting_for(found, Calls::One))
     }
 
-    fn waiting_for(&self, disk: Arc<dyn Disk>) -> Source {
-        Source::Disk(disk, VecDeque::new(), self.0)
+    fn waiting_for(&self, disk: Arc<dyn Disk>, calls: Calls) -> Source {
+        Source::Disk { disk, calls, done: VecDeque::new(), bell: self.0 }
     }
 }
 
 /// A number of bytes, with a suffix or without.
-fn bytes(text: &str) -> Option<u64> {
+fn length(text: &str) -> Option<u64> {
     let (digits, unit) = match text.as_bytes().last()? {
         b'K' | b'k' => (text.get(..text.len() - 1)?, 1 << 10),
         b'M' | b'm' => (text.get(..text.len() - 1)?, 1 << 20),
@@ -135,8 +144,8 @@ impl Storage for Backing {
                 *under_way += 1;
                 drive.submit(Job { tag, work, mailbox: Arc::clone(mailbox) });
             }
-            Source::Disk(disk, done, bell) => {
-                done.push_back(carry_out(disk.as_ref(), tag, work));
+            Source::Disk { disk, calls, done, bell } => {
+                done.push_back(carry_out(disk.as_ref(), *calls, tag, work));
                 // The task asks for it when it looks next.
                 bell.ring();
             }
@@ -150,7 +159,7 @@ impl Storage for Backing {
                 *under_way -= 1;
                 Some(done)
             }
-            Source::Disk(_, done, _) => done.pop_front(),
+            Source::Disk { done, .. } => done.pop_front(),
         }
     }
 }
@@ -171,26 +180,21 @@ impl Drop for Backing {
 }
 
 /// Does work at once.
-fn carry_out(disk: &dyn Disk, tag: u32, work: Work<Page>) -> Done<Page> {
+fn carry_out(disk: &dyn Disk, calls: Calls, tag: u32, work: Work<Page>) -> Done<Page> {
     let (chunks, result) = match work {
         Work::Read { sector, mut chunks } => {
-            let read = |at: u64, Chunk { page, range }: &mut Chunk<Page>| {
-                let into = page.as_mut().get_mut(range.clone()).ok_or(Errno::EINVAL)?;
-                disk.read(at, into)
+            let result = match calls {
+                Calls::Each => read_each(disk, sector, &mut chunks),
+                Calls::One => read_all(disk, sector, &mut chunks),
             };
-            let result = chunks.iter_mut().try_fold(sector, |at, chunk| {
-                read(at, chunk).map(|()| at + (chunk.range.len() / SECTOR) as u64)
-            });
-            (chunks, result.map(|_| ()))
+            (chunks, result)
         }
         Work::Write { sector, chunks } => {
-            let write = |at: u64, Chunk { page, range }: &Chunk<Page>| {
-                disk.write(at, page.as_ref().get(range.clone()).ok_or(Errno::EINVAL)?)
+            let result = match calls {
+                Calls::Each => write_each(disk, sector, &chunks),
+                Calls::One => write_all(disk, sector, &chunks),
             };
-            let result = chunks.iter().try_fold(sector, |at, chunk| {
-                write(at, chunk).map(|()| at + (chunk.range.len() / SECTOR) as u64)
-            });
-            (chunks, result.map(|_| ()))
+            (chunks, result)
         }
         Work::Flush => (Vec::new(), disk.flush()),
         // A hint: a disk that does not do it loses nothing.
@@ -200,4 +204,56 @@ fn carry_out(disk: &dyn Disk, tag: u32, work: Work<Page>) -> Done<Page> {
         },
     };
     Done { tag, chunks, result }
+}
+
+fn read_each(disk: &dyn Disk, sector: u64, chunks: &mut [Chunk<Page>]) -> Result<(), Errno> {
+    let mut at = sector;
+    for chunk in chunks {
+        disk.read(at, bytes_mut(chunk)?)?;
+        at += (chunk.range.len() / SECTOR) as u64;
+    }
+    Ok(())
+}
+
+fn write_each(disk: &dyn Disk, sector: u64, chunks: &[Chunk<Page>]) -> Result<(), Errno> {
+    let mut at = sector;
+    for chunk in chunks {
+        disk.write(at, bytes(chunk)?)?;
+        at += (chunk.range.len() / SECTOR) as u64;
+    }
+    Ok(())
+}
+
+fn read_all(disk: &dyn Disk, sector: u64, chunks: &mut [Chunk<Page>]) -> Result<(), Errno> {
+    let length = chunks.iter().map(|chunk| chunk.range.len()).sum();
+    let mut all = Vec::new();
+    all.try_reserve_exact(length).map_err(|_| Errno::ENOMEM)?;
+    all.resize(length, 0);
+    disk.read(sector, &mut all)?;
+    let mut rest = all.as_slice();
+    for chunk in chunks {
+        let into = bytes_mut(chunk)?;
+        let (part, later) = rest.split_at_checked(into.len()).ok_or(Errno::EINVAL)?;
+        into.copy_from_slice(part);
+        rest = later;
+    }
+    Ok(())
+}
+
+fn write_all(disk: &dyn Disk, sector: u64, chunks: &[Chunk<Page>]) -> Result<(), Errno> {
+    let mut all = Vec::new();
+    let length = chunks.iter().map(|chunk| chunk.range.len()).sum();
+    all.try_reserve_exact(length).map_err(|_| Errno::ENOMEM)?;
+    for chunk in chunks {
+        all.extend_from_slice(bytes(chunk)?);
+    }
+    disk.write(sector, &all)
+}
+
+fn bytes(chunk: &Chunk<Page>) -> Result<&[u8], Errno> {
+    chunk.page.as_ref().get(chunk.range.clone()).ok_or(Errno::EINVAL)
+}
+
+fn bytes_mut(chunk: &mut Chunk<Page>) -> Result<&mut [u8], Errno> {
+    chunk.page.as_mut().get_mut(chunk.range.clone()).ok_or(Errno::EINVAL)
 }
