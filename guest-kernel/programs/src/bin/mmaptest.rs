@@ -60,8 +60,53 @@ fn main(_args: Args) -> u8 {
     checks.same(unsafe { memory::unmap(PLACE, 4 * PAGE) }, Ok(0), "munmap of nothing is fine");
     checks.child(|| memory::peek(PLACE), SEGV, "it is gone");
 
+    file(&mut checks);
     errors(&mut checks);
     checks.status()
+}
+
+/// Maps a page of a file that the kernel has in memory anyway: nobody sees what is written to it.
+fn file(checks: &mut Checks) {
+    const PRIVATE: usize = 2;
+    let Ok(fd) = sys::open(c"/bin/mmaptest") else {
+        println!("FAIL no file");
+        return;
+    };
+    let map = |protection| {
+        // SAFETY: 1. Without `MAP_FIXED` the kernel picks addresses that are not in use.
+        unsafe { sys::call(nr::MMAP2, &[0, PAGE, protection, PRIVATE, fd, 0]) }.unwrap_or(0)
+    };
+    let (mine, other, fixed) = (map(READ | WRITE), map(READ), map(READ));
+    let first = |address| memory::peek(address);
+    checks.same([first(mine), first(other)], [0x7f; 2], "a file's first byte in two mappings");
+    // SAFETY: 1. Nothing of this program lies there; elsewhere the process dies of it.
+    let write = |address| unsafe { memory::poke(address, 9) };
+    let child = || {
+        write(mine);
+        u8::from(first(mine) != 9 || first(other) != 0x7f)
+    };
+    checks.child(child, Ended::Exited(0), "a child writes to its own");
+    checks.same(first(mine), 0x7f, "its parent does not see that");
+    write(mine);
+    checks.same([first(mine), first(other)], [9, 0x7f], "nor one mapping what another has");
+    let mut byte = [0];
+    checks.same((sys::read(fd, &mut byte), byte[0]), (Ok(1), 0x7f), "nor the file");
+    let deadly = || {
+        write(fixed);
+        0
+    };
+    checks.child(deadly, SEGV, "one that is only to be read cannot be written");
+    let [seen, fresh] = [map(READ | WRITE), map(READ | WRITE)];
+    checks.same(first(seen), 0x7f, "a new mapping has what the file has");
+    write(seen);
+    checks.same([first(seen), first(other)], [9, 0x7f], "written after it was read");
+    write(fresh);
+    checks.same([first(fresh), first(other)], [9, 0x7f], "written before it was read");
+    checks.same(memory::peek(fresh + 1), b'E', "the rest of that page is the file's");
+    // SAFETY: 1. The mappings are this function's.
+    let gone = [mine, other, fixed, seen, fresh].map(|at| unsafe { memory::unmap(at, PAGE) });
+    checks.same(gone, [Ok(0); 5], "munmap of each");
+    let _ = sys::close(fd);
 }
 
 fn brk(checks: &mut Checks) {
