@@ -13,7 +13,7 @@
 //! | `ram0`, … | memory ([`ram`]) | any domain |
 //!
 //! What stands behind a disk that a domain gives to another ([`back`]) is one of these, too
-//! ([`backing`]), or a [`file`]; a virtio disk's queue is used directly then, for many things at a time.
+//! ([`backing`]), or a [`file`](mod@file); a virtio disk's queue is used directly then, for many things at a time.
 //!
 //! **Sectors** are of 512 bytes in every number of this module, whatever the disk's own
 //! [sector size](Disk::sector_size) is; a range that does not begin and end at sectors of the disk's
