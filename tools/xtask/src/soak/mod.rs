@@ -3,8 +3,10 @@
 //! Both drive three domains through the real dispatch on a simulated machine, by the same
 //! operations (`tests/src/ops`): `soak` out of a generator, `fuzz` out of what libFuzzer learns
 //! of coverage. The micro-guest `hostile` does the like on the processor: `soak --guest` ([`guest`]).
+//! Data instead of hypercalls: `soak --split` ([`split`]).
 
 mod guest;
+pub mod split;
 
 use std::process::Command;
 use std::time::Duration;
@@ -35,6 +37,11 @@ pub struct Args {
     /// Instead have domain 0 make and end so many domains in QEMU: nothing may be left of them
     #[arg(long, value_name = "N", conflicts_with_all = ["ops", "seed", "guest"])]
     domains: Option<u32>,
+    /// Instead move so many MiB (1024 unless it is said) each way through a domU's disks and its
+    /// network at once, and compare each byte
+    #[arg(long, value_name = "MIB", num_args = 0..=1, default_missing_value = "1024")]
+    #[arg(conflicts_with_all = ["ops", "seed", "guest", "domains"])]
+    split: Option<u32>,
 }
 
 /// Operations on the simulated machine, unless it is said how many.
@@ -54,6 +61,9 @@ pub struct FuzzArgs {
 pub fn run(args: &Args) -> Result<()> {
     if let Some(rounds) = args.domains {
         return domains::soak(rounds);
+    }
+    if let Some(mib) = args.split {
+        return split::run(mib);
     }
     let (ws, toolchain) = (Workspace::here(), Toolchain::find()?);
     if args.guest {

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::counts::Counts;
+use crate::soak::split::Speed;
 use crate::workspace::Workspace;
 
 /// A row's figures: instructions for one unit.
@@ -33,6 +34,9 @@ pub struct Record {
     pub qemu: (u32, u32),
     /// The rows.
     pub rows: Vec<Row>,
+    /// How fast data goes, if it went.
+    #[serde(default)]
+    pub speed: Option<Speed>,
 }
 
 impl Record {
@@ -86,7 +90,7 @@ mod tests {
     fn a_record_is_read_as_it_was_written() {
         let counts = Counts { domu: 10.5, hypervisor: 20.0, domain0: 30.0, programs: 0.0 };
         let row = Row { name: "read".into(), unit: "block".into(), counts };
-        let record = Record { version: None, qemu: (7, 2), rows: vec![row] };
+        let record = Record { version: None, qemu: (7, 2), rows: vec![row], speed: None };
         let line = serde_json::to_string(&record).unwrap();
         assert!(!line.contains('\n') && line.contains(r#""domu":10.5"#), "{line}");
         let again: Record = serde_json::from_str(&line).unwrap();
