@@ -245,6 +245,22 @@ mod tests {
     }
 
     #[test]
+    fn nuls_behind_a_name_move_the_contents_only() {
+        let mut bytes = Vec::new();
+        member(
+            &mut bytes,
+            &format!("bin/sh{}", "\0".repeat(4096 - 110 - 7)),
+            0o100_755,
+            b"\x7fELF",
+        );
+        assert_eq!(bytes[4096..], *b"\x7fELF");
+        member(&mut bytes, "bin/true", 0o100_755, b"true");
+        let initrd = open(bytes);
+        let paths: Vec<_> = initrd.members().map(|member| (member.path, member.bytes)).collect();
+        assert_eq!(paths, [("bin/sh", &b"\x7fELF"[..]), ("bin/true", b"true")]);
+    }
+
+    #[test]
     fn an_empty_archive_has_a_root() {
         let initrd = open(Vec::new());
         assert!(initrd.find("/").unwrap().is_directory());
