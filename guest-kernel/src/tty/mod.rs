@@ -89,9 +89,11 @@ impl Tty {
         None
     }
 
-    /// Passes what was typed through the discipline.
+    /// Passes what was typed through the discipline, unless the shell is to read it as it is: a program
+    /// in the background may look at the terminal, and takes nothing by that.
     fn pump(&mut self) {
-        while self.discipline.has_room()
+        while self.group != SHELL
+            && self.discipline.has_room()
             && let Some(byte) = self.typed.pop_front()
         {
             self.discipline.input(byte, &mut console::write_bytes);
