@@ -22,9 +22,11 @@ use crate::workspace::Workspace;
 use crate::{busybox, qemu};
 
 /// How long the machine may take altogether.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// How many times the file is sent.
 const TIMES: usize = 4;
+/// What is fetched while nothing goes wrong has at least so many bytes.
+const MUCH: usize = 64 << 20;
 const FILE: &str = "/bin/busybox";
 /// Leaves a domain's console.
 const LEAVE: &[u8] = b"\x1d";
@@ -95,8 +97,15 @@ impl Host {
 /// What fetches all that the server sends, and sums it.
 const FETCH: &str = "nc 10.0.0.2 9000 < /dev/null | md5sum";
 
+/// The same so many times, with one sum of all.
+fn fetch_all(times: usize) -> String {
+    format!("for n in $(seq {times}); do nc 10.0.0.2 9000 < /dev/null; done | md5sum")
+}
+
 fn use_network(ws: &Workspace, machine: &Machine, seen: &mut Vec<u8>) -> Result<()> {
-    let sum = sum(&fs::read(busybox::obtain(ws)?)?.repeat(TIMES))?;
+    let sent = fs::read(busybox::obtain(ws)?)?.repeat(TIMES);
+    let fetches = MUCH.div_ceil(sent.len());
+    let (sum, sum_of_all) = (sum(&sent)?, sum(&sent.repeat(fetches))?);
     let mut shell = Shell::new(qemu::start(machine)?, PATIENCE, seen)?;
     let shell = &mut shell;
     shell.wait_for(PROMPT)?;
@@ -112,7 +121,9 @@ fn use_network(ws: &Workspace, machine: &Machine, seen: &mut Vec<u8>) -> Result<
     at_client(shell, |shell| {
         shell.say("holdings keep", PROMPT)?;
         shell.say("ping 10.0.0.2 1", "10.0.0.2 answers 1 ")?;
-        shell.say(&format!("busybox sh -c \"{FETCH}\""), &sum)
+        // Too long a line to be echoed in one piece.
+        shell.type_line(&format!("busybox sh -c \"{}\"", fetch_all(fetches)))?;
+        shell.wait_for(&sum_of_all)
     })?;
     // Back ends of either crash: domains 1 and 2 are gone.
     while_fetching(shell, &sum, |shell| {
