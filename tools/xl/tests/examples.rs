@@ -48,5 +48,5 @@ fn what_the_template_offers_can_be_had() {
     assert!(reading.domain.is_some() && told.lines().count() == 3, "{told}\n{offered}");
     assert!(told.contains(expected), "{told}");
     let domain = reading.domain.unwrap();
-    assert_eq!((domain.disks.len(), domain.vifs.len(), domain.max_vcpus), (2, 1, 1));
+    assert_eq!((domain.disks.len(), domain.vifs.len(), domain.max_vcpus), (5, 2, 1));
 }

@@ -98,7 +98,7 @@ impl<'a> Checker<'a> {
             on: self.actions(),
             driver_domain: self.number("driver_domain", 0, 1) == Some(1),
             disks: self.devices("disk", disk::parse, Disk::clash),
-            vifs: self.devices("vif", vif::parse, Vif::clash),
+            vifs: self.vifs(),
             time_offset_s: self.time_offset(),
             max_grant_frames: self.number("max_grant_frames", 1, 0x7fff_ffff).map(narrow),
             max_maptrack_frames: self.number("max_maptrack_frames", 0, 0x7fff_ffff).map(narrow),
@@ -254,6 +254,17 @@ impl<'a> Checker<'a> {
             }
         }
         devices
+    }
+
+    fn vifs(&mut self) -> Vec<Vif> {
+        let vifs = self.devices("vif", vif::parse, Vif::clash);
+        if let Some(setting) = self.find("vif") {
+            for (name, why) in vifs.iter().flat_map(Vif::without_effect) {
+                let message = format!("vif: {name} has no effect: {why}");
+                self.warn(setting.value.position, message);
+            }
+        }
+        vifs
     }
 
     fn time_offset(&mut self) -> i32 {

@@ -267,6 +267,20 @@ impl Vif {
         }
         (self.mac.is_some() && self.mac == other.mac).then(|| "this mac".into())
     }
+
+    /// Parameters that are written to XenStore and change nothing, each with the reason.
+    pub fn without_effect(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let no_scripts = "no scripts are run";
+        [
+            (self.rate.is_some(), "rate", "interfaces are not slowed down"),
+            (self.mtu.is_some(), "mtu", "packets have up to 1500 bytes"),
+            (self.script.is_some(), "script", no_scripts),
+            (self.ip.is_some(), "ip", no_scripts),
+            (self.gateway.is_some(), "gatewaydev", no_scripts),
+        ]
+        .into_iter()
+        .filter_map(|(is_given, name, why)| is_given.then_some((name, why)))
+    }
 }
 
 /// How fast an interface may send.

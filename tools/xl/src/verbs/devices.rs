@@ -22,6 +22,9 @@ pub fn block_attach(session: &mut Session<'_>, arguments: &Arguments<'_>) -> Out
 pub fn network_attach(session: &mut Session<'_>, arguments: &Arguments<'_>) -> Outcome {
     let domain = session.domain(arguments.operand(0))?;
     let vif = specified("vif", vif::parse, arguments)?;
+    for (name, why) in vif.without_effect() {
+        session.err(format_args!("command line: warning: vif: {name} has no effect: {why}\n"));
+    }
     let attached = session.toolstack.attach(domain, Device::Network(vif));
     attached.map_err(|error| Failure::because("libxl_device_nic_add failed", &error))
 }

@@ -1,7 +1,7 @@
 //! What files come to: the typed domain, and the exact messages of what is wrong.
 
 use super::*;
-use crate::config::model::{DiskKind, Rate};
+use crate::config::model::DiskKind;
 use std::vec;
 
 fn reading(text: &str) -> (Option<DomainConfig>, String) {
@@ -57,7 +57,7 @@ fn a_whole_file() {
         on_watchdog = "preserve"; on_soft_reset = "restart"
         disk = [ '/dev/vg/web,,xvda', 'target=/a,b.iso' ]
         disk = [ '/dev/vg/web,,xvda', ',hdc:cdrom,r' ]
-        vif = [ '', 'mac=00:16:3e:00:00:01,rate=10Mb/s' ]
+        vif = [ '', 'mac=00:16:3e:00:00:01' ]
         rtc_timeoffset = "-3600"
         max_grant_frames = 64; max_maptrack_frames = 0; max_grant_version = 2
         max_event_channels = 4095
@@ -84,7 +84,7 @@ fn a_whole_file() {
     assert_eq!(web.on, actions);
     let vdevs: Vec<_> = web.disks.iter().map(|disk| (disk.vdev.as_str(), disk.kind)).collect();
     assert_eq!(vdevs, [("xvda", DiskKind::Disk), ("hdc", DiskKind::Cdrom)]);
-    assert_eq!(web.vifs[1].rate, Some(Rate { bytes_per_interval: 62_500, interval_us: 50_000 }));
+    assert_eq!(web.vifs[1].mac, Some([0, 0x16, 0x3e, 0, 0, 1]));
     assert_eq!(web.time_offset_s, -3600);
     assert_eq!((web.max_grant_frames, web.max_maptrack_frames), (Some(64), Some(0)));
     assert_eq!((web.max_grant_version, web.max_event_channels), (Some(2), Some(4095)));
@@ -185,6 +185,10 @@ fn what_has_no_effect_is_warned_of() {
             "12: warning: on_crash: no core is written: there is nowhere to write one",
         ),
         ("name = '7'", "8: warning: name: 7 looks like a domain's number"),
+        (
+            "vif = [ '', 'rate=1MB/s' ]",
+            "7: warning: vif: rate has no effect: interfaces are not slowed down",
+        ),
     ] {
         assert_eq!(told(text), [format!("a.cfg:2:{warning}")], "{text}");
     }

@@ -83,6 +83,11 @@ fn devices_are_attached_as_they_are_specified() {
         scene.fails("network-attach web colour=red"),
         "command line: vif: unknown parameter colour, in `colour=red'\n"
     );
+    assert_eq!(scene.run("network-attach web rate=1MB/s"), super::OK);
+    assert_eq!(
+        scene.terminal.err,
+        "command line: warning: vif: rate has no effect: interfaces are not slowed down\n"
+    );
     scene.machine.refuse = Some(Error::Other("there is no disk vdz".into()));
     assert_eq!(
         scene.fails("block-attach web vdz,,xvdb"),
