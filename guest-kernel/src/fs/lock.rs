@@ -2,10 +2,11 @@
 //!
 //! [`Guarded`](crate::sync) state must not be borrowed while its task sleeps; a file system is. One
 //! task has the lock, others sleep until it is free. Not for event handlers, which cannot sleep. On
-//! the host, where tests have one thread each, waiting would be for ever, and panics.
+//! the host tests share what is static: one waits for another's thread, and panics where it would wait
+//! for itself.
 
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::AtomicU32;
 
 /// A value behind the lock.
 pub struct Mutex<T> {
@@ -56,17 +57,16 @@ impl<T> DerefMut for Guard<'_, T> {
 impl<T> Drop for Guard<'_, T> {
     fn drop(&mut self) {
         self.value = None;
-        if self.waiting.load(Ordering::Relaxed) > 0 {
-            machine::wake(self.waiting);
-        }
+        machine::given_back(self.waiting);
     }
 }
 
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 mod machine {
-    use super::{AtomicU32, Mutex, Ordering};
-    use crate::arch::events::Masked;
+    use super::{AtomicU32, Mutex};
     use crate::task::scheduler;
+    use core::sync::atomic::Ordering;
+    use ring1::events::Masked;
 
     /// The channel of a lock: its address. Whoever else sleeps on that number, as the parent of a
     /// process of a very high one would, is woken once too often, which all who sleep stand.
@@ -86,8 +86,10 @@ mod machine {
         }
     }
 
-    pub fn wake(waiting: &AtomicU32) {
-        scheduler::wake(channel(waiting));
+    pub fn given_back(waiting: &AtomicU32) {
+        if waiting.load(Ordering::Relaxed) > 0 {
+            scheduler::wake(channel(waiting));
+        }
     }
 }
 
@@ -97,11 +99,62 @@ mod machine {
 
     #[track_caller]
     pub fn wait<T>(mutex: &Mutex<T>) -> spin::MutexGuard<'_, T> {
-        match mutex.value.try_lock() {
-            Some(guard) => guard,
-            None => panic!("a lock is taken twice"),
-        }
+        #[cfg(test)]
+        held::add(&mutex.waiting);
+        mutex.value.lock()
     }
 
-    pub fn wake(_: &AtomicU32) {}
+    pub fn given_back(_waiting: &AtomicU32) {
+        #[cfg(test)]
+        held::remove(_waiting);
+    }
+
+    /// The locks that each thread has, or waits for.
+    #[cfg(test)]
+    mod held {
+        use super::AtomicU32;
+        use std::cell::RefCell;
+        use std::vec::Vec;
+
+        std::thread_local! {
+            static HELD: RefCell<Vec<*const AtomicU32>> = const { RefCell::new(Vec::new()) };
+        }
+
+        #[track_caller]
+        pub fn add(lock: *const AtomicU32) {
+            HELD.with_borrow_mut(|held| {
+                assert!(!held.contains(&lock), "a lock is taken twice");
+                held.push(lock);
+            });
+        }
+
+        pub fn remove(lock: *const AtomicU32) {
+            HELD.with_borrow_mut(|held| held.retain(|other| *other != lock));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    #[should_panic(expected = "a lock is taken twice")]
+    fn nobody_waits_for_himself() {
+        let lock = Mutex::new(());
+        let _held = lock.lock();
+        let _again = lock.lock();
+    }
+
+    #[test]
+    fn threads_take_turns() {
+        let lock = Mutex::new(0);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..1000).for_each(|_| *lock.lock() += 1));
+            }
+        });
+        assert_eq!(*lock.lock(), 4000);
+    }
 }
