@@ -9,7 +9,6 @@
 use super::mailbox::{Job, Mailbox};
 use super::partitions::{self, Partition};
 use super::{SECTOR, check, names, registry};
-use crate::arch::events::Masked;
 use crate::mm;
 use crate::sync::Guarded;
 use crate::task::scheduler;
@@ -23,6 +22,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use pv_abi::errno::Errno;
+use ring1::events::Masked;
 use ring1::println;
 use xenbus::block::{Chunk, Properties, Work};
 

@@ -176,6 +176,7 @@ impl Disk for FileDisk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::block::model;
     use crate::errno::ENOENT;
     use crate::fs::file::DIRECTORY;
     use crate::fs::system::FileSystem;
@@ -274,22 +275,11 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
         fn its_bytes_are_the_file_s(writes in prop::collection::vec((0u64..40, 1usize..12, 1u8..), 1..20)) {
-            let machine = Machine::new(40 * 512);
-            let disk = machine.disk("/disk", false).expect("a disk");
-            let mut model = vec![0u8; 40 * 512];
-            for (sector, count, byte) in writes {
-                let fits = sector as usize + count <= 40;
-                let written = disk.write(sector, &vec![byte; count * 512]);
-                prop_assert_eq!(written, if fits { Ok(()) } else { Err(Errno::EIO) });
-                if fits {
-                    model[sector as usize * 512..][..count * 512].fill(byte);
-                }
-            }
-            let mut all = vec![0; 40 * 512];
-            prop_assert_eq!(disk.read(0, &mut all), Ok(()));
-            prop_assert!(all == model);
+            let machine = Machine::new(model::BYTES as u64);
+            let model = model::written(&machine.disk("/disk", false).expect("a disk"), writes);
+            let mut all = vec![0; model::BYTES];
             let file = machine.file("/disk", Flags::empty()).expect("there");
-            prop_assert_eq!(file.read(0, &mut all, Flags::empty()), Ok(40 * 512));
+            prop_assert_eq!(file.read(0, &mut all, Flags::empty()), Ok(model::BYTES));
             prop_assert!(all == model);
         }
     }

@@ -9,7 +9,6 @@
 //! good has everybody's calls fail with ENODEV.
 
 use super::{Disk, SECTOR, check, names, registry};
-use crate::arch::events::Masked;
 use crate::device::{self, Bell, Device, Domain, Serve, Served};
 use crate::grant::Own;
 use crate::mm::PAGE;
@@ -25,6 +24,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use pv_abi::errno::Errno;
 use pv_abi::io::blkif::BLKIF_MAX_SEGMENTS_PER_REQUEST;
 use pv_abi::types::DomId;
+use ring1::events::Masked;
 use ring1::println;
 use xenbus::access::Shared;
 use xenbus::block::front::Options;

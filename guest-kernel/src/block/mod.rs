@@ -20,6 +20,8 @@
 //! own is EINVAL, one that ends behind the disk's end is EIO and reaches nothing.
 
 pub mod file;
+#[cfg(test)]
+mod model;
 pub mod names;
 pub mod partitions;
 pub mod ram;

@@ -142,6 +142,7 @@ impl Disk for RamDisk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::block::model;
     use proptest::prelude::*;
     use std::vec;
 
@@ -182,19 +183,8 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
         fn what_is_written_is_read(writes in prop::collection::vec((0u64..40, 0usize..12, 1u8..), 1..20)) {
-            let disk = RamDisk::new(40 * 512, 512).expect("fits");
-            let mut model = vec![0u8; 40 * 512];
-            for (sector, count, byte) in writes {
-                let fits = sector as usize + count <= 40;
-                let written = disk.write(sector, &vec![byte; count * 512]);
-                prop_assert_eq!(written, if fits { Ok(()) } else { Err(Errno::EIO) });
-                if fits {
-                    model[sector as usize * 512..][..count * 512].fill(byte);
-                }
-            }
-            let mut all = vec![0; 40 * 512];
-            prop_assert_eq!(disk.read(0, &mut all), Ok(()));
-            prop_assert!(all == model);
+            let disk = RamDisk::new(model::BYTES as u64, 512).expect("fits");
+            model::written(&disk, writes);
         }
     }
 }

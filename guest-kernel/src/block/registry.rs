@@ -71,7 +71,7 @@ pub fn register(name: &str, disk: Shared) -> bool {
 /// The disk of this name, which is waited for until `deadline` of system time.
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub fn wait_for(name: &str, deadline: u64) -> Option<Shared> {
-    let _masked = crate::arch::events::Masked::new();
+    let _masked = ring1::events::Masked::new();
     loop {
         let found = find(name);
         if found.is_some() || crate::time::now() >= deadline {

@@ -10,6 +10,16 @@ use crate::outcome::{Outcome, Reason};
 
 /// What a guest kernel's shell says when it waits for a line.
 pub const PROMPT: &str = "ferrule# ";
+/// The key that leaves a domain's console, `Ctrl-]`.
+const LEAVE: &[u8] = b"\x1d";
+/// Lines that [`end`] shows.
+const LAST_LINES: usize = 20;
+
+/// The end of what a machine has said, for who must be told why it failed.
+pub fn end(said: &str) -> String {
+    let lines: Vec<&str> = said.lines().collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+}
 
 /// A shell, at the machine's console.
 pub struct Shell<'a> {
@@ -59,9 +69,15 @@ impl<'a> Shell<'a> {
     }
 
     /// Presses keys.
-    pub fn press(&mut self, keys: &[u8]) -> Result<()> {
+    fn press(&mut self, keys: &[u8]) -> Result<()> {
         self.keys.write_all(keys)?;
         Ok(self.keys.flush()?)
+    }
+
+    /// Goes from a domain's console, begun by `xl`, back to domain 0's shell.
+    pub fn leave_console(&mut self) -> Result<()> {
+        self.press(LEAVE)?;
+        self.wait_for(PROMPT)
     }
 
     /// Types a line and waits until it says `text` after that; what it said between.

@@ -147,13 +147,8 @@ fn table(rows: &[Row<'_>]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::report::measured;
     use super::*;
-
-    fn measured(log: &str) -> Measured {
-        let mut measured = Measured::default();
-        log.lines().for_each(|line| measured.line(line));
-        measured
-    }
 
     const FERRULE: &str = "$ procbench\nSTAT null_call 290.00 291.00 300.00 n=1000\n\
         STAT mmap 700.50 700.50 701.00 n=20\nSTAT signal_handler 900.00 900.00 900.00 n=20\nSKIP sh_c no /bin/sh\nBENCH-DONE\nexit-state: 0\n";

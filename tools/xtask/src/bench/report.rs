@@ -208,15 +208,17 @@ pub fn number(value: Option<f64>) -> String {
     value.map_or("-".into(), |value| format!("{value:.0}"))
 }
 
+/// What a guest measured that has printed this.
+#[cfg(test)]
+pub fn measured(log: &str) -> Measured {
+    let mut measured = Measured::default();
+    log.lines().for_each(|line| measured.line(line));
+    measured
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn measured(log: &str) -> Measured {
-        let mut measured = Measured::default();
-        log.lines().for_each(|line| measured.line(line));
-        measured
-    }
 
     const LOG: &str = "(FR) [0.1] Ferrule\nINFO tsc=1\nBENCH hypercall_xen_version 100.50\n\
         STAT hypercall_xen_version 100.50 101.00 250.00 n=1000\nBENCH stack_switch 296.00\r\n\

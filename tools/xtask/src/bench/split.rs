@@ -32,7 +32,7 @@ use crate::disk::{Access, Disk};
 use crate::emulator::Machine;
 use crate::run::DOMAIN_0_MIB;
 use crate::scratch::Scratch;
-use crate::shell::{PROMPT, Shell};
+use crate::shell::{self, PROMPT, Shell};
 use crate::soak::split::Speed;
 use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
@@ -47,8 +47,6 @@ const DISK: u64 = 16 << 20;
 const TIMES: usize = 4;
 /// MiB that are moved each way to see how fast that is.
 const MOVED_MIB: u32 = 16;
-/// What leaves the domU's console.
-const LEAVE: &[u8] = b"\x1d";
 
 /// Measures, prints and keeps.
 pub fn run(args: &Args) -> Result<()> {
@@ -75,9 +73,7 @@ pub fn run(args: &Args) -> Result<()> {
     let shell = Shell::new(emulator, Duration::from_secs(args.timeout), &mut seen)?;
     let measured = measure(shell, &Counter(socket));
     let rows = measured.inspect_err(|_| {
-        let said = String::from_utf8_lossy(&seen);
-        let lines: Vec<&str> = said.lines().collect();
-        lines.iter().skip(lines.len().saturating_sub(20)).for_each(|line| eprintln!("  | {line}"));
+        eprintln!("{}", shell::end(&String::from_utf8_lossy(&seen)));
     })?;
     // Without Debian's busybox, or without a network, there is nobody to move anything.
     let speed = soak::split::through(MOVED_MIB)
@@ -121,8 +117,7 @@ fn measure(mut shell: Shell<'_>, counter: &Counter) -> Result<Vec<Row>> {
     for case in domu {
         rows.push(row(&mut shell, counter, case)?);
     }
-    shell.press(LEAVE)?;
-    shell.wait_for(PROMPT)?;
+    shell.leave_console()?;
     for case in domain0 {
         rows.push(row(&mut shell, counter, case)?);
     }

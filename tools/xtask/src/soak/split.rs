@@ -20,7 +20,7 @@ use crate::disk::{Access, Disk};
 use crate::emulator::Machine;
 use crate::network::{Net, Network};
 use crate::scratch::Scratch;
-use crate::shell::{PROMPT, Shell};
+use crate::shell::{self, PROMPT, Shell};
 use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
 use crate::{build, busybox, qemu, terminal};
@@ -32,8 +32,6 @@ const PATIENCE: (Duration, Duration) = (Duration::from_secs(40), Duration::from_
 /// How an address in QEMU's user network begins, and how often somebody looks whether the domU has one.
 const ADDRESS: &str = "10.0.2.";
 const GLANCE: Duration = Duration::from_millis(200);
-/// What leaves the domU's console.
-const LEAVE: &[u8] = b"\x1d";
 /// Bytes of a MiB.
 const MIB: u64 = 1 << 20;
 /// Bytes that are compared, or sent, at a time.
@@ -93,9 +91,7 @@ pub fn through(mib: u32) -> Result<Speed> {
     let shell = Shell::new(qemu::start(&machine)?, patience, &mut seen)?;
     let moved = use_domain(shell, mib);
     if moved.is_err() {
-        let said = String::from_utf8_lossy(&seen);
-        let lines: Vec<&str> = said.lines().collect();
-        lines.iter().skip(lines.len().saturating_sub(20)).for_each(|line| eprintln!("  | {line}"));
+        eprintln!("{}", shell::end(&String::from_utf8_lossy(&seen)));
     }
     let speed = moved?;
     eprintln!("soak: comparing the second disk's image …");
@@ -126,8 +122,7 @@ fn use_domain(mut shell: Shell<'_>, mib: u32) -> Result<Speed> {
         shell.say("sync", PROMPT)?;
         sender.join().map_err(|_| anyhow!("the sender panicked"))?
     })?;
-    shell.press(LEAVE)?;
-    shell.wait_for(PROMPT)?;
+    shell.leave_console()?;
     shell.say("xl destroy shell", PROMPT)?;
     shell.finish("poweroff")?;
     Ok(Speed { out_of_domu, into_domu })

@@ -28,8 +28,6 @@ const TIMES: usize = 4;
 /// What is fetched while nothing goes wrong has at least so many bytes.
 const MUCH: usize = 64 << 20;
 const FILE: &str = "/bin/busybox";
-/// Leaves a domain's console.
-const LEAVE: &[u8] = b"\x1d";
 
 /// The test.
 pub fn test<'a>(builds: &'a Builds<'a>) -> Test<'a> {
@@ -173,8 +171,7 @@ fn at_client<T>(
     act(shell)?;
     // First the client's, and then domain 0's.
     shell.wait_for(PROMPT)?;
-    shell.press(LEAVE)?;
-    shell.wait_for(PROMPT)
+    shell.leave_console()
 }
 
 /// Has the client fetch and domain 0 do something meanwhile; the client must get the right bytes.

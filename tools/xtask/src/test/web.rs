@@ -21,6 +21,7 @@ use super::runner::{Ended, Test};
 use super::{Group, volumes};
 use crate::busybox;
 use crate::scratch::Scratch;
+use crate::shell;
 use crate::toolchain::program_in_path;
 use crate::workspace::Workspace;
 
@@ -67,9 +68,7 @@ fn serve(ws: &Workspace) -> Result<()> {
     let mut machine = Machine::start(&disk, &log)?;
     let served = use_it(&mut machine).with_context(|| {
         let said = fs::read_to_string(&log).unwrap_or_default();
-        let last: Vec<_> = said.lines().rev().take(20).collect();
-        let last: Vec<_> = last.into_iter().rev().collect();
-        format!("domain 0's console ends with\n{}\n", last.join("\n"))
+        format!("domain 0's console ends with\n{}\n", shell::end(&said))
     });
     drop(machine);
     served?;
