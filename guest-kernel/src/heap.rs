@@ -5,10 +5,10 @@
 //! handlers and preempted tasks may allocate. The heap never shrinks.
 #![allow(unsafe_code)] // UNSAFETY: implements the allocator's source of memory.
 
-use crate::arch::events;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use ring1::events;
 use talc::base::{Talc, binning::Binning};
 use talc::lock_api::{GuardNoSend, RawMutex};
 use talc::source::Source;

@@ -66,7 +66,3 @@ pub mod traps;
 pub mod tty;
 #[cfg(all(target_os = "none", target_arch = "x86"))]
 pub mod virtio;
-
-/// The machine layer.
-#[cfg(all(target_os = "none", target_arch = "x86"))]
-pub use ring1 as arch;

@@ -10,8 +10,7 @@ use guest_kernel::{
     block, domu, fs, host, mm, net, ports, shell, socket, store, time, toolstack, traps, tty,
 };
 use ring1::abi::StartInfo;
-use ring1::{calls, events};
-use ring1::{entry, println};
+use ring1::{calls, entry, events, println};
 
 /// Word of the command line with lines (percent-encoded) that are run at the start, before somebody can
 /// type others.

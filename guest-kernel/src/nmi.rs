@@ -7,11 +7,11 @@
 //! Nothing here sends any: `xl trigger DOMAIN nmi` does, to see whether a domain that does not answer still
 //! takes interrupts. As Linux does with one of which nobody knows the reason, the kernel goes on.
 
-use crate::arch::shared;
-use crate::arch::trap::TrapFrame;
 use crate::task::scheduler;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use ring1::println;
+use ring1::shared;
+use ring1::trap::TrapFrame;
 
 /// One was noted that has not been reported.
 static NOTED: AtomicBool = AtomicBool::new(false);

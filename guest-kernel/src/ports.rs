@@ -1,9 +1,9 @@
 //! What each event channel port calls; and event channels as drivers know them ([`Channels`]).
 
-use crate::arch::{calls, events, shared};
 use crate::sync::Guarded;
 use pv_abi::errno::Errno;
 use pv_abi::types::{DOMID_SELF, DomId, Port};
+use ring1::{calls, events, shared};
 use xenbus::access::Events;
 
 /// Ports that can have a function: all that there are.

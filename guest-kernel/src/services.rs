@@ -1,8 +1,6 @@
 //! What the shell asks of the kernel, done.
 #![allow(unsafe_code)] // UNSAFETY: crashes on purpose, in three ways.
 
-use crate::arch::events::{self, Masked};
-use crate::arch::{abi, calls, entry, hypercall};
 use crate::block::registry::{self, Shared};
 use crate::fs::file::{DIRECTORY, Flags, REGULAR, Status, TYPE};
 use crate::fs::tree::Last;
@@ -32,6 +30,8 @@ use core::net::Ipv4Addr;
 use core::sync::atomic::Ordering;
 use pv_abi::{sched, version};
 use ring1::console;
+use ring1::events::{self, Masked};
+use ring1::{abi, calls, entry, hypercall};
 
 /// What the shell wants to hear of its children, besides their end.
 const NEWS: News = News { stops: true, continues: false };
@@ -373,7 +373,7 @@ impl Kernel for Services {
             Shutdown::Fault => {
                 // Between the map of all frames and the heap, nothing is mapped.
                 let hole = crate::mm::stacks::STACKS;
-                let _ = crate::arch::probe::read_u32(hole);
+                let _ = ring1::probe::read_u32(hole);
                 panic!("reading {hole:#x} did not fault");
             }
             Shutdown::LoseStack => {

@@ -5,8 +5,8 @@
 //! memory (a page fault there wants the same state). Taking one twice is a bug and panics.
 #![allow(unsafe_code)] // UNSAFETY: interior mutability behind the mask.
 
-use crate::arch::events::Masked;
 use core::cell::{Cell, RefCell, RefMut, UnsafeCell};
+use ring1::events::Masked;
 
 /// State that tasks and event handlers share.
 pub struct Guarded<T> {

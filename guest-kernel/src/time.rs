@@ -4,8 +4,8 @@
 //! scaled by a shift and a 32.32 multiplier (`struct vcpu_time_info` in `xen/xen.h`). The one timer
 //! fires at the earliest deadline that the scheduler knows; no tick runs.
 
-use crate::arch::{calls, hypercall, shared};
 use core::sync::atomic::{AtomicU64, Ordering};
+use ring1::{calls, hypercall, shared};
 
 /// System time when the kernel started.
 static START: AtomicU64 = AtomicU64::new(0);

@@ -1,8 +1,5 @@
 //! The kernel's trap handler: upcalls, system calls, page faults, and what kills a process.
 
-use crate::arch::trap::{FAILSAFE, TrapFrame, UPCALL};
-use crate::arch::uaccess::USER_END;
-use crate::arch::{calls, probe};
 use crate::mm::fault::{self, PROTECTION, Refusal, WRITING};
 use crate::signal::{Info, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGTRAP};
 use crate::task::process::{self, Process, STACK_LIMIT};
@@ -12,6 +9,9 @@ use alloc::string::String;
 use core::fmt::Display;
 use ring1::panic::{unexpected_trap, vector_name};
 use ring1::println;
+use ring1::trap::{FAILSAFE, TrapFrame, UPCALL};
+use ring1::uaccess::USER_END;
+use ring1::{calls, probe};
 
 /// `si_code` of what the kernel itself found.
 const SI_KERNEL: i32 = 0x80;
@@ -26,10 +26,10 @@ const TRAP_TRACE: i32 = 2;
 
 /// Becomes the trap handler.
 pub fn init() {
-    crate::arch::trap::set_handler(handle);
-    crate::arch::trap::set_system_call(system_call);
-    crate::arch::trap::set_page_fault(page_fault);
-    crate::arch::trap::set_user_work(signal::user_work);
+    ring1::trap::set_handler(handle);
+    ring1::trap::set_system_call(system_call);
+    ring1::trap::set_page_fault(page_fault);
+    ring1::trap::set_user_work(signal::user_work);
 }
 
 extern "C" fn system_call(frame: &mut TrapFrame) {

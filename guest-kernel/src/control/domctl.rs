@@ -3,9 +3,6 @@
 //! A domain that does not exist is `ESRCH` from all of them, an unprivileged caller `EPERM`.
 #![allow(unsafe_code)] // UNSAFETY: hypercalls read and write memory through their arguments.
 
-use crate::arch::abi::VcpuGuestContext;
-use crate::arch::calls::{Result, outcome};
-use crate::arch::hypercall::raw;
 use pv_abi::domctl::{
     self as abi, AddressSize, Bitmap, Createdomain, Domctl, Getdomaininfo, Getvcpuinfo,
     HypercallInit, MaxMem, MaxVcpus, SchedCredit, SchedulerOp, Sendtrigger, Settimeoffset,
@@ -13,6 +10,9 @@ use pv_abi::domctl::{
 };
 use pv_abi::hypercall;
 use pv_abi::types::{DomId, Mfn, VcpuId};
+use ring1::abi::VcpuGuestContext;
+use ring1::calls::{Result, outcome};
+use ring1::hypercall::raw;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 /// The argument, aligned as Xen's headers have it.

@@ -2,8 +2,6 @@
 #![allow(unsafe_code)] // UNSAFETY: hypercalls read and write memory through their arguments.
 
 use super::counters::Counters;
-use crate::arch::calls::{Result, outcome};
-use crate::arch::hypercall::raw;
 use alloc::vec;
 use alloc::vec::Vec;
 use pv_abi::domctl::Getdomaininfo;
@@ -13,6 +11,8 @@ use pv_abi::sysctl::{
     Readconsole, SchedId, SchedulerOp, Sysctl,
 };
 use pv_abi::types::DomId;
+use ring1::calls::{Result, outcome};
+use ring1::hypercall::raw;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 /// Domains that one hypercall tells about.

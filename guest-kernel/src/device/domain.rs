@@ -2,11 +2,11 @@
 
 use super::Bell;
 use super::bell::ring_number;
-use crate::arch::events;
 use crate::grant::{self, Granted, Own};
 use crate::ports::{self, Channels};
 use pv_abi::errno::Errno;
 use pv_abi::types::{DomId, GrantRef, Port};
+use ring1::events;
 use xenbus::access::{Copies, Events, Grants, Piece, Shared};
 
 /// The domain, for one device: events at the ports that it makes or binds ring the device's bell.

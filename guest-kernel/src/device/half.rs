@@ -4,10 +4,10 @@
 use super::kinds::{Device, End};
 use super::manager::{self, Order};
 use super::{Domain, abandoned};
-use crate::arch::events::Masked;
 use crate::store::local::Connection;
 use crate::task::scheduler;
 use pv_abi::errno::Errno;
+use ring1::events::Masked;
 use ring1::println;
 use xenbus::back::{Back, BackDriver};
 use xenbus::device::{Fault, Life};

@@ -6,7 +6,6 @@
 use super::bell::BELLS;
 use super::kinds::{self, Device, End, Kind, Side};
 use super::{Bell, abandoned};
-use crate::arch::events::Masked;
 use crate::store::local::{Closed, Connection};
 use crate::sync::Guarded;
 use crate::task::{children, scheduler};
@@ -16,6 +15,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use pv_abi::errno::Errno;
+use ring1::events::Masked;
 use ring1::println;
 use xenbus::bus::{self, Roster};
 use xenstore::client::{Client, Error};

@@ -7,14 +7,14 @@
 //! place where this kernel waits with upcalls masked, as a serial line's driver would.
 #![allow(unsafe_code)] // UNSAFETY: the page is shared with domain 0.
 
-use crate::arch::abi::StartInfo;
-use crate::arch::{calls, events};
 use crate::mm::{PAGE, p2m};
 use crate::ports::Channels;
 use crate::sync::Guarded;
 use core::ptr::NonNull;
 use heapless::Vec;
 use pv_abi::types::{Mfn, Port};
+use ring1::abi::StartInfo;
+use ring1::{calls, events};
 use xenbus::console::Terminal;
 use xenbus::memory::Mapped;
 

@@ -4,14 +4,14 @@
 //! can do. A request is taken by writing an empty value over it, which is how the asker knows.
 
 use super::sysrq;
-use crate::arch::abi::StartInfo;
-use crate::arch::calls;
 use crate::mm::{PAGE, balloon};
 use crate::store::local::{Closed, Connection};
 use crate::sync::Guarded;
 use crate::task::{children, scheduler};
 use crate::{fs, hostname};
 use pv_abi::sched;
+use ring1::abi::StartInfo;
+use ring1::calls;
 use ring1::{console, println};
 use xenstore::client::{Client, Error, Store};
 

@@ -9,8 +9,8 @@ pub mod driver;
 pub mod store;
 mod sysrq;
 
-use crate::arch::abi::StartInfo;
 use pv_abi::start_info::SIF_INITDOMAIN;
+use ring1::abi::StartInfo;
 
 /// Whether the start info page is that of a domain that domain 0 built.
 pub fn is_domu(start_info: &StartInfo) -> bool {

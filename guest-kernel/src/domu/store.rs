@@ -6,8 +6,6 @@
 //! connection as soon as it is made.
 #![allow(unsafe_code)] // UNSAFETY: the page is shared with domain 0.
 
-use crate::arch::abi::StartInfo;
-use crate::arch::{calls, events};
 use crate::mm::{PAGE, p2m};
 use crate::store::local::{self, Number};
 use crate::sync::Guarded;
@@ -17,7 +15,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ptr::NonNull;
 use pv_abi::types::{Mfn, Port};
+use ring1::abi::StartInfo;
 use ring1::println;
+use ring1::{calls, events};
 use xenbus::memory::Mapped;
 use xenbus::store_page::GuestEnd;
 use xenstore::share::{Broken, ClientId, Share};

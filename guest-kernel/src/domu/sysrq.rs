@@ -3,14 +3,14 @@
 //! Left out is what would say nothing here: registers and stacks (`p`, `l`) are those of the task that was
 //! woken to read the key.
 
-use crate::arch::abi::StartInfo;
-use crate::arch::calls;
 use crate::fs;
 use crate::services::{Serial, Services};
 use crate::shell::{self, Script};
 use crate::signal::{Info, SIGKILL, SIGTERM};
 use crate::task::signal;
 use pv_abi::sched;
+use ring1::abi::StartInfo;
+use ring1::calls;
 use ring1::{console, println};
 
 /// What a key does.

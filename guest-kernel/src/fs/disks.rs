@@ -1,11 +1,11 @@
 //! Disks as files: bytes at any place, through whole sectors.
 
 use super::file::{BLOCKS, File, Flags, Result, Status, device};
-use crate::arch::uaccess::write_user;
 use crate::block::{self, Disk, SECTOR};
 use crate::errno::{EINVAL, EIO, ENOSPC, EROFS};
 use alloc::sync::Arc;
 use alloc::vec;
+use ring1::uaccess::write_user;
 
 /// `BLKROGET`: whether it is read-only.
 const BLKROGET: u32 = 0x125e;

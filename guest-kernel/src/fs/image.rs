@@ -47,9 +47,7 @@ impl Image {
         let fits = start <= end && end <= self.range.end;
         fits.then(|| Self { whole: self.whole.clone(), range: start..end })
     }
-}
 
-impl Image {
     /// The page from `offset` on, if it lies in memory for good, and there as a page of its own.
     pub fn lasting_page(&self, offset: usize) -> Option<&'static [u8; PAGE]> {
         let Whole::Lasting(bytes) = self.whole else { return None };

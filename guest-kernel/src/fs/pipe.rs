@@ -1,7 +1,6 @@
 //! Pipes: a bounded queue of bytes between two open files.
 
 use super::file::{FIFO, File, Flags, Ready, Result, Status};
-use crate::arch::events::Masked;
 use crate::errno::{EAGAIN, EINTR, EPIPE};
 use crate::signal::SIGPIPE;
 use crate::sync::Guarded;
@@ -9,6 +8,7 @@ use crate::task::{scheduler, signal};
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
+use ring1::events::Masked;
 
 /// Bytes that a pipe holds.
 const CAPACITY: usize = 4096;

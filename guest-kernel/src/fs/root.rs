@@ -16,7 +16,6 @@ use super::system::FileSystem;
 use super::tmpfs::Tmpfs;
 use super::tree::{Last, Tree, Wanted};
 use super::{disks, unpack};
-use crate::arch::abi::StartInfo;
 use crate::block::{self, Disk};
 use crate::errno::{EINVAL, ENODEV, ENOENT};
 use crate::initrd::Initrd;
@@ -29,6 +28,7 @@ use crate::tty::file::Terminal;
 use alloc::format;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use ring1::abi::StartInfo;
 use ring1::println;
 
 static INITRD: Guarded<Initrd> = Guarded::new(Initrd::new(&[]));
@@ -260,7 +260,7 @@ fn start_writing_back() {
 extern "C" fn write_back(_: u32) -> ! {
     loop {
         {
-            let _masked = crate::arch::events::Masked::new();
+            let _masked = ring1::events::Masked::new();
             scheduler::sleep(0, time::now() + WRITE_BACK_NS);
         }
         for mount in tree().mounts() {

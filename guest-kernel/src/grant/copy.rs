@@ -4,13 +4,13 @@
 //! ours is cut where its pages end, since pages that are side by side here are not in the machine.
 #![allow(unsafe_code)] // UNSAFETY: the hypervisor writes to memory of this program.
 
-use crate::arch::{abi, grants};
 use crate::mm::table::kernel_frame;
 use crate::mm::{PAGE, p2m};
 use heapless::Vec;
 use pv_abi::errno::Errno;
 use pv_abi::grant_table::{GNTCOPY_DEST_GREF, GNTCOPY_SOURCE_GREF};
 use pv_abi::types::{DOMID_SELF, DomId};
+use ring1::{abi, grants};
 use xenbus::access::{Local, Piece};
 
 /// Copies in one crossing.

@@ -5,7 +5,6 @@
 #![allow(unsafe_code)] // UNSAFETY: maps and reaches memory of other domains.
 
 use super::WINDOW;
-use crate::arch::grants;
 use crate::mm::{PAGE, table};
 use alloc::vec::Vec;
 use core::ops::Deref;
@@ -13,6 +12,7 @@ use core::ptr::NonNull;
 use pv_abi::errno::Errno;
 use pv_abi::grant_table::{GNTMAP_HOST_MAP, GNTST_OKAY, GnttabMapGrantRef, GnttabUnmapGrantRef};
 use pv_abi::types::{DomId, GrantHandle, GrantRef};
+use ring1::grants;
 use ring1::println;
 use xenbus::memory::Mapped;
 

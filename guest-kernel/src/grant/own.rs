@@ -7,7 +7,6 @@
 
 use super::WINDOW;
 use super::table::{Access, Frame, Full, InUse, Table};
-use crate::arch::grants;
 use crate::mm::frames::Use;
 use crate::mm::table::kernel_frame;
 use crate::mm::{PAGE, p2m, window};
@@ -17,6 +16,7 @@ use core::ops::Deref;
 use core::ptr::NonNull;
 use pv_abi::errno::Errno;
 use pv_abi::types::{DOMID_SELF, DomId, GrantRef, Mfn};
+use ring1::grants;
 use xenbus::access::Shared;
 use xenbus::memory::Mapped;
 

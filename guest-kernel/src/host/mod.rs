@@ -11,7 +11,6 @@
 pub mod stream;
 pub mod verbs;
 
-use crate::arch::events::Masked;
 use crate::sync::Guarded;
 use crate::task::scheduler::{self, LINK};
 use crate::time;
@@ -21,6 +20,7 @@ use crate::virtio::wire;
 use crate::waker::Waker;
 use alloc::collections::{BTreeMap, VecDeque};
 use link::{ChannelId, End, Event, Side};
+use ring1::events::Masked;
 use ring1::println;
 
 /// Services at most.

@@ -1,9 +1,9 @@
 //! A channel as a stream of one task, which waits as needed.
 
-use crate::arch::events::Masked;
 use crate::task::scheduler;
 use crate::waker::Waker;
 use link::ChannelId;
+use ring1::events::Masked;
 use xl::remote::{Channel, Incoming};
 
 /// A channel of the running task. Dropping it closes it; what was sent still arrives.

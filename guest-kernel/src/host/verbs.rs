@@ -5,7 +5,6 @@
 
 use super::stream::Stream;
 use super::{accept, serve};
-use crate::arch::events::Masked;
 use crate::mm::PAGE;
 use crate::mm::frames::{self, Use};
 use crate::sync::Guarded;
@@ -17,6 +16,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use heapless::Deque;
 use link::ChannelId;
 use link::service::XL;
+use ring1::events::Masked;
 use ring1::println;
 
 /// Verbs at a time.

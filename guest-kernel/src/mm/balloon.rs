@@ -9,10 +9,10 @@
 
 use super::frames::{self, Use};
 use super::{direct, p2m, space, table};
-use crate::arch::calls;
 use crate::sync::Guarded;
 use alloc::vec::Vec;
 use pv_abi::types::{DOMID_SELF, DomId, Mfn, Pfn};
+use ring1::calls;
 
 /// Frames that are moved at a time.
 const BATCH: usize = table::BATCH;

@@ -7,9 +7,9 @@
 use super::frames::{self, Use};
 use super::table::{self, ENTRIES, KERNEL_RW};
 use super::{PAGE, p2m, window};
-use crate::arch::entry::{self, VIRT_BASE};
 use crate::sync::Guarded;
 use pv_abi::types::Pfn;
+use ring1::entry::{self, VIRT_BASE};
 
 /// Frames that fit below the heap's window.
 pub const LIMIT: u32 = (window::HEAP - VIRT_BASE) / PAGE;

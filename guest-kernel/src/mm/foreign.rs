@@ -10,12 +10,12 @@
 
 use super::range::Range;
 use super::{PAGE, space, table};
-use crate::arch::calls;
 use core::ptr::NonNull;
 use heapless::Vec;
 use pv_abi::errno::Errno;
 use pv_abi::mmu::{MMU_NORMAL_PT_UPDATE, MmuUpdate};
 use pv_abi::types::{DOMID_SELF, DomId, Mfn};
+use ring1::calls;
 
 /// First address of the window.
 pub const FOREIGN: u32 = 0xb740_0000;

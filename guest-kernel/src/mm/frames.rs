@@ -7,10 +7,10 @@
 
 use super::direct::{self, Reach};
 use super::{PAGE, p2m};
-use crate::arch::abi::StartInfo;
-use crate::arch::{entry, page};
 use crate::sync::Guarded;
 use pv_abi::types::Pfn;
+use ring1::abi::StartInfo;
+use ring1::{entry, page};
 
 /// What a frame is used for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -46,8 +46,8 @@ pub mod stacks;
 pub mod table;
 pub mod window;
 
-use crate::arch::abi::StartInfo;
-use crate::arch::entry;
+use ring1::abi::StartInfo;
+use ring1::entry;
 
 /// Bytes of a page.
 pub const PAGE: u32 = 4096;

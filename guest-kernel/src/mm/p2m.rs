@@ -2,11 +2,11 @@
 #![allow(unsafe_code)] // UNSAFETY: reads the p2m list and the M2P table, which others lay out.
 
 use super::PAGE;
-use crate::arch::abi::StartInfo;
-use crate::arch::calls;
-use crate::arch::entry::VIRT_BASE;
 use core::sync::atomic::{AtomicU32, Ordering};
 use pv_abi::types::{Mfn, Pfn};
+use ring1::abi::StartInfo;
+use ring1::calls;
+use ring1::entry::VIRT_BASE;
 
 static P2M: AtomicU32 = AtomicU32::new(0);
 static PAGES: AtomicU32 = AtomicU32::new(0);

@@ -12,14 +12,14 @@ use super::skeleton::Skeleton;
 use super::table::{self, Batch, COPY_ON_WRITE, ENTRIES, L1_SPAN, PRESENT, USER_TABLE};
 use super::table::{ACCESSED_DIRTY, KERNEL_RO, USER, WRITE};
 use super::{PAGE, direct, p2m};
-use crate::arch::abi::MmuextOp;
-use crate::arch::calls;
 use crate::regions::Access;
 use alloc::vec::Vec;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU32, Ordering};
 use pv_abi::mmu;
 use pv_abi::types::Pfn;
+use ring1::abi::MmuextOp;
+use ring1::calls;
 
 /// Spaces that exist, the kernel's not included.
 static SPACES: AtomicU32 = AtomicU32::new(0);

@@ -1,5 +1,5 @@
 //! Kernel stacks: one a task, each above an unmapped page. The first task's is in the image
-//! ([`mod@crate::arch::entry`]), above such a page, too.
+//! ([`mod@ring1::entry`]), above such a page, too.
 //!
 //! A stack that overflows meets the hole. The hypervisor cannot push a fault's frame there either, so
 //! it ends the domain and prints its registers: loud, but not silent corruption. A freed stack stays

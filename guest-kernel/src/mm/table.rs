@@ -5,12 +5,12 @@
 #![allow(unsafe_code)] // UNSAFETY: changes mappings; reads tables that CPU and hypervisor write.
 
 use super::{PAGE, frames, p2m};
-use crate::arch::abi::StartInfo;
-use crate::arch::calls;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use heapless::Vec;
 use pv_abi::mmu::{MMU_NORMAL_PT_UPDATE, MmuUpdate, UVMF_INVLPG, UVMF_NONE};
 use pv_abi::types::{Mfn, Pfn};
+use ring1::abi::StartInfo;
+use ring1::calls;
 
 /// Entry bit: present.
 pub const PRESENT: u64 = 1;

@@ -4,11 +4,11 @@
 
 use super::frames::{self, Use};
 use super::{PAGE, table};
-use crate::arch::calls;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 use pv_abi::mmu::UVMF_INVLPG;
 use pv_abi::types::Mfn;
+use ring1::calls;
 
 /// First address of the heap.
 pub const HEAP: u32 = 0xb000_0000;

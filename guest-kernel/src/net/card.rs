@@ -2,13 +2,13 @@
 
 use super::Mac;
 use super::hub::Port;
-use crate::arch::events::Masked;
 use crate::sync::Guarded;
 use crate::task::scheduler::{self, CARD};
 use crate::virtio::net::{Card, FRAME};
 use crate::virtio::pair::Error;
 use crate::virtio::wire;
 use crate::waker::Waker;
+use ring1::events::Masked;
 use ring1::println;
 use xenbus::net::bridge::Behind;
 use xenbus::net::{Copes, Frame};

@@ -2,9 +2,9 @@
 
 use super::traffic::{Order, frame};
 use super::{Busy, Interface, hub};
-use crate::arch::events::Masked;
 use crate::task::scheduler::{self, NETWORK};
 use crate::time;
+use ring1::events::Masked;
 
 /// Nanoseconds of a pause.
 const PAUSE_NS: u64 = 1_000_000;

@@ -3,7 +3,6 @@
 use super::file::{Manner, Socket};
 use super::stack::Kind;
 use super::{echo, report, task};
-use crate::arch::events::Masked;
 use crate::errno::EAGAIN;
 use crate::shell::Terminal;
 use crate::shell::commands::{FAILED, OK, USAGE};
@@ -11,6 +10,7 @@ use crate::task::scheduler;
 use crate::{time, tty};
 use alloc::string::String;
 use core::net::{Ipv4Addr, SocketAddrV4};
+use ring1::events::Masked;
 
 /// `IPPROTO_ICMP`.
 const ICMP: u8 = 1;

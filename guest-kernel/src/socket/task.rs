@@ -7,7 +7,6 @@
 use super::plan::Plan;
 use super::stack::Result;
 use super::{Id, Stack, resolver, stream};
-use crate::arch::events::Masked;
 use crate::errno::{EAGAIN, EINTR, ENETDOWN};
 use crate::mm::PAGE;
 use crate::mm::frames::{self, Use};
@@ -19,6 +18,7 @@ use crate::time;
 use crate::waker::Waker;
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicBool, Ordering};
+use ring1::events::Masked;
 use ring1::println;
 
 /// The interface that the stack is on.

@@ -7,12 +7,12 @@
 //! its [`Number`]. Both queues are bounded: a client that sends waits for room, and the daemon keeps
 //! what a client does not take in its own bounds.
 
-use crate::arch::events::Masked;
 use crate::sync::Guarded;
 use crate::task::scheduler::{self, STORE_CLIENTS, STORE_CLIENTS_COUNT};
 use crate::time;
 use alloc::collections::{BTreeMap, VecDeque};
 use core::fmt;
+use ring1::events::Masked;
 use xenstore::client::Transport;
 
 /// Bytes in each direction that wait at most.

@@ -25,7 +25,6 @@ pub mod local;
 mod peer;
 pub mod rings;
 
-use crate::arch::events::Masked;
 use crate::host;
 use crate::mm::frames;
 use crate::sync::Guarded;
@@ -37,6 +36,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use link::service::XENSTORE;
 use peer::{End, Peer};
 use pv_abi::types::DomId;
+use ring1::events::Masked;
 use ring1::println;
 use rings::Ring;
 use xenstore::quota::Quotas;

@@ -4,7 +4,6 @@
 //! whatever frame it is told; the domain's port, which waits for domain 0, is bound. A domain that breaks its ring is told why in the page, and is not listened to
 //! any more until it asks for empty rings.
 
-use crate::arch::events::{self, Masked};
 use crate::grant::Granted;
 use crate::ports::{self, Channels};
 use crate::sync::Guarded;
@@ -12,6 +11,7 @@ use alloc::collections::BTreeSet;
 use pv_abi::errno::Errno;
 use pv_abi::grant_table::GNTTAB_RESERVED_XENSTORE;
 use pv_abi::types::{DomId, GrantRef, Port};
+use ring1::events::{self, Masked};
 use xenbus::access::Events;
 use xenbus::store_page::{Failure, StoreEnd};
 

@@ -3,12 +3,12 @@
 use super::errno::{EINVAL, ENOTDIR, ERANGE};
 use super::path::{self, AT_FDCWD};
 use super::{Call, Result};
-use crate::arch::uaccess::copy_to_user;
 use crate::fs::file::{DIRECTORY, TYPE};
 use crate::fs::place::Place;
 use crate::fs::root;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
+use ring1::uaccess::copy_to_user;
 
 fn change(call: &Call<'_>, place: Place) -> Result {
     if !place.status()?.is(DIRECTORY) {

@@ -3,14 +3,14 @@
 use super::errno::{EFAULT, EINVAL, EOVERFLOW, ESPIPE};
 use super::path::{AT_FDCWD, Start};
 use super::{Call, Result, enough_memory, signed};
-use crate::arch::uaccess::{copy_from_user, copy_to_user, is_user_range};
-use crate::arch::uaccess::{read_user, write_user};
 use crate::fs::file::{Flags, Open};
 use crate::fs::pipe;
 use crate::fs::tree::Wanted;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
+use ring1::uaccess::{copy_from_user, copy_to_user, is_user_range};
+use ring1::uaccess::{read_user, write_user};
 
 /// Bytes whose buffer costs next to nothing to clear: a character, a number.
 const TINY: usize = 32;

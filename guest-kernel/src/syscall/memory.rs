@@ -2,11 +2,11 @@
 
 use super::errno::{EACCES, EEXIST, EFAULT, EINVAL, ENODEV, ENOMEM, EPERM};
 use super::{Call, Result, enough_memory};
-use crate::arch::uaccess::USER_END;
 use crate::fs::file::Contents;
 use crate::program::LOWEST;
 use crate::regions::{Access, Kind, Region, Source};
 use crate::task::process::{MAPPINGS_TOP, Memory};
+use ring1::uaccess::USER_END;
 
 const PAGE: u32 = 4096;
 

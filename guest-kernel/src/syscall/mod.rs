@@ -3,7 +3,7 @@
 //! `int 0x80` with the number in eax and up to six arguments in ebx, ecx, edx, esi, edi, ebp; the
 //! result, or a negated errno, in eax; every other register is kept. One table below says which
 //! numbers exist; the rest return `ENOSYS`. User memory is reached through
-//! [`uaccess`](crate::arch::uaccess) alone, which fails with `EFAULT` and nothing else.
+//! [`uaccess`](ring1::uaccess) alone, which fails with `EFAULT` and nothing else.
 
 mod directory;
 mod file;
@@ -21,8 +21,6 @@ mod time;
 
 pub use crate::errno;
 
-use crate::arch::trap::TrapFrame;
-use crate::arch::uaccess::{BadAddress, copy_from_user};
 use crate::fs::file::Open;
 use crate::shell::kernel::Errno;
 use crate::sync::Guarded;
@@ -32,6 +30,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use errno::{EFAULT, EINTR, EINVAL, ENOSYS};
 use ring1::println;
+use ring1::trap::TrapFrame;
+use ring1::uaccess::{BadAddress, copy_from_user};
 
 /// What a system call returns in eax, or the error.
 pub type Result<T = u32> = core::result::Result<T, Errno>;

@@ -3,12 +3,12 @@
 use super::errno::{EINVAL, ENOENT};
 use super::path::{self, AT_FDCWD, Start, find};
 use super::{Call, Result, enough_memory};
-use crate::arch::uaccess::copy_to_user;
 use crate::fs::place::Place;
 use crate::fs::root;
 use crate::fs::system::{NAME_MAX, Space};
 use crate::fs::tree::Last;
 use alloc::string::String;
+use ring1::uaccess::copy_to_user;
 
 const MS_RDONLY: u32 = 1;
 /// `MS_REMOUNT`, `MS_BIND`, `MS_MOVE`: not a mount of something new.

@@ -3,8 +3,8 @@
 use super::errno::{EINVAL, EPERM};
 use super::path::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, Start, find};
 use super::{Call, Result, enough_memory, path};
-use crate::arch::uaccess::copy_to_user;
 use crate::fs::file::{BLOCKS, CHARACTERS, DIRECTORY, FIFO, REGULAR, SOCKET, TYPE};
+use ring1::uaccess::copy_to_user;
 
 const AT_REMOVEDIR: u32 = 0x200;
 const AT_SYMLINK_FOLLOW: u32 = 0x400;

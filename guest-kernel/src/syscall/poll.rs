@@ -8,8 +8,6 @@ use super::errno::{EBADF, EINTR, EINVAL};
 use super::signal::read_set;
 use super::time::{read_timespec, read_timespec64};
 use super::{Call, Result, duration, enough_memory};
-use crate::arch::events::Masked;
-use crate::arch::uaccess::{copy_from_user, copy_to_user, read_user};
 use crate::fs::file::{Open, Ready};
 use crate::signal::Set;
 use crate::task::process::Process;
@@ -18,6 +16,8 @@ use crate::time as clock;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
+use ring1::events::Masked;
+use ring1::uaccess::{copy_from_user, copy_to_user, read_user};
 
 /// Most descriptors of a call.
 const MOST: u32 = 1024;

@@ -2,10 +2,6 @@
 
 use super::errno::{E2BIG, ECHILD, EFAULT, EINTR, EINVAL, ENOENT, EPERM, ERANGE, ESRCH};
 use super::{Call, RELEASE, Result, enough_memory, path, read_string, resource, signed};
-use crate::arch::calls;
-use crate::arch::events::Masked;
-use crate::arch::trap::TrapFrame;
-use crate::arch::uaccess::{copy_from_user, copy_to_user, read_user, write_user};
 use crate::fs;
 use crate::hostname;
 use crate::program::STACK_MAX;
@@ -18,6 +14,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use pv_abi::sched::{SHUTDOWN_POWEROFF, SHUTDOWN_REBOOT};
+use ring1::calls;
+use ring1::events::Masked;
+use ring1::trap::TrapFrame;
+use ring1::uaccess::{copy_from_user, copy_to_user, read_user, write_user};
 
 /// `exit(status)`, `exit_group(status)`.
 pub fn exit(call: &mut Call<'_>) -> Result {

@@ -3,13 +3,13 @@
 use super::errno::{EAGAIN, EINVAL, ENOSYS, EPERM, ESRCH, ETIMEDOUT};
 use super::time::{read_timespec, sleep_for};
 use super::{Call, Result, microseconds, signed};
-use crate::arch::uaccess::{read_user, write_user};
 use crate::fs::descriptors::FILES;
 use crate::mm::frames::{self, Use};
 use crate::task::process::STACK_LIMIT;
 use crate::task::{State, scheduler};
 use crate::time as clock;
 use core::sync::atomic::Ordering;
+use ring1::uaccess::{read_user, write_user};
 
 /// Ticks in a second, as `times` counts them (`AT_CLKTCK`).
 const TICK_NS: u64 = 10_000_000;

@@ -3,14 +3,14 @@
 use super::errno::{EAGAIN, EFAULT, EINTR, EINVAL, ENOMEM, EPERM, ESRCH};
 use super::time::{read_timespec, read_timespec64};
 use super::{Call, Result, duration, microseconds, signed};
-use crate::arch::events::Masked;
-use crate::arch::uaccess::{copy_to_user, read_user, write_user};
 use crate::signal::frame;
 use crate::signal::state::{Action, AltStack, SS_DISABLE, SS_ONSTACK};
 use crate::signal::{Info, LAST, Set};
 use crate::task::{scheduler, signal};
 use crate::time as clock;
 use core::sync::atomic::Ordering;
+use ring1::events::Masked;
+use ring1::uaccess::{copy_to_user, read_user, write_user};
 
 /// Bytes of a `sigset_t`.
 const SET_BYTES: u32 = 8;

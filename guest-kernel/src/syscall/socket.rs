@@ -11,7 +11,6 @@ use super::errno::{
     ESOCKTNOSUPPORT,
 };
 use super::{Call, Result, enough_memory};
-use crate::arch::uaccess::{copy_from_user, copy_to_user, read_user, write_user};
 use crate::fs::file::{Flags, Open};
 use crate::socket::address::{self, AF_INET, AF_UNSPEC};
 use crate::socket::file::{Manner, Socket};
@@ -19,6 +18,7 @@ use crate::socket::stack::{Kind, Shutdown};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
+use ring1::uaccess::{copy_from_user, copy_to_user, read_user, write_user};
 
 pub use option::{getsockopt, setsockopt};
 

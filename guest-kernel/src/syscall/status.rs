@@ -3,11 +3,11 @@
 use super::errno::{EACCES, EINVAL};
 use super::path::{self, AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, find};
 use super::{Call, Result, signed};
-use crate::arch::uaccess::{copy_to_user, read_user};
 use crate::fs::file::{DIRECTORY, REGULAR, Status, device_numbers};
 use crate::fs::place::Place;
 use crate::fs::root;
 use crate::fs::system::Change;
+use ring1::uaccess::{copy_to_user, read_user};
 
 /// Flags of `fstatat64` that change nothing here: nothing is mounted by looking, and all is up to date.
 const AT_HARMLESS: u32 = 0x800 | 0x6000;

@@ -2,11 +2,11 @@
 
 use super::errno::{EFAULT, EINTR, EINVAL, EPERM};
 use super::{Call, Result, duration, signed};
-use crate::arch::events::Masked;
-use crate::arch::uaccess::{read_user, write_user};
 use crate::task::{scheduler, signal};
 use crate::time as clock;
 use core::sync::atomic::Ordering;
+use ring1::events::Masked;
+use ring1::uaccess::{read_user, write_user};
 
 /// `time(*seconds)`.
 pub fn time(call: &mut Call<'_>) -> Result {

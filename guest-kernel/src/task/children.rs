@@ -5,7 +5,6 @@
 
 use super::scheduler::{CHILDREN, SCHEDULER, Scheduler, current, schedule, wake};
 use super::{State, Task, signal};
-use crate::arch::events;
 use crate::errno::{EACCES, EPERM, ESRCH};
 use crate::shell::kernel::Errno;
 use crate::signal::state::SA_NOCLDSTOP;
@@ -14,6 +13,7 @@ use crate::tty;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
+use ring1::events;
 
 /// Wait status of a process that continued.
 pub const CONTINUED: u32 = 0xffff;

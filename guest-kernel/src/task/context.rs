@@ -8,11 +8,11 @@
 //! hypervisor checks and writes each descriptor.
 #![allow(unsafe_code)] // UNSAFETY: FPU and segment registers in assembly.
 
-use crate::arch::calls;
 use crate::mm::{p2m, table};
 use crate::sync::Guarded;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, Ordering};
+use ring1::calls;
 
 /// First GDT entry for TLS.
 pub const TLS_FIRST: u32 = 6;
@@ -120,7 +120,7 @@ impl Context {
 
     /// Makes the running process's context that of a program that begins.
     pub fn reset(&self) {
-        let _masked = crate::arch::events::Masked::new();
+        let _masked = ring1::events::Masked::new();
         let fresh = Self::new();
         // SAFETY: 1. The running task's own; masked.
         unsafe { (*self.fpu.get()).0.copy_from_slice(&(*fresh.fpu.get()).0) };
@@ -131,7 +131,7 @@ impl Context {
 
     /// A copy of the running process's FPU, and its fs (bits 15..0) and gs.
     pub fn snapshot(&self) -> ([u8; 512], u32) {
-        let _masked = crate::arch::events::Masked::new();
+        let _masked = ring1::events::Masked::new();
         self.save();
         // SAFETY: 1. The running task's own; masked.
         (unsafe { (*self.fpu.get()).0 }, self.selectors.load(Ordering::Relaxed))
@@ -139,7 +139,7 @@ impl Context {
 
     /// Gives the running process an FPU and selectors that it chose itself.
     pub fn restore(&self, fpu: &[u8; 512], selectors: u32) {
-        let _masked = crate::arch::events::Masked::new();
+        let _masked = ring1::events::Masked::new();
         self.save();
         // SAFETY: 1. The running task's own; masked.
         let mine = unsafe { &mut (*self.fpu.get()).0 };

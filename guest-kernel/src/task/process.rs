@@ -6,8 +6,6 @@
 
 use super::scheduler::{self, CHILDREN};
 use super::{Family, Task, children, context::Context};
-use crate::arch::events;
-use crate::arch::trap::TrapFrame;
 use crate::fs;
 use crate::fs::descriptors::Files;
 use crate::fs::file::{Flags, Open};
@@ -21,13 +19,15 @@ use crate::shell::kernel::Errno;
 use crate::signal::state::Signals;
 use crate::sync::{Guarded, Owned};
 use crate::syscall::errno::{E2BIG, ENOEXEC, ENOMEM};
+use crate::time;
 use crate::tty::file::Terminal;
-use crate::{arch, time};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use pv_abi::types::Pfn;
+use ring1::events;
+use ring1::trap::TrapFrame;
 
 /// Address after the main stack.
 pub const STACK_TOP: u32 = 0x7fff_f000;
@@ -185,7 +185,7 @@ fn absolute(from: &Place, path: &str) -> Arc<str> {
 
 /// Bytes for `AT_RANDOM`: enough to tell processes apart, no secret.
 pub fn random() -> [u8; 16] {
-    let mut state = arch::hypercall::rdtsc() ^ time::now().rotate_left(32);
+    let mut state = ring1::hypercall::rdtsc() ^ time::now().rotate_left(32);
     let mut bytes = [0; 16];
     for half in bytes.chunks_mut(8) {
         // SplitMix64.
@@ -235,7 +235,7 @@ fn build(executable: &Executable, environment: &[&[u8]]) -> Result<(Memory, Trap
         }
         end = start;
     }
-    let registers = arch::probe::user_registers(program.entry, STACK_TOP - stack.len() as u32);
+    let registers = ring1::probe::user_registers(program.entry, STACK_TOP - stack.len() as u32);
     let memory = Memory { space, regions, brk_start: program.end, brk: program.end };
     Ok((memory, registers))
 }

@@ -9,9 +9,6 @@
 use super::process::Process;
 use super::switch::{self, Saved};
 use super::{Family, State, Task, signal};
-use crate::arch::abi::{FLAT_RING1_SS, MulticallEntry};
-use crate::arch::trap::{TrapFrame, WORK};
-use crate::arch::{calls, events};
 use crate::mm::space;
 use crate::mm::stacks::Stack;
 use crate::signal::{Info, SIGALRM};
@@ -24,6 +21,9 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use pv_abi::hypercall;
 use pv_abi::types::DOMID_SELF;
+use ring1::abi::{FLAT_RING1_SS, MulticallEntry};
+use ring1::trap::{TrapFrame, WORK};
+use ring1::{calls, events};
 
 /// Nanoseconds that a task may run while others wait.
 const SLICE_NS: u64 = 10_000_000;

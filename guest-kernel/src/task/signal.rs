@@ -9,10 +9,6 @@
 use super::context::Context;
 use super::process::Process;
 use super::{Task, children, process, scheduler};
-use crate::arch::events::Masked;
-use crate::arch::probe;
-use crate::arch::trap::{TrapFrame, WORK};
-use crate::arch::uaccess::{self, USER_END, copy_from_user, copy_to_user, read_user};
 use crate::errno::{EINVAL, EPERM, ESRCH};
 use crate::shell::kernel::Errno;
 use crate::signal::frame::{self, FXSAVE, Frame, Interrupted, Places, Registers};
@@ -20,6 +16,10 @@ use crate::signal::state::{Action, Delivery, SA_RESTART, SIG_DFL, SIG_IGN};
 use crate::signal::{Info, LAST, SIGCONT, SIGKILL, SIGSEGV, SIGSTOP, Set};
 use crate::syscall::{self, Restart};
 use core::sync::atomic::Ordering;
+use ring1::events::Masked;
+use ring1::probe;
+use ring1::trap::{TrapFrame, WORK};
+use ring1::uaccess::{self, USER_END, copy_from_user, copy_to_user, read_user};
 
 /// DF, TF and RF, which a handler begins without.
 const HANDLER_CLEARS: u32 = 0x1_0500;

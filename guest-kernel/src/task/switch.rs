@@ -4,8 +4,8 @@
 //! address. A new one gets a stack that looks so, with the return address of what it does first.
 #![allow(unsafe_code)] // UNSAFETY: changes stacks in assembly, and prepares them.
 
-use crate::arch::trap::TrapFrame;
 use core::cell::UnsafeCell;
+use ring1::trap::TrapFrame;
 
 /// Where a task's stack pointer is while it does not run.
 #[derive(Debug)]

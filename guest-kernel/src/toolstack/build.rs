@@ -11,8 +11,6 @@ use core::fmt;
 
 use super::contents::Contents;
 use super::new_domain::{Limits, NewDomain};
-use crate::arch::abi::{self, FLAT_RING1_CS, FLAT_RING1_DS, FLAT_RING1_SS, VcpuGuestContext};
-use crate::arch::calls;
 use crate::control::domctl;
 use alloc::boxed::Box;
 use pv_abi::errno::Errno;
@@ -26,6 +24,8 @@ use pv_image::refusal::Refusal;
 use pv_image::start::{Facts, Ring, info32};
 use pv_image::tables::Tables;
 use pv_image::width::Width;
+use ring1::abi::{self, FLAT_RING1_CS, FLAT_RING1_DS, FLAT_RING1_SS, VcpuGuestContext};
+use ring1::calls;
 use xl::terminal::Blob;
 use zerocopy::{FromZeros, IntoBytes};
 

@@ -8,7 +8,6 @@
 //! its console, and nothing else happens.
 
 use super::watchers;
-use crate::arch::events::{self, Masked};
 use crate::domain_log::DomainLog;
 use crate::grant::Granted;
 use crate::ports::{self, Channels};
@@ -21,6 +20,7 @@ use core::fmt;
 use pv_abi::errno::Errno;
 use pv_abi::grant_table::GNTTAB_RESERVED_CONSOLE;
 use pv_abi::types::{DomId, GrantRef, Port};
+use ring1::events::{self, Masked};
 use ring1::println;
 use xenbus::access::Events;
 use xenbus::console::{Broken, Chunk, Console, Polled};

@@ -5,7 +5,6 @@
 
 use super::domains::refused;
 use super::{store, turn};
-use crate::arch::{calls, shared};
 use crate::control::sysctl;
 use crate::grant;
 use crate::mm::foreign;
@@ -15,6 +14,7 @@ use core::fmt;
 use pv_abi::errno::Errno;
 use pv_abi::event_channel::EVTCHNSTAT_CLOSED;
 use pv_abi::types::Port;
+use ring1::{calls, shared};
 use xl::toolstack::Error;
 
 /// What is held.

@@ -8,8 +8,6 @@
 
 use super::records::{self, Record};
 use super::{consoles, domains, given, store, turn, watchers};
-use crate::arch::calls;
-use crate::arch::events::{self, Masked};
 use crate::control::{domctl, sysctl};
 use crate::restarts::{ENOUGH, SHORT_NS, ShortLives};
 use crate::store::Fate;
@@ -22,6 +20,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use pv_abi::domctl::{XEN_DOMINF_SHUTDOWN, XEN_DOMINF_SHUTDOWNMASK, XEN_DOMINF_SHUTDOWNSHIFT};
 use pv_abi::sched;
 use pv_abi::types::DomId;
+use ring1::calls;
+use ring1::events::{self, Masked};
 use ring1::println;
 use xl::config::model::{Action, Actions};
 use xl::toolstack::Creation;

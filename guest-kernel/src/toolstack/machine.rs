@@ -5,7 +5,6 @@
 
 use super::domains::refused;
 use super::{consoles, devices, domains, lifecycle, records, store, turn, watchers};
-use crate::arch::calls;
 use crate::control::counters::{EVENTS, HYPERCALLS};
 use crate::control::domctl::{self, Affinity};
 use crate::control::sysctl;
@@ -20,6 +19,7 @@ use pv_abi::errno::Errno;
 use pv_abi::sysctl::{XEN_SYSCTL_PHYSCAP_DIRECTIO, XEN_SYSCTL_PHYSCAP_HVM, XEN_SYSCTL_PHYSCAP_PV};
 use pv_abi::types::DomId;
 use pv_abi::version::{self, CompileInfo};
+use ring1::calls;
 use xl::config::DomainConfig;
 use xl::cpu_set::CpuSet;
 use xl::terminal::Terminal;

@@ -4,7 +4,6 @@
 //! destroyed with all that it has got by then, so that an attempt that fails leaves nothing behind.
 
 use super::build::BuildError;
-use crate::arch::{calls, grants};
 use crate::control::domctl;
 use crate::mm::foreign::{Access, Foreign};
 use alloc::vec::Vec;
@@ -13,6 +12,7 @@ use pv_abi::grant_table::{
     GNTTAB_RESERVED_CONSOLE, GNTTAB_RESERVED_XENSTORE, GTF_PERMIT_ACCESS, GrantEntryV1,
 };
 use pv_abi::types::{DomId, Mfn, Port};
+use ring1::{calls, grants};
 use zerocopy::{FromZeros, IntoBytes};
 
 /// log2 of the pages that memory is asked for at a time: 2 MiB.

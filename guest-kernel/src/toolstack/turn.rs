@@ -3,9 +3,9 @@
 //! Making a domain takes many steps in which the maker may lose the CPU; between them nobody else
 //! may make one of the same name or take this one away.
 
-use crate::arch::events::Masked;
 use crate::sync::Guarded;
 use crate::task::scheduler::{self, TOOLSTACK};
+use ring1::events::Masked;
 
 static TAKEN: Guarded<bool> = Guarded::new(false);
 

@@ -3,11 +3,11 @@
 //! Everything that happens wakes everybody, and they look again. There are few of them: people who
 //! look at a console or wait for a shutdown.
 
-use crate::arch::events::Masked;
 use crate::sync::Guarded;
 use crate::task::scheduler;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
+use ring1::events::Masked;
 
 /// Channels of the scheduler that are woken.
 static CHANNELS: Guarded<Vec<u32>> = Guarded::new(Vec::new());

@@ -1,8 +1,6 @@
 //! The terminal as a file.
 
 use super::{TTY, Tty, foreground, wait};
-use crate::arch::events::Masked;
-use crate::arch::uaccess::{copy_from_user, read_user, write_user};
 use crate::errno::{EAGAIN, EINTR, EINVAL, ENOTTY, EPERM};
 use crate::fs::file::{CHARACTERS, File, Flags, Ready, Result, Status, device};
 use crate::signal::{Info, SIGTTIN, SIGTTOU, SIGWINCH};
@@ -11,6 +9,8 @@ use crate::terminal::termios::{self, Local, Termios, place};
 use crate::time;
 use core::sync::atomic::Ordering;
 use ring1::console;
+use ring1::events::Masked;
+use ring1::uaccess::{copy_from_user, read_user, write_user};
 
 /// Nanoseconds of the unit of `VTIME`.
 const TENTH_NS: u64 = 100_000_000;

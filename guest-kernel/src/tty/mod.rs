@@ -12,8 +12,6 @@
 
 pub mod file;
 
-use crate::arch::calls;
-use crate::arch::events::{self, Masked};
 use crate::errno::{EINTR, EIO};
 use crate::shell::kernel::Errno;
 use crate::signal::{Info, SIGCONT, SIGHUP, SIGTTIN};
@@ -24,7 +22,9 @@ use crate::terminal::termios::Termios;
 use crate::time;
 use core::sync::atomic::{AtomicBool, Ordering};
 use heapless::Deque;
+use ring1::calls;
 use ring1::console;
+use ring1::events::{self, Masked};
 
 /// Bytes typed ahead that are kept.
 const QUEUE: usize = 4096;

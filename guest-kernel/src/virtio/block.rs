@@ -10,13 +10,13 @@
 
 use super::dma::{Machine, Page};
 use super::pci::{self, Configuration};
-use crate::arch::io::Ports;
 use crate::block::mailbox::Job;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bitflags::bitflags;
 use pv_abi::errno::Errno;
+use ring1::io::Ports;
 use virtio_drivers::queue::VirtQueue;
 use virtio_drivers::transport::Transport;
 use virtio_drivers::transport::pci::PciTransport;

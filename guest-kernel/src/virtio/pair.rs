@@ -7,13 +7,13 @@
 
 use super::dma::{Machine, Page};
 use super::pci::{self, Configuration};
-use crate::arch::io::Ports;
 use crate::mm::PAGE;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bitflags::Flags;
 use core::fmt::Debug;
 use core::ops::{BitAnd, BitAndAssign};
+use ring1::io::Ports;
 use virtio_drivers::queue::VirtQueue;
 use virtio_drivers::transport::Transport;
 use virtio_drivers::transport::pci::PciTransport;

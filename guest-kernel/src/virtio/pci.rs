@@ -1,7 +1,7 @@
 //! PCI configuration space by ports 0xcf8 and 0xcfc, finding a function and opening it.
 
 use super::dma::Machine;
-use crate::arch::io::Ports;
+use ring1::io::Ports;
 use virtio_drivers::transport::pci::bus::{Command, ConfigurationAccess, DeviceFunction, PciRoot};
 use virtio_drivers::transport::pci::{PciTransport, VirtioPciError};
 

@@ -4,12 +4,12 @@
 //! acknowledge, whether it was its own or not, and only then the interrupt ends: one that nobody
 //! quietened would come again at once, for ever.
 
-use crate::arch::events;
-use crate::arch::physdev;
 use crate::ports;
 use crate::sync::Guarded;
 use heapless::Vec;
 use pv_abi::errno::Errno;
+use ring1::events;
+use ring1::physdev;
 
 /// Wires that are listened to at most, and devices on one.
 const WIRES: usize = 4;

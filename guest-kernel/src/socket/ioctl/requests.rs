@@ -1,12 +1,12 @@
 //! `ioctl` as programs call it.
 
 use super::{ADD_ROUTE, DELETE_ROUTE, GET_LIST, REQUEST, ROUTE};
-use crate::arch::uaccess::{copy_from_user, copy_to_user, read_user, write_user};
 use crate::errno::{EINVAL, ENETDOWN};
 use crate::fs::file::Result;
 use crate::socket::file::Socket;
 use crate::socket::task;
 use alloc::vec::Vec;
+use ring1::uaccess::{copy_from_user, copy_to_user, read_user, write_user};
 
 /// `FIONREAD`.
 const READABLE: u32 = 0x541b;

@@ -4,13 +4,13 @@
 //! what is not here is `ENOPROTOOPT`.
 
 use super::{Arguments, Call, Result};
-use crate::arch::uaccess::{copy_to_user, read_user, write_user};
 use crate::socket::file::Socket;
 use crate::socket::options::Options;
 use crate::socket::stack::Kind;
 use crate::socket::stream::BUFFER;
 use crate::syscall::errno::{EDOM, EINVAL, ENOPROTOOPT};
 use crate::syscall::microseconds;
+use ring1::uaccess::{copy_to_user, read_user, write_user};
 
 const SOL_SOCKET: u32 = 1;
 const SO_REUSEADDR: u32 = 2;
