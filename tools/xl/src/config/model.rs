@@ -274,7 +274,6 @@ impl Vif {
         [
             (self.rate.is_some(), "rate", "interfaces are not slowed down"),
             (self.mtu.is_some(), "mtu", "packets have up to 1500 bytes"),
-            (self.script.is_some(), "script", no_scripts),
             (self.ip.is_some(), "ip", no_scripts),
             (self.gateway.is_some(), "gatewaydev", no_scripts),
         ]
