@@ -361,6 +361,12 @@ impl Kernel for Services {
         socket::command::ping(to, count, terminal)
     }
 
+    fn halt_domains(&mut self, terminal: &mut dyn Terminal) {
+        if !crate::domu::is_domu(self.start_info) {
+            command::halt(terminal);
+        }
+    }
+
     fn shutdown(&mut self, how: Shutdown) {
         if matches!(how, Shutdown::Poweroff | Shutdown::Reboot) {
             fs::root::stop();

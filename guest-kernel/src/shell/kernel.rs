@@ -348,6 +348,9 @@ pub trait Kernel {
     /// status is 1 when it differs.
     fn account(&mut self, account: Account, terminal: &mut dyn Terminal) -> u8;
 
+    /// Has the other domains shut down, where this is domain 0, and waits for them.
+    fn halt_domains(&mut self, terminal: &mut dyn Terminal);
+
     /// Stops the machine. Returns only where there is no machine (in tests).
     fn shutdown(&mut self, how: Shutdown);
 }

@@ -243,6 +243,10 @@ impl Kernel for Fake {
         0
     }
 
+    fn halt_domains(&mut self, terminal: &mut dyn Terminal) {
+        let _ = writeln!(terminal, "domains halt");
+    }
+
     fn shutdown(&mut self, how: Shutdown) {
         self.stopped.push(how);
     }
@@ -541,7 +545,11 @@ fn stopping() {
     // A runner must see a marker even though the real poweroff never returns.
     assert!(paper.text.contains("exit-state: 0\n"));
     check("crash gently", "crash: gently? One of panic, fault, stack\n", 2);
-    check("poweroff now", "usage: poweroff\n", 2);
+    check("poweroff now", "poweroff: -f, or nothing\n", 2);
+    for (line, text) in [("reboot", "domains halt\n"), ("reboot -f", "")] {
+        assert_eq!(output(&mut kernel, line), (text.into(), 0));
+    }
+    assert_eq!(kernel.stopped.split_off(5), [Reboot, Reboot]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! the ramdisk.
 
 use super::machine::Machine;
-use super::{churn, holdings};
+use super::{churn, holdings, lifecycle};
 use crate::fs;
 use crate::shell;
 use crate::shell::kernel::Account;
@@ -29,6 +29,16 @@ pub fn run(words: &[&str], terminal: &mut dyn shell::Terminal) -> u8 {
     let mut session =
         Session { toolstack: &mut machine, terminal: &mut typed, files: &mut Ramdisk };
     verbs::run(&mut session, words)
+}
+
+/// Has all other domains shut down, for this one is about to; none is made again.
+pub fn halt(terminal: &mut dyn shell::Terminal) {
+    lifecycle::make_no_more();
+    let mut machine = Machine::new(CONSOLE);
+    let mut typed = Typed { terminal, screen: false };
+    let mut session =
+        Session { toolstack: &mut machine, terminal: &mut typed, files: &mut Ramdisk };
+    verbs::halt(&mut session);
 }
 
 /// Makes and ends domains ([`churn()`]); the exit status.

@@ -29,6 +29,14 @@ use xl::toolstack::Creation;
 /// The hypervisor has rung since domains were looked at.
 static RUNG: AtomicBool = AtomicBool::new(false);
 
+/// The machine is about to end.
+static ENDS: AtomicBool = AtomicBool::new(false);
+
+/// From now on no domain is made in the place of one that has ended.
+pub fn make_no_more() {
+    ENDS.store(true, Ordering::Relaxed);
+}
+
 /// Starts the task.
 pub fn start() {
     match calls::evtchn_bind_virq(pv_abi::virq::VIRQ_DOM_EXC) {
@@ -71,6 +79,9 @@ pub fn reason(flags: u32) -> Option<u8> {
 
 /// What a file says about this reason.
 fn action(actions: &Actions, reason: u8) -> Action {
+    if ENDS.load(Ordering::Relaxed) {
+        return Action::Destroy;
+    }
     match u32::from(reason) {
         sched::SHUTDOWN_POWEROFF => actions.poweroff,
         sched::SHUTDOWN_REBOOT => actions.reboot,

@@ -160,16 +160,27 @@ pub fn devices(context: &mut Context<'_>, words: &[&str]) -> u8 {
     }
 }
 
-pub fn poweroff(context: &mut Context<'_>, _: &[&str]) -> u8 {
-    if context.scripted {
-        super::super::exit_state(context.terminal, OK);
-    }
-    context.kernel.shutdown(Shutdown::Poweroff);
-    OK
+pub fn poweroff(context: &mut Context<'_>, words: &[&str]) -> u8 {
+    stop(context, "poweroff", words, Shutdown::Poweroff)
 }
 
-pub fn reboot(context: &mut Context<'_>, _: &[&str]) -> u8 {
-    context.kernel.shutdown(Shutdown::Reboot);
+pub fn reboot(context: &mut Context<'_>, words: &[&str]) -> u8 {
+    stop(context, "reboot", words, Shutdown::Reboot)
+}
+
+fn stop(context: &mut Context<'_>, name: &str, words: &[&str], how: Shutdown) -> u8 {
+    match words {
+        [] => context.kernel.halt_domains(context.terminal),
+        ["-f"] => {}
+        _ => {
+            context.line(format_args!("{name}: -f, or nothing"));
+            return USAGE;
+        }
+    }
+    if context.scripted && how == Shutdown::Poweroff {
+        super::super::exit_state(context.terminal, OK);
+    }
+    context.kernel.shutdown(how);
     OK
 }
 

@@ -83,6 +83,11 @@ impl Command {
 
 const ANY: usize = super::parse::WORDS_MAX;
 
+const STOPPING: &str = "\
+In domain 0 the other domains are asked to shut down first, so that nothing is lost which they
+hold back from their disks; those that serve others' devices last. They have 30 seconds, and
+Ctrl-C goes on without them. -f asks nobody.";
+
 /// All commands, in alphabetical order.
 pub static COMMANDS: &[Command] = &[
     Command::new(
@@ -213,9 +218,9 @@ pub static COMMANDS: &[Command] = &[
         "One request a second, 4 unless COUNT says otherwise. The status is 1 when one was not\n\
          answered. Ctrl-C ends it.",
     ),
-    Command::new("poweroff", "", "stop the machine", 0..=0, machine::poweroff, ""),
+    Command::new("poweroff", "[-f]", "stop the machine", 0..=1, machine::poweroff, STOPPING),
     Command::new("ps", "", "list tasks and processes", 0..=0, process::ps, ""),
-    Command::new("reboot", "", "restart the machine", 0..=0, machine::reboot, ""),
+    Command::new("reboot", "[-f]", "restart the machine", 0..=1, machine::reboot, STOPPING),
     Command::new(
         "run",
         "PROGRAM [ARGUMENT...]",

@@ -11,6 +11,7 @@ mod create;
 mod describe;
 mod devices;
 mod domains;
+mod halt;
 mod help;
 mod host;
 mod info;
@@ -35,6 +36,7 @@ use crate::toolstack::{DomId, Error, Toolstack};
 use arguments::{Arguments, Flag, HELP};
 pub use complete::candidates;
 pub use create::{domain_to_create, is_dry_run};
+pub use halt::halt;
 pub use table::VERBS;
 
 /// It was done.

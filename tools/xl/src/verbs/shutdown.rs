@@ -103,14 +103,20 @@ pub fn wait(session: &mut Session<'_>, domains: &[DomId], until: Until) -> Outco
             return Ok(());
         }
         waiting = left;
-        session.toolstack.wait(Wake::KeyOrDomain, LOOK_NS, session.terminal);
-        let mut keys = [0; 16];
-        match session.terminal.read(&mut keys) {
-            Input::Gone => return Err(Failure::silent(INTERRUPTED)),
-            Input::Bytes(count) if keys.iter().take(count).any(|key| *key == INTERRUPT) => {
-                return Err(Failure::silent(INTERRUPTED));
-            }
-            Input::Bytes(_) | Input::Nothing | Input::End => {}
+        wait_once(session)?;
+    }
+}
+
+/// Waits until something happens to a domain, or it is time to look. Fails if Ctrl-C was typed, or
+/// nobody is there any more.
+pub fn wait_once(session: &mut Session<'_>) -> Outcome {
+    session.toolstack.wait(Wake::KeyOrDomain, LOOK_NS, session.terminal);
+    let mut keys = [0; 16];
+    match session.terminal.read(&mut keys) {
+        Input::Gone => Err(Failure::silent(INTERRUPTED)),
+        Input::Bytes(count) if keys.iter().take(count).any(|key| *key == INTERRUPT) => {
+            Err(Failure::silent(INTERRUPTED))
         }
+        Input::Bytes(_) | Input::Nothing | Input::End => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 
 mod create;
 mod devices;
+mod halt;
 mod top;
 
 use std::string::String;

@@ -4,7 +4,7 @@
 //! network interface to the card; the domain gets an address by DHCP, and Debian's `httpd` runs a
 //! program for each page. Connections come by the thousand, several at a time, while the back end
 //! of the interface crashes now and then. What is written at the domain's console is a page, too, and
-//! still there when the domain has shut down: `e2fsck` must find the disk in order.
+//! still there when the machine was powered off: `e2fsck` must find the disk in order.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -94,7 +94,7 @@ fn use_it(machine: &mut Machine) -> Result<()> {
         machine.type_line(&format!("devices restart {BACK_END}"))?;
     }
     files.finish()?;
-    machine.type_line("xl shutdown -w web; poweroff")?;
+    machine.type_line("poweroff")?;
     let ended = machine.child.wait()?;
     ensure!(ended.success(), "the machine ended with {ended}");
     Ok(())
