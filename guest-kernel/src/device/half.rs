@@ -6,6 +6,7 @@ use super::manager::{self, Order};
 use super::{Domain, abandoned};
 use crate::store::local::Connection;
 use crate::task::scheduler;
+use crate::time;
 use pv_abi::errno::Errno;
 use ring1::events::Masked;
 use ring1::println;
@@ -32,6 +33,8 @@ pub trait Serve {
 pub enum Served {
     /// There is more to do: it comes again at once, after others that wait for the CPU.
     More,
+    /// As for [`Served::Idle`], and there is more to do at this system time.
+    Until(u64),
     /// All is done, and the peer was asked to ring (`final_check`).
     Idle,
 }
@@ -136,8 +139,8 @@ fn run<H: Half>(device: &Device, open: impl FnOnce(&mut Store) -> Result<H, Faul
 
 /// What a device's task does next.
 enum Next {
-    /// Sees whether there is anything.
-    Wait,
+    /// Sees whether there is anything, at the latest at this system time; 0: when there is.
+    Wait(u64),
     /// Sees whether there is more.
     Again,
     /// Ends.
@@ -161,7 +164,7 @@ fn work(device: &Device, mut half: impl Half, store: &mut Store, domain: &mut Do
                 return end;
             }
             Next::Again => scheduler::give_way(),
-            Next::Wait => wait(device, store),
+            Next::Wait(deadline) => wait(device, store, deadline),
         }
         look = take_events(store);
     }
@@ -192,13 +195,14 @@ fn step(
     match (life, served) {
         (Ok(Life::Gone), _) => Next::End(End::Gone),
         (Ok(Life::Present), Served::More) => Next::Again,
-        (Ok(Life::Present), Served::Idle) => Next::Wait,
+        (Ok(Life::Present), Served::Until(deadline)) => Next::Wait(deadline),
+        (Ok(Life::Present), Served::Idle) => Next::Wait(0),
         // The connection is gone: without XenStore there is no way to part.
         (Err(Errno::EIO), _) => Next::End(End::Failed),
         (Err(errno), _) => {
             // The next change of a node has it looked at again.
             println!("{}: XenStore says {errno}", device.path);
-            Next::Wait
+            Next::Wait(0)
         }
     }
 }
@@ -217,10 +221,10 @@ fn has_events(store: &Store) -> bool {
     store.has_event() || store.transport().has_received()
 }
 
-/// Sleeps until the bell is rung or XenStore says something.
-fn wait(device: &Device, store: &Store) {
+/// Sleeps until the bell is rung or XenStore says something, or until a deadline that is not 0.
+fn wait(device: &Device, store: &Store, deadline: u64) {
     let _masked = Masked::new();
-    while !device.bell.take() && !has_events(store) {
-        scheduler::sleep(device.bell.channel(), 0);
+    while !device.bell.take() && !has_events(store) && (deadline == 0 || time::now() < deadline) {
+        scheduler::sleep(device.bell.channel(), deadline);
     }
 }

@@ -7,6 +7,7 @@
 use super::hub::Port;
 use crate::device::{Device, Domain, Serve, Served};
 use crate::grant::Granted;
+use crate::time;
 use crate::waker::Waker;
 use alloc::string::String;
 use pv_abi::errno::Errno;
@@ -14,7 +15,7 @@ use pv_abi::types::DomId;
 use xenbus::back::{BackDriver, Ready};
 use xenbus::device::{Fault, Keys, Node};
 use xenbus::handshake::Restart;
-use xenbus::net::back::Link;
+use xenbus::net::back::{self, Link, Rate};
 use xenbus::net::bridge::{Behind, Refused};
 use xenbus::net::{Copes, parse_mac};
 
@@ -25,6 +26,8 @@ const QUEUES: usize = 2;
 pub struct Vif {
     waker: Waker,
     behind: Option<Behind>,
+    /// How fast the guest may send, if not as it likes.
+    rate: Option<Rate>,
     /// While the guest is connected.
     used: Option<(Link<Granted>, Port)>,
 }
@@ -32,7 +35,7 @@ pub struct Vif {
 impl Vif {
     /// For a device that has come.
     pub fn new(device: &Device) -> Vif {
-        Vif { waker: device.bell.waker(), behind: None, used: None }
+        Vif { waker: device.bell.waker(), behind: None, rate: None, used: None }
     }
 }
 
@@ -45,6 +48,7 @@ impl BackDriver<Domain> for Vif {
         let mac = mac.ok_or(Errno::EINVAL).map_err(Fault::while_doing("reading mac"))?;
         let is_uplink = own.has("uplink").map_err(Fault::while_doing("reading uplink"))?;
         self.behind = Some(if is_uplink { Behind::Anybody } else { Behind::Device(mac) });
+        self.rate = rate(own).map_err(Fault::while_doing("reading rate"))?;
         Ok(Ready::Yes(Link::<Granted>::offer(QUEUES)))
     }
 
@@ -63,7 +67,10 @@ impl BackDriver<Domain> for Vif {
             };
             Fault { errno, what: what.into() }
         })?;
-        let link = Link::connect(domain, front, peer, QUEUES)?;
+        let mut link = Link::connect(domain, front, peer, QUEUES)?;
+        if let Some(rate) = self.rate {
+            link.limit(rate, time::now());
+        }
         self.used = Some((link, port));
         Ok(Keys::default())
     }
@@ -81,11 +88,19 @@ impl Serve for Vif {
         while let Some(frame) = port.take() {
             link.deliver(frame);
         }
+        link.refill(time::now());
         let more = link.poll(domain, |frame| port.input(frame));
         match more {
             Ok(true) => Ok(Served::More),
-            Ok(false) => Ok(Served::Idle),
+            Ok(false) => Ok(link.poll_at().map_or(Served::Idle, Served::Until)),
             Err(broken) => Err(Fault { errno: Errno::EIO, what: alloc::format!("{broken}") }),
         }
     }
+}
+
+/// How fast the guest may send, as the toolstack says; not at all said: as it likes.
+fn rate(own: &mut Node<'_>) -> Result<Option<Rate>, Errno> {
+    let Some(said) = own.read(back::RATE)? else { return Ok(None) };
+    let said = core::str::from_utf8(&said).map_err(|_| Errno::EINVAL)?;
+    Rate::parse(said).map(Some).ok_or(Errno::EINVAL)
 }

@@ -5,6 +5,7 @@
 //! [`Link::poll`] again, into its pages. Whoever has the link polls at each event of its
 //! [ports](Link::ports), and after it has delivered.
 
+mod credit;
 mod rx;
 mod tx;
 
@@ -25,6 +26,9 @@ use crate::ring::{BackRing, Notify};
 use super::bridge::is_group;
 use super::nodes::{self, Ports, Wish};
 use super::{Broken, Frame, Mac, flow};
+
+use credit::Credit;
+pub use credit::{RATE, Rate};
 
 /// Groups that a guest may name: as many as with Linux.
 const GROUPS: usize = 64;
@@ -51,6 +55,8 @@ pub struct Link<M> {
     queues: Vec<Queue<M>>,
     groups: BTreeSet<Mac>,
     counts: Counts,
+    /// What the guest may send yet, where it may not send as much as it wants.
+    credit: Option<Credit>,
 }
 
 #[derive(Debug)]
@@ -83,7 +89,8 @@ impl<M: SharedMemory> Link<M> {
     {
         let wish = nodes::read_wish(peer, most)?;
         let (queues, groups) = (Vec::new(), BTreeSet::new());
-        let mut link = Link { front, wish, queues, groups, counts: Counts::default() };
+        let counts = Counts::default();
+        let mut link = Link { front, wish, queues, groups, counts, credit: None };
         for number in 0..wish.queues {
             match Queue::connect(domain, front, peer, (number, wish.queues)) {
                 Ok(queue) => link.queues.push(queue),
@@ -114,6 +121,23 @@ impl<M: SharedMemory> Link<M> {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// Has the guest send no faster than this. From now on time must be [told](Link::refill).
+    pub fn limit(&mut self, rate: Rate, now_ns: u64) {
+        self.credit = Some(Credit::new(rate, now_ns));
+    }
+
+    /// Says what time it is, before a poll.
+    pub fn refill(&mut self, now_ns: u64) {
+        if let Some(credit) = &mut self.credit {
+            credit.refill(now_ns);
+        }
+    }
+
+    /// When to poll even if nothing happens: then the guest may send again. None: it may.
+    pub fn poll_at(&self) -> Option<u64> {
+        self.credit.as_ref().filter(|credit| !credit.is_left()).map(Credit::left_at)
     }
 
     /// Takes a frame for the guest, to be moved by the next poll. What the guest does not want, or
@@ -153,7 +177,12 @@ impl<M: SharedMemory> Link<M> {
     {
         let mut more = false;
         for queue in &mut self.queues {
-            let context = (self.front, &mut self.groups, &mut self.counts);
+            let context = tx::Context {
+                front: self.front,
+                groups: &mut self.groups,
+                counts: &mut self.counts,
+                credit: &mut self.credit,
+            };
             let (taken, notify) = queue.tx.poll(domain, context, &mut sink)?;
             tell(domain, queue.ports.tx(), notify)?;
             let (given, notify) = queue.rx.poll(domain, self.front, &mut self.counts)?;

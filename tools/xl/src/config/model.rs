@@ -272,7 +272,6 @@ impl Vif {
     pub fn without_effect(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let no_scripts = "no scripts are run";
         [
-            (self.rate.is_some(), "rate", "interfaces are not slowed down"),
             (self.mtu.is_some(), "mtu", "packets have up to 1500 bytes"),
             (self.ip.is_some(), "ip", no_scripts),
             (self.gateway.is_some(), "gatewaydev", no_scripts),

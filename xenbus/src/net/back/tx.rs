@@ -18,6 +18,7 @@ use pv_abi::types::{DomId, GrantRef};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::super::{Broken, Checksum, Frame, HEADER, Mac, PAGE, Segments};
+use super::credit::Credit;
 use super::{Counts, GROUPS};
 use crate::access::{Copies, Piece};
 use crate::memory::SharedMemory;
@@ -69,6 +70,27 @@ struct Extras {
     group: Option<(Mac, bool)>,
 }
 
+/// What all rings of a link share.
+pub(super) struct Context<'a> {
+    pub(super) front: DomId,
+    pub(super) groups: &'a mut BTreeSet<Mac>,
+    pub(super) counts: &'a mut Counts,
+    pub(super) credit: &'a mut Option<Credit>,
+}
+
+impl Context<'_> {
+    /// Whether the guest may send another frame now.
+    fn has_credit(&self) -> bool {
+        self.credit.as_ref().is_none_or(Credit::is_left)
+    }
+
+    fn pay(&mut self, bytes: usize) {
+        if let Some(credit) = self.credit {
+            credit.pay(bytes);
+        }
+    }
+}
+
 impl<M: SharedMemory> Ring<M> {
     pub(super) fn new(ring: BackRing<M, NetifTxRequest, NetifTxResponse>) -> Ring<M> {
         Ring(ring)
@@ -78,25 +100,27 @@ impl<M: SharedMemory> Ring<M> {
         self.0.into_memory()
     }
 
-    /// One round. Whether more waits, and whether the guest is to be told.
+    /// One round. Whether more waits that may be sent now, and whether the guest is to be told.
     pub(super) fn poll<D: Copies<Foreign = M>>(
         &mut self,
         domain: &mut D,
-        (front, groups, counts): (DomId, &mut BTreeSet<Mac>, &mut Counts),
+        mut context: Context<'_>,
         sink: &mut impl FnMut(Frame),
     ) -> Result<(bool, Notify), Broken> {
         let mut drafts = Vec::new();
         let mut slots = 0;
         while slots < ROUND
-            && let Some(draft) = self.decode(groups)?
+            && context.has_credit()
+            && let Some(draft) = self.decode(context.groups)?
         {
+            context.pay(draft.frame.bytes.len());
             slots += draft.parts.len() + 1;
             drafts.push(draft);
         }
         if drafts.is_empty() {
-            return Ok((self.0.final_check()?, Notify::No));
+            return Ok((context.has_credit() && self.0.final_check()?, Notify::No));
         }
-        copy(domain, front, &mut drafts);
+        copy(domain, context.front, &mut drafts);
         for draft in &drafts {
             self.answer(draft);
         }
@@ -104,14 +128,14 @@ impl<M: SharedMemory> Ring<M> {
         for draft in drafts {
             match draft.outcome {
                 Outcome::Whole => {
-                    counts.sent += 1;
+                    context.counts.sent += 1;
                     sink(draft.frame);
                 }
-                Outcome::Wrong => counts.sent_wrong += 1,
+                Outcome::Wrong => context.counts.sent_wrong += 1,
                 Outcome::Done => {}
             }
         }
-        Ok((self.0.final_check()?, notify))
+        Ok((context.has_credit() && self.0.final_check()?, notify))
     }
 
     /// Takes the slots of the next frame.

@@ -3,6 +3,7 @@
 use super::bytes::packet;
 use super::lab::{Lab, Mapping, PLAN, connected};
 use crate::memory::Words;
+use crate::net::back::Rate;
 use crate::net::front::{Busy, Plan};
 use crate::net::{Checksum, Copes, Family, Frame, Segments, back, front};
 use proptest::prelude::*;
@@ -203,6 +204,29 @@ fn what_a_guest_does_not_take_is_lost_beyond_a_bound() {
         polls += 1;
     }
     assert_eq!((came, back.counts().received), (256, 256));
+}
+
+#[test]
+fn a_guest_that_may_not_send_more_waits() {
+    let (mut lab, mut front, mut back) = connected(&PLAN, 1);
+    back.limit(Rate { bytes: 3000, interval_ns: 100 }, 1000);
+    for serial in 0..8 {
+        assert_eq!(front.send(&mut lab, frame(1, 986, Kind::Plain, serial)), Ok(Ok(())));
+    }
+    let ports: Vec<_> = back.ports().collect();
+    let mut came = Vec::new();
+    // Three to begin with, and three of a thousand bytes in each interval.
+    for (now, so_far, next) in
+        [(1000, 3, Some(1100)), (1099, 3, Some(1100)), (1100, 6, Some(1200)), (1250, 8, None)]
+    {
+        back.refill(now);
+        while back.poll(&mut lab, |frame| came.push(frame)).expect("an honest peer") {}
+        assert_eq!((came.len(), back.poll_at()), (so_far, next), "at {now}");
+        let _ = lab.take_events(&ports);
+    }
+    // From then on it says again that it has sent.
+    assert_eq!(front.send(&mut lab, frame(1, 986, Kind::Plain, 8)), Ok(Ok(())));
+    assert!(lab.take_events(&ports));
 }
 
 #[test]

@@ -186,8 +186,8 @@ fn what_has_no_effect_is_warned_of() {
         ),
         ("name = '7'", "8: warning: name: 7 looks like a domain's number"),
         (
-            "vif = [ '', 'rate=1MB/s' ]",
-            "7: warning: vif: rate has no effect: interfaces are not slowed down",
+            "vif = [ '', 'mtu=9000' ]",
+            "7: warning: vif: mtu has no effect: packets have up to 1500 bytes",
         ),
     ] {
         assert_eq!(told(text), [format!("a.cfg:2:{warning}")], "{text}");

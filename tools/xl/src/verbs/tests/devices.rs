@@ -83,10 +83,10 @@ fn devices_are_attached_as_they_are_specified() {
         scene.fails("network-attach web colour=red"),
         "command line: vif: unknown parameter colour, in `colour=red'\n"
     );
-    assert_eq!(scene.run("network-attach web rate=1MB/s"), super::OK);
+    assert_eq!(scene.run("network-attach web mtu=9000"), super::OK);
     assert_eq!(
         scene.terminal.err,
-        "command line: warning: vif: rate has no effect: interfaces are not slowed down\n"
+        "command line: warning: vif: mtu has no effect: packets have up to 1500 bytes\n"
     );
     scene.machine.refuse = Some(Error::Other("there is no disk vdz".into()));
     assert_eq!(
