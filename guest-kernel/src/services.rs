@@ -2,7 +2,9 @@
 #![allow(unsafe_code)] // UNSAFETY: crashes on purpose, in three ways.
 
 use crate::block::registry::{self, Shared};
-use crate::fs::file::{DIRECTORY, Flags, REGULAR, Status, TYPE};
+use crate::fs::file::{
+    BLOCKS, CHARACTERS, DIRECTORY, FIFO, Flags, LINK, REGULAR, SOCKET, Status, TYPE,
+};
 use crate::fs::tree::Last;
 use crate::mm::frames::{self, Use};
 use crate::mm::{fault, space};
@@ -61,7 +63,12 @@ fn info<'a>(name: &'a str, status: &Status) -> FileInfo<'a> {
     let kind = match status.mode & TYPE {
         DIRECTORY => FileKind::Directory,
         REGULAR => FileKind::File,
-        _ => FileKind::Other,
+        LINK => FileKind::Other('l'),
+        BLOCKS => FileKind::Other('b'),
+        CHARACTERS => FileKind::Other('c'),
+        FIFO => FileKind::Other('p'),
+        SOCKET => FileKind::Other('s'),
+        _ => FileKind::Other('?'),
     };
     FileInfo { name, kind, size: status.size, mode: status.mode & 0o7777 }
 }

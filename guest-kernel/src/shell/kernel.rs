@@ -134,8 +134,8 @@ pub enum FileKind {
     File,
     /// A directory.
     Directory,
-    /// A symbolic link, a device, …
-    Other,
+    /// A symbolic link, a device, …: the letter that `ls -l` has for it.
+    Other(char),
 }
 
 /// One entry of a directory, or what a path leads to.

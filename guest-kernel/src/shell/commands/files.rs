@@ -69,7 +69,7 @@ pub fn ls(context: &mut Context<'_>, arguments: &[&str]) -> u8 {
 }
 
 fn list_one(context: &mut Context<'_>, path: &str) -> u8 {
-    let mut kind = FileKind::Other;
+    let mut kind = FileKind::Other('?');
     let mut size = 0;
     let mut mode = 0;
     let found = context.kernel.stat(path, &mut |file| {
@@ -99,7 +99,7 @@ fn print_entry(context: &mut Context<'_>, name: &str, kind: FileKind, size: u64,
     let sign = match kind {
         FileKind::File => '-',
         FileKind::Directory => 'd',
-        FileKind::Other => '?',
+        FileKind::Other(letter) => letter,
     };
     let mut bits: String<9> = String::new();
     for bit in (0..9).rev() {
