@@ -123,7 +123,7 @@ impl Server {
                 perms(record, &node.perms);
             });
         }
-        for (domid, generation) in &self.store.released {
+        for (domid, generation) in self.store.released.iter() {
             out.record(Kind::Released, |record| {
                 record.u16(domid.raw());
                 record.u64(*generation);

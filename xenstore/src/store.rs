@@ -25,6 +25,9 @@ pub(crate) struct Change {
     pub(crate) after: Option<Arc<Node>>,
 }
 
+/// When a domain with this number was released last. A copy costs nothing.
+pub(crate) type Released = Arc<BTreeMap<DomId, Generation>>;
+
 /// See the [module](self).
 pub(crate) struct Store {
     pub(crate) tree: Tree,
@@ -33,9 +36,9 @@ pub(crate) struct Store {
     pub(crate) generation: Generation,
     /// The number of the last change of the tree.
     pub(crate) changed: Generation,
-    /// When a domain with this number was released last. What was permitted to it before is not
-    /// permitted to the next domain of that number.
-    pub(crate) released: BTreeMap<DomId, Generation>,
+    /// What was permitted to a domain before it was released is not permitted to the next domain of
+    /// its number.
+    pub(crate) released: Released,
 }
 
 impl Store {
@@ -55,7 +58,7 @@ impl Store {
             ledger: Ledger::new(quotas),
             generation: 0,
             changed: 0,
-            released: BTreeMap::new(),
+            released: Released::default(),
         }
     }
 
@@ -72,7 +75,7 @@ impl Store {
 
     /// Whether a permission for a domain, given at that time, is for the domain of that number now.
     pub(crate) fn counts(&self, domid: DomId, permitted: Generation) -> bool {
-        self.released.get(&domid).is_none_or(|released| permitted > *released)
+        counts(&self.released, domid, permitted)
     }
 
     /// Whether `subject` has what it `needs` of a node.
@@ -90,6 +93,16 @@ impl Store {
             }
             _ => node.perms.clone(),
         }
+    }
+
+    /// Whether a node's permissions are no longer what they were when only these domains had been
+    /// released, though nobody has set them.
+    pub(crate) fn has_lost(&self, node: &Node, released: &Released) -> bool {
+        !Arc::ptr_eq(&self.released, released)
+            && node.perms.iter().skip(1).any(|entry| {
+                let counted = |released| counts(released, entry.domid, node.permitted);
+                counted(released) && !counted(&self.released)
+            })
     }
 
     pub(crate) fn create(&mut self, path: Arc<str>, value: Arc<[u8]>, perms: Arc<[Permission]>) {
@@ -145,8 +158,8 @@ impl Store {
                 changes.append(&mut self.remove(&path));
             }
         }
-        let now = self.draw();
-        self.released.insert(domid, now);
+        let now = self.draw_for_change();
+        Arc::make_mut(&mut self.released).insert(domid, now);
         changes
     }
 
@@ -174,4 +187,8 @@ impl Store {
         }
         Ok(())
     }
+}
+
+fn counts(released: &Released, domid: DomId, permitted: Generation) -> bool {
+    released.get(&domid).is_none_or(|released| permitted > *released)
 }

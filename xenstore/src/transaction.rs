@@ -17,7 +17,8 @@ use alloc::vec::Vec;
 use pv_abi::errno::Errno;
 use pv_abi::types::DomId;
 
-use crate::store::{Change, Store};
+use crate::quota::Quotas;
+use crate::store::{Change, Released, Store};
 use crate::tree::{Generation, Node, Tree};
 
 /// Bytes that a touched node counts beside its path and value.
@@ -70,6 +71,8 @@ pub(crate) struct Transaction {
     /// The store as it was, with the number of its last change.
     base: Tree,
     base_changed: Generation,
+    /// The domains that had been released then.
+    base_released: Released,
     /// The store as this transaction sees it.
     pub(crate) tree: Tree,
     seen: BTreeMap<Arc<str>, Seen>,
@@ -91,21 +94,22 @@ pub(crate) struct Transaction {
 
 impl Transaction {
     pub(crate) fn new(store: &mut Store) -> Self {
-        Self { began: store.draw(), ..Self::of(store.tree.clone(), store.changed) }
+        Self { began: store.draw(), ..Self::of(store) }
     }
 
     /// One whose snapshot there is no more. Its requests see the store as it is, change nothing, and
     /// its commit gives `EAGAIN`, so its client begins anew.
     pub(crate) fn lost() -> Self {
-        Self { lost: true, ..Self::of(Tree::default(), 0) }
+        Self { lost: true, ..Self::of(&Store::empty(Quotas::default())) }
     }
 
     /// One that has a snapshot, and has done nothing.
-    fn of(base: Tree, base_changed: Generation) -> Self {
+    fn of(store: &Store) -> Self {
         Self {
-            tree: base.clone(),
-            base,
-            base_changed,
+            tree: store.tree.clone(),
+            base: store.tree.clone(),
+            base_changed: store.changed,
+            base_released: store.released.clone(),
             seen: BTreeMap::new(),
             planned: BTreeMap::new(),
             next_order: 0,
@@ -205,7 +209,8 @@ impl Transaction {
         self.seen.iter().all(|(path, seen)| match (self.base.get(path), store.tree.get(path)) {
             (None, None) => true,
             (Some(base), Some(now)) => {
-                (!seen.existence || base.permitted == now.permitted)
+                (!seen.existence
+                    || base.permitted == now.permitted && !store.has_lost(now, &self.base_released))
                     && (!seen.value || base.written == now.written)
                     && (!seen.listing || base.listed == now.listed)
             }

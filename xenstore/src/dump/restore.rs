@@ -114,7 +114,7 @@ impl Server {
             Kind::Node => self.restore_node(record)?,
             Kind::Released => {
                 let domid = DomId::new(record.u16()?);
-                self.store.released.insert(domid, record.u64()?);
+                Arc::make_mut(&mut self.store.released).insert(domid, record.u64()?);
             }
             Kind::Introduced => {
                 let domid = DomId::new(record.u16()?);

@@ -470,10 +470,10 @@ impl Run {
         let mut differs = open.lost;
         let mut disturbed = open.lost;
         for (at, (act, answered)) in open.done.iter().enumerate() {
-            let before = again.clone();
             let (answer, mut changed) = again.act(domid, act);
-            for (_, gone) in open.released.iter().filter(|(done, _)| *done > at) {
-                again.forget(*gone, |path, node| before.0.get(path) != Some(node));
+            // Until then the domain was permitted what the transaction says.
+            for (_, gone) in open.released.iter().filter(|(done, _)| *done == at + 1) {
+                again.forget(*gone, |path, node| self.tree.0.get(path) != Some(node));
             }
             differs |= answer != *answered;
             changes.append(&mut changed);

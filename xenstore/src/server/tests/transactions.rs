@@ -1,9 +1,10 @@
 //! Transactions: what they see, what disturbs them, what becomes of them.
 
 use pv_abi::errno::Errno;
+use pv_abi::types::DomId;
 use std::vec::Vec;
 
-use crate::client::{Client, Store};
+use crate::client::{Client, Store, Transaction};
 use crate::harness::{Failure, Wire, World, ask, events, perms, refused};
 use crate::wire::MessageType;
 
@@ -13,7 +14,7 @@ const AGAIN: Result<(), Failure> = refused(Errno::EAGAIN);
 /// Does `inside` in a transaction of one client and `outside` in the midst of it by another; returns
 /// how the commit ends. `/a` = 1, `/a/x` = 2 and `/b` = 3 are there before.
 fn race(
-    inside: impl FnOnce(&mut crate::client::Transaction<'_, Wire>),
+    inside: impl FnOnce(&mut Transaction<'_, Wire>),
     outside: impl FnOnce(&mut Client<Wire>),
 ) -> Result<(), Failure> {
     let world = World::new();
@@ -45,6 +46,33 @@ fn changes_show_at_the_commit_and_not_before() {
     transaction.commit().unwrap();
     assert_eq!(other.read("/a").unwrap().unwrap(), b"2");
     assert_eq!(other.directory("/").unwrap().unwrap(), ["a", "b"]);
+}
+
+#[test]
+fn a_domain_that_goes_takes_its_permissions_along() {
+    let released = |inside: fn(&mut Transaction<'_, Wire>)| {
+        let world = World::new();
+        let (mut one, mut other, _five) = (world.client(0), world.client(0), world.domain(5));
+        one.write("/a", b"1").unwrap();
+        one.set_perms("/a", &perms("n0 r5")).unwrap();
+        one.write("/b", b"1").unwrap();
+        let mut transaction = one.transaction().unwrap();
+        inside(&mut transaction);
+        other.release(DomId::new(5)).unwrap();
+        (transaction.commit(), one.get_perms("/b").unwrap().unwrap())
+    };
+    // Whoever saw them has seen what is not so any more.
+    let seen = |transaction: &mut Transaction<'_, Wire>| {
+        let seen = transaction.get_perms("/a").unwrap().unwrap();
+        transaction.set_perms("/b", &seen).unwrap();
+    };
+    assert_eq!(released(seen), (AGAIN, perms("n0")));
+    // Whoever has given them is not disturbed, but they are gone.
+    let given = |transaction: &mut Transaction<'_, Wire>| {
+        transaction.set_perms("/b", &perms("n0 b5 r6")).unwrap();
+        assert_eq!(transaction.get_perms("/b").unwrap().unwrap(), perms("n0 b5 r6"));
+    };
+    assert_eq!(released(given), (Ok(()), perms("n0 r6")));
 }
 
 #[test]
@@ -84,7 +112,7 @@ fn what_was_read_must_still_be_so() {
     let appear = |other: &mut Client<Wire>| other.mkdir("/a/new").unwrap();
     assert_eq!(race(|t| assert_eq!(t.read("/a/new"), Ok(None)), appear), AGAIN);
     // A listing: of names, not of what the children hold.
-    let list = |t: &mut crate::client::Transaction<'_, Wire>| drop(t.directory("/a").unwrap());
+    let list = |t: &mut Transaction<'_, Wire>| drop(t.directory("/a").unwrap());
     assert_eq!(race(list, appear), AGAIN);
     assert_eq!(race(list, |other| other.rm("/a/x").unwrap()), AGAIN);
     assert_eq!(race(list, |other| other.write("/a/x", b"9").unwrap()), Ok(()));
@@ -113,7 +141,7 @@ fn what_was_not_read_disturbs_nobody() {
     assert_eq!(race(|t| t.write("/a", b"8").unwrap(), write), Ok(()));
     assert_eq!(race(|t| drop(t.directory("/a").unwrap()), write), Ok(()));
     // What it wrote itself it may read.
-    let own = |t: &mut crate::client::Transaction<'_, Wire>| {
+    let own = |t: &mut Transaction<'_, Wire>| {
         t.write("/a", b"8").unwrap();
         t.read("/a").unwrap();
     };
