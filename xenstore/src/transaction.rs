@@ -166,14 +166,16 @@ impl Transaction {
             self.forget_below(path);
         }
         let before = self.planned.get(path).copied();
+        // Made anew, a node comes after what the removal undid; changed later, it stays before those
+        // below it.
+        let is_new = fate == Fate::Removed || before.is_none_or(|it| it.fate == Fate::Removed);
         let fate = match (before.map(|planned| planned.fate), fate) {
             (Some(Fate::Removed), Fate::Made) => Fate::MadeAnew,
             (Some(made @ (Fate::Made | Fate::MadeAnew)), Fate::Changed) => made,
             (_, fate) => fate,
         };
-        // Made anew, a node comes after what the removal undid.
         let order = match before {
-            Some(planned) if !matches!(fate, Fate::MadeAnew | Fate::Removed) => planned.order,
+            Some(planned) if !is_new => planned.order,
             _ => {
                 self.next_order += 1;
                 self.next_order

@@ -76,6 +76,22 @@ fn a_domain_that_goes_takes_its_permissions_along() {
 }
 
 #[test]
+fn a_node_that_is_made_anew_and_written_keeps_its_children() {
+    let world = World::new();
+    let mut one = world.client(0);
+    one.write("/a/old", b"1").unwrap();
+    let mut transaction = one.transaction().unwrap();
+    transaction.rm("/a").unwrap();
+    transaction.write("/a/new", b"2").unwrap();
+    transaction.write("/a", b"3").unwrap();
+    transaction.set_perms("/a", &perms("n0 r5")).unwrap();
+    transaction.commit().unwrap();
+    assert_eq!(one.directory("/a").unwrap().unwrap(), ["new"]);
+    assert_eq!(one.read("/a").unwrap().unwrap(), b"3");
+    assert_eq!(one.get_perms("/a").unwrap().unwrap(), perms("n0 r5"));
+}
+
+#[test]
 fn a_transaction_sees_the_store_as_it_was() {
     let world = World::new();
     let (mut one, mut other) = (world.client(0), world.client(0));
