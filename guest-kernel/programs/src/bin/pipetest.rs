@@ -14,6 +14,10 @@ guest_programs::entry!(main);
 /// More than a pipe holds, so that writer and reader must wait for each other.
 const BYTES: usize = 300_000;
 
+/// What is written in one piece, and how often each of two writes it: more than a pipe holds.
+const PIECE: usize = 3000;
+const PIECES: usize = 50;
+
 fn dup2(from: usize, to: usize) -> Result {
     // SAFETY: 1. It changes no memory.
     unsafe { sys::call(nr::DUP2, &[from, to]) }
@@ -45,6 +49,21 @@ fn main(_args: Args) -> u8 {
     checks.same(sys::close(writer), Ok(0), "close of the write end");
     checks.that(receive(reader), format_args!("300000 bytes arrive in order, then the end"));
     checks.same(sys::wait(child), Ok(Ended::Exited(0)), "the writer wrote them all");
+    let _ = sys::close(reader);
+
+    let Ok((reader, writer)) = sys::pipe() else { return 1 };
+    let writers = [b'a', b'b'].map(|byte| match sys::fork() {
+        Ok(0) => {
+            let all = (0..PIECES).all(|_| sys::write(writer, &[byte; PIECE]) == Ok(PIECE));
+            sys::exit(u8::from(!all))
+        }
+        other => other.unwrap_or(0),
+    });
+    let _ = sys::close(writer);
+    checks.that(whole_pieces(reader), format_args!("what two write stays in one piece"));
+    for child in writers {
+        checks.same(sys::wait(child), Ok(Ended::Exited(0)), "one of two writers");
+    }
     let _ = sys::close(reader);
 
     let broken = || {
@@ -87,6 +106,29 @@ fn send(writer: usize) -> bool {
         }
     }
     sent == BYTES
+}
+
+/// Reads to the end: whether all pieces came, and none with another one's bytes in it.
+fn whole_pieces(reader: usize) -> bool {
+    let mut chunk = [0; 1000];
+    let (mut received, mut of) = (0, 0);
+    loop {
+        match sys::read(reader, &mut chunk) {
+            Ok(0) => return received == 2 * PIECES * PIECE,
+            Ok(count) => {
+                for &byte in &chunk[..count] {
+                    if received % PIECE == 0 {
+                        of = byte;
+                    }
+                    if byte != of {
+                        return false;
+                    }
+                    received += 1;
+                }
+            }
+            Err(_) => return false,
+        }
+    }
 }
 
 fn receive(reader: usize) -> bool {
