@@ -78,6 +78,18 @@ impl Cache {
         self.state.lock().lost = true;
     }
 
+    /// Flushes, and lets all pages go: who reads then sees what is on the disk.
+    ///
+    /// # Errors
+    /// What is dirty cannot be written; nothing is let go then.
+    pub fn forget(&self) -> Result<(), Failed> {
+        let mut state = self.state.lock();
+        self.write_back(&mut state)?;
+        state.pages.clear();
+        state.queue.clear();
+        Ok(())
+    }
+
     /// How many bytes page `index` has: fewer where the disk ends.
     fn length(&self, index: u64) -> usize {
         let left = self.disk.sectors().saturating_sub(index * SECTORS);
@@ -109,7 +121,7 @@ impl Cache {
         for index in index..last {
             let (page, after) = rest.split_at_checked(self.length(index)).ok_or(Failed)?;
             let mut bytes = zeroes(PAGE)?;
-            bytes.iter_mut().zip(page).for_each(|(to, from)| *to = *from);
+            bytes[..page.len()].copy_from_slice(page);
             insert(state, index, bytes);
             rest = after;
         }
@@ -253,7 +265,7 @@ impl Device for Cache {
             let from = page.bytes.get(offset..).unwrap_or_default();
             let to = into.get_mut(done..).unwrap_or_default();
             let count = from.len().min(to.len());
-            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+            to[..count].copy_from_slice(&from[..count]);
             done += count;
         }
         Ok(())
@@ -288,7 +300,7 @@ impl Device for Cache {
             *page.dirty(order) |= ((1u16 << last) - (1 << first)) as u8;
             let to = page.bytes.get_mut(offset..offset + count).ok_or(Failed)?;
             let part = from.get(done..done + count).ok_or(Failed)?;
-            to.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
+            to.copy_from_slice(part);
             state.dirty += usize::from(!was_dirty);
             done += count;
         }

@@ -1,17 +1,30 @@
-//! Disks as files: bytes at any place, through whole sectors.
+//! Disks as files: bytes at any place, through a [`Cache`] that all who have a disk open share.
+//!
+//! What they write is on the disk when one of them asks for it, when the last of them closes it, or
+//! after a while. A file system that is mounted has a cache of its own: who writes to its disk here
+//! writes behind its back, and who reads here sees what it has written back.
 
+use super::cache::Cache;
 use super::file::{BLOCKS, File, Flags, Result, Status, device};
-use crate::block::{self, Disk, SECTOR};
-use crate::errno::{EINVAL, EIO, ENOSPC, EROFS};
+use super::lock::Mutex;
+use super::root;
+use crate::block::{self, Disk};
+use crate::errno::{EFBIG, EINVAL, EIO, ENOSPC, EROFS};
+use ::ext2::{Device, Failed, Order};
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
-use alloc::vec;
+use alloc::vec::Vec;
+use ring1::println;
 use ring1::uaccess::write_user;
+
+/// Most bytes of an open disk's cache.
+const CACHED: usize = 1 << 20;
 
 /// `BLKROGET`: whether it is read-only.
 const BLKROGET: u32 = 0x125e;
 /// `BLKGETSIZE`: sectors of 512 bytes.
 const BLKGETSIZE: u32 = 0x1260;
-/// `BLKFLSBUF`: flush.
+/// `BLKFLSBUF`: flush, and forget what is in memory.
 const BLKFLSBUF: u32 = 0x1261;
 /// `BLKSSZGET`: bytes of a sector.
 const BLKSSZGET: u32 = 0x1268;
@@ -33,33 +46,75 @@ pub fn number(name: &str) -> u64 {
     }
 }
 
-/// The disk of a number, as a file.
-pub fn open(special: u64) -> Option<Arc<dyn File>> {
-    let mut found: Option<Arc<dyn File>> = None;
-    block::for_each(|name, disk| {
-        if number(name) == special {
-            found = Some(Arc::new(DiskFile { disk: Arc::clone(disk), special }));
-        }
-    });
-    found
+/// A disk that somebody has open.
+struct Opened {
+    name: String,
+    disk: Arc<dyn Disk>,
+    cache: Cache,
 }
 
+/// All of them. Whoever opens or closes one has the lock, the last writing included.
+static OPENED: Mutex<Vec<Arc<Opened>>> = Mutex::new(Vec::new());
+
+/// The disk of a number, as a file.
+pub fn open(special: u64) -> Option<Arc<dyn File>> {
+    let mut found = None;
+    block::for_each(|name, disk| {
+        if number(name) == special {
+            found = Some((name.to_string(), Arc::clone(disk)));
+        }
+    });
+    let (name, disk) = found?;
+    let mut all = OPENED.lock();
+    // Another disk may have come under the same name.
+    let known = all.iter().find(|opened| Arc::ptr_eq(&opened.disk, &disk)).map(Arc::clone);
+    let opened = known.unwrap_or_else(|| {
+        let cache = Cache::new(Arc::clone(&disk), CACHED);
+        let opened = Arc::new(Opened { name, disk, cache });
+        all.push(Arc::clone(&opened));
+        root::start_writing_back();
+        opened
+    });
+    Some(Arc::new(DiskFile { opened, special }))
+}
+
+/// Makes what was written to disks last.
+///
+/// # Errors
+/// EIO: some of it cannot be written.
+pub fn sync() -> Result {
+    let all = OPENED.lock();
+    let synced = all.iter().map(|opened| opened.cache.flush()).collect::<Vec<_>>();
+    synced.into_iter().collect::<core::result::Result<_, _>>().map_err(|_| EIO)
+}
+
+/// Writes back what has waited long. That something cannot be written is told to who asks next.
+pub fn sync_by_time() {
+    for opened in OPENED.lock().iter().filter(|opened| opened.cache.is_dirty()) {
+        if opened.cache.flush().is_err() {
+            opened.cache.lose();
+        }
+    }
+}
+
+/// One opening of a disk.
 struct DiskFile {
-    disk: Arc<dyn Disk>,
+    opened: Arc<Opened>,
     special: u64,
 }
 
-impl DiskFile {
-    fn bytes(&self) -> u64 {
-        self.disk.sectors() * SECTOR as u64
-    }
-
-    /// The disk's own sectors that `count` bytes at `at` touch: the first byte of the first, and how
-    /// many bytes they have.
-    fn around(&self, at: u64, count: usize) -> (u64, usize) {
-        let own = u64::from(self.disk.sector_size());
-        let start = at - at % own;
-        (start, (at + count as u64).next_multiple_of(own).saturating_sub(start) as usize)
+impl Drop for DiskFile {
+    fn drop(&mut self) {
+        let mut all = OPENED.lock();
+        // The list's and this one.
+        if Arc::strong_count(&self.opened) > 2 {
+            return;
+        }
+        let Opened { name, cache, .. } = &*self.opened;
+        if cache.is_dirty() && cache.flush().is_err() {
+            println!("{name}: what was written to it last is lost");
+        }
+        all.retain(|opened| !Arc::ptr_eq(opened, &self.opened));
     }
 }
 
@@ -69,36 +124,22 @@ impl File for DiskFile {
     }
 
     fn read(&self, at: u64, into: &mut [u8], _: Flags) -> Result<usize> {
-        let left = usize::try_from(self.bytes().saturating_sub(at)).unwrap_or(usize::MAX);
-        let count = left.min(into.len());
-        if count == 0 {
-            return Ok(0);
-        }
-        let (start, length) = self.around(at, count);
-        let mut sectors = vec![0; length];
-        self.disk.read(start / SECTOR as u64, &mut sectors).map_err(|_| EIO)?;
-        let from = sectors.get((at - start) as usize..).unwrap_or_default();
-        into.iter_mut().take(count).zip(from).for_each(|(to, from)| *to = *from);
+        let cache = &self.opened.cache;
+        let count = left(cache, at).min(into.len());
+        cache.read(at, &mut into[..count]).map_err(|Failed| EIO)?;
         Ok(count)
     }
 
     fn write(&self, at: u64, from: &[u8], flags: Flags) -> Result<usize> {
-        if self.disk.read_only() {
+        let Opened { disk, cache, .. } = &*self.opened;
+        if disk.read_only() {
             return Err(EROFS);
         }
-        let left = usize::try_from(self.bytes().saturating_sub(at)).unwrap_or(usize::MAX);
-        let count = left.min(from.len());
+        let count = left(cache, at).min(from.len());
         if count == 0 {
             return if from.is_empty() { Ok(0) } else { Err(ENOSPC) };
         }
-        let (start, length) = self.around(at, count);
-        let mut sectors = vec![0; length];
-        if length != count {
-            self.disk.read(start / SECTOR as u64, &mut sectors).map_err(|_| EIO)?;
-        }
-        let to = sectors.get_mut((at - start) as usize..).unwrap_or_default();
-        to.iter_mut().zip(from).take(count).for_each(|(to, from)| *to = *from);
-        self.disk.write(start / SECTOR as u64, &sectors).map_err(|_| EIO)?;
+        cache.write(at, &from[..count], Order::Contents).map_err(|Failed| EIO)?;
         if flags.intersects(Flags::SYNC) {
             self.sync()?;
         }
@@ -106,26 +147,32 @@ impl File for DiskFile {
     }
 
     fn end(&self) -> Option<u64> {
-        Some(self.bytes())
+        Some(self.opened.cache.bytes())
     }
 
     fn sync(&self) -> Result {
-        self.disk.flush().map_err(|_| EIO)
+        self.opened.cache.flush().map_err(|Failed| EIO)
     }
 
     fn ioctl(&self, request: u32, argument: u32) -> Result<u32> {
+        let Opened { disk, cache, .. } = &*self.opened;
         let value = match request {
-            BLKROGET => u32::from(self.disk.read_only()),
-            BLKGETSIZE => u32::try_from(self.disk.sectors()).map_err(|_| crate::errno::EFBIG)?,
-            BLKSSZGET => self.disk.sector_size(),
+            BLKROGET => u32::from(disk.read_only()),
+            BLKGETSIZE => u32::try_from(disk.sectors()).map_err(|_| EFBIG)?,
+            BLKSSZGET => disk.sector_size(),
             BLKGETSIZE64 => {
-                write_user(argument, &self.bytes())?;
+                write_user(argument, &cache.bytes())?;
                 return Ok(0);
             }
-            BLKFLSBUF => return self.sync().map(|()| 0),
+            BLKFLSBUF => return cache.forget().map(|()| 0).map_err(|Failed| EIO),
             _ => return Err(EINVAL),
         };
         write_user(argument, &value)?;
         Ok(0)
     }
+}
+
+/// Bytes from `at` to the end of a disk.
+fn left(cache: &Cache, at: u64) -> usize {
+    usize::try_from(cache.bytes().saturating_sub(at)).unwrap_or(usize::MAX)
 }

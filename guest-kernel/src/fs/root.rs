@@ -166,7 +166,11 @@ fn open_device(special: u64, blocks: bool) -> Option<Arc<dyn File>> {
 
 /// The file system of this kind (`auto`: whichever it is) on a source.
 fn system(source: &str, kind: &str, read_only: bool) -> Result<Arc<dyn FileSystem>> {
-    let disk = || block::find(source.strip_prefix("/dev/").unwrap_or(source)).ok_or(ENOENT);
+    let disk = || {
+        // What somebody is about to write to it belongs to what is there.
+        disks::sync()?;
+        block::find(source.strip_prefix("/dev/").unwrap_or(source)).ok_or(ENOENT)
+    };
     match kind {
         "tmpfs" | "ramfs" => Ok(Arc::new(Tmpfs::new("tmpfs", share(4), clock))),
         "devtmpfs" => Ok(Arc::new(devices())),
@@ -238,7 +242,8 @@ pub fn mount_root(line: &str) {
 
 /// Makes all changes last.
 pub fn sync() -> Result {
-    tree().sync()
+    let files = tree().sync();
+    disks::sync().and(files)
 }
 
 /// The domain stops: everything is unmounted, so that nothing needs to be mended.
@@ -247,10 +252,12 @@ pub fn stop() {
     if let Some(tree) = tree {
         tree.stop();
     }
+    // It cannot be told to anybody any more.
+    let _ = disks::sync();
 }
 
 /// Starts the task that writes back what has waited long, once.
-fn start_writing_back() {
+pub(super) fn start_writing_back() {
     static STARTED: AtomicBool = AtomicBool::new(false);
     if !STARTED.swap(true, Ordering::Relaxed) {
         scheduler::start_kernel("writeback", write_back, 0);
@@ -266,6 +273,7 @@ extern "C" fn write_back(_: u32) -> ! {
         for mount in tree().mounts() {
             mount.system.sync_by_time();
         }
+        disks::sync_by_time();
     }
 }
 

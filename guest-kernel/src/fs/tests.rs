@@ -423,6 +423,16 @@ fn the_cache_reads_ahead_and_passes_errors_through() {
     assert_eq!(cache.flush(), Ok(()));
     assert_eq!(on_disk(&disk)[8 * 4096..9 * 4096], [1; 4096]);
     assert_eq!(cache.write(1024 * 512, &[0; 1], Order::Contents), Err(Failed));
+
+    // Somebody else writes to the disk: who wants to know has the cache forget.
+    let mut seen = [0];
+    disk.write(64, &[7; 512]).unwrap();
+    cache.read(8 * 4096, &mut seen).unwrap();
+    assert_eq!(seen, [1]);
+    cache.write(9 * 4096, &[2], Order::Contents).unwrap();
+    cache.forget().unwrap();
+    cache.read(8 * 4096, &mut seen).unwrap();
+    assert_eq!((seen, on_disk(&disk)[9 * 4096]), ([7], 2));
 }
 
 #[test]
