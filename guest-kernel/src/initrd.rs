@@ -4,7 +4,10 @@
 //! name with its NUL, padding to 4 bytes, the contents, padding to 4; the member `TRAILER!!!` ends the
 //! archive (Linux, `Documentation/driver-api/early-userspace/buffer-format.rst`). More NULs may follow a
 //! name, so that the contents begin at a page: such files are mapped in place. Damage ends the
-//! archive where it stands: what comes before stays usable.
+//! archive where it stands: what comes before stays usable. Headers are read once, and remembered.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 /// What a member is: the type bits of its mode.
 const TYPE_MASK: u32 = 0o170_000;
@@ -50,26 +53,30 @@ impl Member {
     }
 }
 
-/// An archive in memory.
+/// An archive in memory, to be read once.
 #[derive(Clone, Copy, Debug)]
 pub struct Initrd {
-    bytes: &'static [u8],
+    members: &'static [Member],
 }
 
 impl Initrd {
-    /// The archive in `bytes`, which may be empty.
-    pub const fn new(bytes: &'static [u8]) -> Self {
-        Self { bytes }
+    /// One without members.
+    pub const EMPTY: Self = Self { members: &[] };
+
+    /// The archive in `bytes`. What is remembered of it stays for ever, as they do.
+    pub fn read(bytes: &'static [u8]) -> Self {
+        let mut rest = bytes;
+        let members = core::iter::from_fn(|| {
+            let (member, after) = next(rest)?;
+            rest = after;
+            Some(member)
+        });
+        Self { members: Box::leak(members.collect::<Vec<_>>().into_boxed_slice()) }
     }
 
     /// Its members in order.
     pub fn members(&self) -> impl Iterator<Item = Member> + use<> {
-        let mut rest = self.bytes;
-        core::iter::from_fn(move || {
-            let (member, after) = next(rest)?;
-            rest = after;
-            Some(member)
-        })
+        self.members.iter().copied()
     }
 
     /// The member at an absolute or relative path, with `.` and `..` resolved. The root and
@@ -212,7 +219,7 @@ mod tests {
     }
 
     fn open(bytes: Vec<u8>) -> Initrd {
-        Initrd::new(Box::leak(bytes.into_boxed_slice()))
+        Initrd::read(Box::leak(bytes.into_boxed_slice()))
     }
 
     #[test]

@@ -31,7 +31,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use ring1::abi::StartInfo;
 use ring1::println;
 
-static INITRD: Guarded<Initrd> = Guarded::new(Initrd::new(&[]));
+static INITRD: Guarded<Initrd> = Guarded::new(Initrd::EMPTY);
 static TREE: Mutex<Option<Arc<Tree>>> = Mutex::new(None);
 /// Frames of the machine, of which memory for files is a part.
 static FRAMES: AtomicU32 = AtomicU32::new(0);
@@ -57,8 +57,8 @@ pub fn init(start_info: &StartInfo) {
         start_info.mod_start
     };
     if at != 0 && start_info.mod_len != 0 {
-        let bytes = crate::mm::boot_bytes(at, start_info.mod_len);
-        INITRD.with(|initrd| *initrd = Initrd::new(bytes));
+        let read = Initrd::read(crate::mm::boot_bytes(at, start_info.mod_len));
+        INITRD.with(|initrd| *initrd = read);
     }
     let root = Tmpfs::new("rootfs", share(4), clock);
     unpack::unpack(&initrd(), &root, &MOUNT_POINTS);

@@ -281,7 +281,7 @@ fn memory_is_bounded_and_attributes_are_kept() {
 fn the_initrd_is_unpacked_but_its_bytes_stay_where_they_are() {
     static TEXT: &[u8] = b"Hello\n";
     let root = tmpfs();
-    unpack(&Initrd::new(&[]), &root, &["/dev", "/tmp"]);
+    unpack(&Initrd::EMPTY, &root, &["/dev", "/tmp"]);
     root.create_with(root.root(), b"motd", REGULAR | 0o644, TEXT).unwrap();
     let tree = Tree::new(root, "rootfs", true, no_devices);
     let here = tree.root();

@@ -1,5 +1,6 @@
 //! All of the machine's memory: the frame table, the machine-to-physical tables, the heap.
 
+use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use pv_abi::errno::Errno;
@@ -41,6 +42,14 @@ impl Memory {
     pub fn frame(&self, mfn: Mfn) -> Option<&'static Frame> {
         // A number that does not fit usize is past the end as well.
         self.frames.get(usize::try_from(mfn.raw()).unwrap_or(usize::MAX))
+    }
+
+    /// The first frame of a range that `domain` has; the range's end if it has none.
+    pub fn first_owned(&self, domain: DomId, range: Range<u64>) -> u64 {
+        let bounds = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
+        let frames = bounds.and_then(|(start, end)| self.frames.get(start..end));
+        let found = frames.unwrap_or_default().iter().position(|frame| frame.is_owned_by(domain));
+        found.map_or(range.end, |found| range.start.saturating_add(found as u64))
     }
 
     /// How many frames the frame table describes: the highest frame number plus one.
