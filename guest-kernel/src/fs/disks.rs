@@ -78,7 +78,17 @@ pub fn open(special: u64) -> Option<Arc<dyn File>> {
     Some(Arc::new(DiskFile { opened, special }))
 }
 
-/// Makes what was written to disks last.
+/// Makes what was written to a disk last, if somebody has it open.
+///
+/// # Errors
+/// EIO: some of it cannot be written.
+pub fn write_back(disk: &Arc<dyn Disk>) -> Result {
+    let all = OPENED.lock();
+    let opened = all.iter().find(|opened| Arc::ptr_eq(&opened.disk, disk));
+    opened.map_or(Ok(()), |opened| opened.cache.flush().map_err(|Failed| EIO))
+}
+
+/// Makes what was written to all disks last.
 ///
 /// # Errors
 /// EIO: some of it cannot be written.

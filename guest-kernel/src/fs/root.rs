@@ -166,10 +166,11 @@ fn open_device(special: u64, blocks: bool) -> Option<Arc<dyn File>> {
 
 /// The file system of this kind (`auto`: whichever it is) on a source.
 fn system(source: &str, kind: &str, read_only: bool) -> Result<Arc<dyn FileSystem>> {
-    let disk = || {
-        // What somebody is about to write to it belongs to what is there.
-        disks::sync()?;
-        block::find(source.strip_prefix("/dev/").unwrap_or(source)).ok_or(ENOENT)
+    let disk = || -> Result<Arc<dyn Disk>> {
+        let disk = block::find(source.strip_prefix("/dev/").unwrap_or(source)).ok_or(ENOENT)?;
+        // What a program has written to it is there.
+        disks::write_back(&disk)?;
+        Ok(disk)
     };
     match kind {
         "tmpfs" | "ramfs" => Ok(Arc::new(Tmpfs::new("tmpfs", share(4), clock))),
