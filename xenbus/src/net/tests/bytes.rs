@@ -56,6 +56,17 @@ fn ones(bytes: &[u8]) -> u16 {
     })
 }
 
+#[test]
+fn every_sum_there_is_is_right() {
+    for protocol in [6, 17] {
+        for data in 0..=u16::MAX {
+            let mut frame = packet(V4, protocol, &data.to_be_bytes());
+            assert!(checksum::fill(&mut frame) && is_right(&frame), "{data}");
+            assert!(Frame::new(frame).is_sound(), "{data}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
