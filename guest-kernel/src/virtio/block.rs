@@ -239,6 +239,7 @@ impl Disk {
                 }
             }
         }
+        super::settle();
         if any && self.queue.should_notify() {
             self.transport.notify(REQUESTS);
         }

@@ -139,6 +139,7 @@ impl Pair {
             self.offer(page)?;
             count += 1;
         }
+        super::settle();
         if count > 0 && self.receive.should_notify() {
             self.transport.notify(RECEIVE);
         }
@@ -148,6 +149,7 @@ impl Pair {
     /// Whether the device interrupts when it has taken a page, from now on.
     pub fn tell_of_room(&mut self, tell: bool) {
         self.transmit.set_dev_notify(tell);
+        super::settle();
     }
 
     /// Takes back the pages that the device has sent. Whether there is one to send.
@@ -179,6 +181,7 @@ impl Pair {
 
     /// Has the device look at what was given to it to send.
     pub fn flush(&mut self) {
+        super::settle();
         if self.transmit.should_notify() {
             self.transport.notify(TRANSMIT);
         }
