@@ -2,9 +2,9 @@
 //!
 //! Domain 0 has a bridge and no card. On it are a server, which sends a file some times over to
 //! whoever connects, and a client, which sums what it gets: Debian's `nc` and `md5sum`. While that goes on,
-//! back ends crash, the server's interface is pulled and plugged in again, and either is destroyed. The
-//! bytes that come are the right ones all the same, the others go on, and nothing is left of
-//! domains that are gone.
+//! back ends crash (which what is connecting survives, too), the server's interface is pulled and
+//! plugged in again, and either is destroyed. The bytes that come are the right ones all the same, the
+//! others go on, and nothing is left of domains that are gone.
 
 use std::fs;
 use std::io::Write;
@@ -28,6 +28,10 @@ const TIMES: usize = 4;
 /// What is fetched while nothing goes wrong has at least so many bytes.
 const MUCH: usize = 64 << 20;
 const FILE: &str = "/bin/busybox";
+/// Connections that are made while back ends crash, as often as this; bytes that are taken of each.
+const CONNECTIONS: usize = 100;
+const CRASHES: usize = 20;
+const BEGINNING: usize = 4;
 
 /// The test.
 pub fn test<'a>(builds: &'a Builds<'a>) -> Test<'a> {
@@ -95,7 +99,14 @@ impl Host {
 /// What fetches all that the server sends, and sums it.
 const FETCH: &str = "nc 10.0.0.2 9000 < /dev/null | md5sum";
 
-/// The same so many times, with one sum of all.
+/// What connects so many times, and sums the beginnings of what comes.
+fn connect(times: usize) -> String {
+    format!(
+        "for n in $(seq {times}); do nc 10.0.0.2 9000 < /dev/null | head -c {BEGINNING}; done | md5sum"
+    )
+}
+
+/// The same as [`FETCH`] so many times, with one sum of all.
 fn fetch_all(times: usize) -> String {
     format!("for n in $(seq {times}); do nc 10.0.0.2 9000 < /dev/null; done | md5sum")
 }
@@ -103,7 +114,7 @@ fn fetch_all(times: usize) -> String {
 fn use_network(ws: &Workspace, machine: &Machine, seen: &mut Vec<u8>) -> Result<()> {
     let sent = fs::read(busybox::obtain(ws)?)?.repeat(TIMES);
     let fetches = MUCH.div_ceil(sent.len());
-    let (sum, sum_of_all) = (sum(&sent)?, sum(&sent.repeat(fetches))?);
+    let (sum, sum_of_all) = (sum_of(&sent)?, sum_of(&sent.repeat(fetches))?);
     let mut shell = Shell::new(qemu::start(machine)?, PATIENCE, seen)?;
     let shell = &mut shell;
     shell.wait_for(PROMPT)?;
@@ -123,14 +134,18 @@ fn use_network(ws: &Workspace, machine: &Machine, seen: &mut Vec<u8>) -> Result<
         shell.type_line(&format!("busybox sh -c \"{}\"", fetch_all(fetches)))?;
         shell.wait_for(&sum_of_all)
     })?;
-    // Back ends of either crash: domains 1 and 2 are gone.
-    while_fetching(shell, &sum, |shell| {
-        for path in ["backend/vif/3/0", "backend/vif/4/0", "backend/vif/3/0"] {
+    // Back ends of either crash in turn: domains 1 and 2 are gone.
+    let crash = |shell: &mut Shell<'_>, times| {
+        for path in ["backend/vif/3/0", "backend/vif/4/0"].iter().cycle().take(times) {
             shell.say(&format!("devices restart {path}"), PROMPT)?;
         }
         Ok(())
-    })?;
-    while_fetching(shell, &sum, |shell| {
+    };
+    while_fetching(shell, (FETCH, &sum), |shell| crash(shell, 3))?;
+    let beginnings = sum_of(&sent[..BEGINNING].repeat(CONNECTIONS))?;
+    let connect = connect(CONNECTIONS);
+    while_fetching(shell, (&connect, &beginnings), |shell| crash(shell, CRASHES))?;
+    while_fetching(shell, (FETCH, &sum), |shell| {
         shell.say("xl network-detach server 0", PROMPT)?;
         shell.say(&format!("xl network-attach server {}", Host::Server.vif()), PROMPT)
     })?;
@@ -174,21 +189,23 @@ fn at_client<T>(
     shell.leave_console()
 }
 
-/// Has the client fetch and domain 0 do something meanwhile; the client must get the right bytes.
+/// Has the client fetch by a command, and domain 0 do something meanwhile; the sum must be right.
 fn while_fetching<T>(
     shell: &mut Shell<'_>,
-    sum: &str,
+    (fetch, sum): (&str, &str),
     act: impl FnOnce(&mut Shell<'_>) -> Result<T>,
 ) -> Result<()> {
     at_client(shell, |shell| {
-        shell.say(&format!("busybox sh -c \"{FETCH} > /tmp/sum\" &"), "started")
+        // It may be too long to be echoed in one piece.
+        shell.type_line(&format!("busybox sh -c \"{fetch} > /tmp/sum\" &"))?;
+        shell.wait_for("started")
     })?;
     act(shell)?;
     at_client(shell, |shell| shell.say("wait; cat /tmp/sum", sum))
 }
 
 /// What `md5sum` says of these bytes.
-fn sum(bytes: &[u8]) -> Result<String> {
+fn sum_of(bytes: &[u8]) -> Result<String> {
     let mut child = Command::new("md5sum").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     child.stdin.take().context("no standard input")?.write_all(bytes)?;
     let output = child.wait_with_output()?;
