@@ -88,7 +88,7 @@ impl Serve for Vif {
         while let Some(frame) = port.take() {
             link.deliver(frame);
         }
-        link.refill(time::now());
+        link.refill(time::now);
         let more = link.poll(domain, |frame| port.input(frame));
         match more {
             Ok(true) => Ok(Served::More),

@@ -29,7 +29,7 @@ use crate::evtchn::{reset, virq};
 use crate::grant::release;
 use crate::irq::pirq;
 use crate::lock::{Lock, Rank};
-use crate::mm::frame::Word;
+use crate::mm::frame::{Frame, Word};
 use crate::mm::types::PageTypes;
 use crate::platform::{Platform, TablePage};
 use crate::sched::{self, hold};
@@ -272,12 +272,13 @@ fn relinquish<P: Platform>(sys: &System<P>, domain: &Domain, next: u64) -> (u64,
     let mut count = 0_u64;
     let mut outcome = Ok(());
     while outcome.is_ok() && next < end && count < FREED {
-        if !sys.memory.frame(Mfn::new(next)).is_some_and(|frame| frame.is_owned_by(domain.id)) {
+        let mfn = Mfn::new(next);
+        let Some(frame) = sys.memory.frame(mfn).filter(|frame| frame.is_owned_by(domain.id)) else {
             // Most of what a machine has is others'.
             next = sys.memory.first_owned(domain.id, next..end);
             continue;
-        }
-        match let_go(sys, &mut types, domain, Mfn::new(next)) {
+        };
+        match let_go(&mut types, domain, mfn, frame) {
             Ok(last) => {
                 if !last || freed.end != next {
                     sys.free_pages(domain, core::mem::replace(&mut freed, next..next));
@@ -295,17 +296,14 @@ fn relinquish<P: Platform>(sys: &System<P>, domain: &Domain, next: u64) -> (u64,
     (next, outcome.and(if next < end { Err(Stop::Preempted) } else { Ok(()) }))
 }
 
-/// Takes a frame's pin from the domain, if it has one, and the frame, if it is the domain's; whether
-/// that was the last reference. `Preempted`: ask again.
+/// Takes a frame's pin from the domain, if it has one, and the frame, if it is the domain's still;
+/// whether that was the last reference. `Preempted`: ask again.
 fn let_go<P: Platform>(
-    sys: &System<P>,
     types: &mut PageTypes<'_, P>,
     domain: &Domain,
     mfn: Mfn,
+    frame: &Frame,
 ) -> Result<bool, Stop> {
-    let Some(frame) = sys.memory.frame(mfn).filter(|frame| frame.is_owned_by(domain.id)) else {
-        return Ok(false);
-    };
     if frame.load().pinned() {
         let _ = types.unpin(mfn);
         types.finish()?;

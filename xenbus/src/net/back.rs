@@ -128,10 +128,10 @@ impl<M: SharedMemory> Link<M> {
         self.credit = Some(Credit::new(rate, now_ns));
     }
 
-    /// Says what time it is, before a poll.
-    pub fn refill(&mut self, now_ns: u64) {
+    /// Says what time it is, where that matters, before a poll.
+    pub fn refill(&mut self, now_ns: impl FnOnce() -> u64) {
         if let Some(credit) = &mut self.credit {
-            credit.refill(now_ns);
+            credit.refill(now_ns());
         }
     }
 

@@ -219,7 +219,7 @@ fn a_guest_that_may_not_send_more_waits() {
     for (now, so_far, next) in
         [(1000, 3, Some(1100)), (1099, 3, Some(1100)), (1100, 6, Some(1200)), (1250, 8, None)]
     {
-        back.refill(now);
+        back.refill(|| now);
         while back.poll(&mut lab, |frame| came.push(frame)).expect("an honest peer") {}
         assert_eq!((came.len(), back.poll_at()), (so_far, next), "at {now}");
         let _ = lab.take_events(&ports);
