@@ -182,6 +182,21 @@ fn output_and_status_come_back() {
 }
 
 #[test]
+fn it_ends_quietly_where_nobody_reads_any_more() {
+    let place = Place::new();
+    let (_running, domain_0) = place.domain_0(|domain_0| {
+        domain_0.request();
+        domain_0.server.write(Stream::Out, b"Name\n");
+        domain_0.end(0);
+    });
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = place.xl(&["list"]).stdout(writer).output().unwrap();
+    assert_eq!(ended(&output), (Some(141), "", ""));
+    domain_0.join().unwrap();
+}
+
+#[test]
 fn completion_asks_domain_0_for_names() {
     let place = Place::new();
     let (_running, domain_0) = place.domain_0(|domain_0| {

@@ -22,6 +22,8 @@ const PIECE: usize = 16 << 10;
 const AHEAD: usize = 256 << 10;
 /// The exit status after a signal, as shells count SIGINT.
 const INTERRUPTED: u8 = 130;
+/// The exit status where nobody reads any more, as shells count SIGPIPE.
+const UNREAD: u8 = 141;
 
 /// Why a verb could not be carried.
 pub enum Error {
@@ -237,7 +239,12 @@ impl Carrier {
                 Event::Accepted => {}
                 Event::Output(stream, bytes) => {
                     self.progress.end();
-                    show(stream, bytes)?;
+                    match show(stream, bytes) {
+                        Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                            return Ok(Some(UNREAD));
+                        }
+                        shown => shown?,
+                    }
                 }
                 Event::InputMode(mode) => self.set_keys(mode),
                 Event::Exit(status) => {
