@@ -11,10 +11,10 @@ use super::limits::Limits;
 use super::pause::Pauses;
 use super::vcpu::Vcpu;
 use super::{Domain, MAX_VCPUS};
+use crate::mm::footprint::Footprint;
 use crate::mm::frame::Owner;
 use crate::mm::frame_box::FrameBox;
 use crate::mm::m2p_window::HV_START_PV32;
-use crate::mm::span::Span;
 use crate::platform::Platform;
 use crate::system::System;
 use crate::width::Width;
@@ -59,7 +59,8 @@ impl<P: Platform> System<P> {
     ) -> Result<FrameBox<Domain>, Errno> {
         FrameBox::new(&self.memory, &self.platform, || {
             let domain = Domain::new(id, Width::Pv64, false, shared_info, HV_START_PV32);
-            Domain { limits, pauses: Pauses::once(), span: Span::nowhere(), ..domain }
+            let footprint = Footprint::nowhere(self.memory.frame_count());
+            Domain { limits, pauses: Pauses::once(), footprint, ..domain }
         })
     }
 

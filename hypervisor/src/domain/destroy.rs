@@ -15,6 +15,7 @@
 //! A dying domain gets no more memory and no more event channels. Each subsystem that holds
 //! something of a domain's has a function here that lets go of it, within a budget.
 
+use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use pv_abi::types::{DomId, Mfn};
@@ -174,24 +175,24 @@ pub fn destroy<P: Platform>(
             Stage::Settling(began) => {
                 passed(sys, &began)?;
                 give_infos(sys, domain)?;
-                Stage::Frames { next: domain.span.frames().start }
+                Stage::Frames { next: 0 }
             }
-            Stage::Frames { next } if next < end_of_frames(sys, domain) => {
-                match relinquish(sys, domain, next) {
-                    (next, Ok(())) => Stage::Frames { next },
-                    (next, Err(stop)) => {
+            Stage::Frames { next } => {
+                match domain.footprint.first_of(next..sys.memory.frame_count()) {
+                    Some(range) => {
+                        let (next, outcome) = relinquish(sys, domain, range);
                         *stage = Stage::Frames { next };
-                        return Err(stop);
+                        return Err(outcome.err().unwrap_or(Stop::Preempted));
+                    }
+                    None => {
+                        sys.page_types(domain).finish()?;
+                        control.dead = control.dead.saturating_add(1);
+                        announce(sys);
+                        domain.end.dead.store(true, Ordering::Release);
+                        log::info!("{} is destroyed", domain.id);
+                        Stage::Dead
                     }
                 }
-            }
-            Stage::Frames { .. } => {
-                sys.page_types(domain).finish()?;
-                control.dead = control.dead.saturating_add(1);
-                announce(sys);
-                domain.end.dead.store(true, Ordering::Release);
-                log::info!("{} is destroyed", domain.id);
-                Stage::Dead
             }
             Stage::Dead => return Ok(()),
         }
@@ -256,17 +257,15 @@ fn give_infos<P: Platform>(sys: &System<P>, domain: &Domain) -> Result<(), Stop>
     Ok(())
 }
 
-/// The end of where the domain's frames can be.
-fn end_of_frames<P: Platform>(sys: &System<P>, domain: &Domain) -> u64 {
-    domain.span.frames().end.min(sys.memory.frame_count())
-}
-
-/// Takes pins and frames from the domain, from frame `next` on, some at a time; returns the
-/// first frame that was not looked at.
-fn relinquish<P: Platform>(sys: &System<P>, domain: &Domain, next: u64) -> (u64, Result<(), Stop>) {
+/// Takes pins and frames in `range` from the domain, some at a time; returns the first frame that was
+/// not looked at.
+fn relinquish<P: Platform>(
+    sys: &System<P>,
+    domain: &Domain,
+    range: Range<u64>,
+) -> (u64, Result<(), Stop>) {
     let mut types = sys.page_types(domain);
-    let end = end_of_frames(sys, domain).min(next.saturating_add(LOOKED_AT));
-    let mut next = next;
+    let (mut next, end) = (range.start, range.end.min(range.start.saturating_add(LOOKED_AT)));
     // Frames whose last reference is gone, and that are to be freed together.
     let mut freed = next..next;
     let mut count = 0_u64;
@@ -293,7 +292,7 @@ fn relinquish<P: Platform>(sys: &System<P>, domain: &Domain, next: u64) -> (u64,
         }
     }
     sys.free_pages(domain, freed);
-    (next, outcome.and(if next < end { Err(Stop::Preempted) } else { Ok(()) }))
+    (next, outcome)
 }
 
 /// Takes a frame's pin from the domain, if it has one, and the frame, if it is the domain's still;

@@ -35,10 +35,10 @@ use crate::evtchn::Events;
 use crate::grant::Grants;
 use crate::irq::Pirqs;
 use crate::lock::{Lock, Rank};
+use crate::mm::footprint::Footprint;
 use crate::mm::frame_box::FrameBox;
 use crate::mm::memory_op::E820;
 use crate::mm::paging::Paging;
-use crate::mm::span::Span;
 use crate::mm::tlb::Loaded;
 use crate::sched::DomainRun;
 use crate::trace::counters::Counters;
@@ -86,7 +86,7 @@ pub struct Domain {
     /// Frames it may have.
     pub max_pages: AtomicU32,
     /// Where its frames lie.
-    pub span: Span,
+    pub footprint: Footprint,
     /// Frames that the hypervisor lent it: they do not count among `pages`.
     pub lent: AtomicU32,
     /// The frame of its `shared_info`; lent.
@@ -145,7 +145,7 @@ impl Domain {
             loaded: Loaded::new(),
             pages: AtomicU32::new(0),
             max_pages: AtomicU32::new(0),
-            span: Span::anywhere(),
+            footprint: Footprint::anywhere(),
             lent: AtomicU32::new(0),
             shared_info,
             limits: Limits::default(),

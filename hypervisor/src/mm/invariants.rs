@@ -81,9 +81,7 @@ impl<P: Platform> System<P> {
         if let Some(f) = found.get_mut(mfn.raw() as usize) {
             f.total += own;
         }
-        if word.allocated()
-            && !self.domain(owner).is_some_and(|d| d.span.frames().contains(&mfn.raw()))
-        {
+        if word.allocated() && !self.domain(owner).is_some_and(|d| d.footprint.contains(mfn)) {
             return bad("I9", "its domain would not look for it there");
         }
         if word.pinned() {

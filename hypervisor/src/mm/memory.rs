@@ -81,7 +81,7 @@ impl Memory {
     /// Gives 2^`order` frames of the hypervisor's, to which nobody else refers, to a domain, which
     /// has one reference to each: so they can be emptied before anyone can refer to them.
     pub fn hand_over(&self, mfn: Mfn, domain: &Domain, order: u8) {
-        domain.span.include(mfn, 1 << order);
+        domain.footprint.include(mfn, 1 << order);
         for frame in self.slice(self.frames, mfn, 1 << order) {
             frame.set_owner(Owner::Domain(domain.id));
         }

@@ -65,7 +65,7 @@
 //!   count 1, whose last entries are the hypervisor's.
 //! - **I8** A frame that nobody owns has no references and is in exactly one free block;
 //!   free blocks and owned frames make up all RAM.
-//! - **I9** A frame that is allocated to a domain lies within the domain's [`span`].
+//! - **I9** A frame that is allocated to a domain lies within the domain's [`footprint`].
 //!
 //! # Locks
 //!
@@ -73,6 +73,7 @@
 //! without it. The heap's lock is a leaf.
 
 pub mod descriptor;
+pub mod footprint;
 pub mod foreign;
 pub mod frame;
 pub mod frame_box;
@@ -89,7 +90,6 @@ pub mod ownership;
 pub mod paging;
 pub mod pte;
 pub mod requests;
-pub mod span;
 pub mod tlb;
 pub mod types;
 pub mod update;
