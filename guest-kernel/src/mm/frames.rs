@@ -10,6 +10,7 @@ use super::{PAGE, p2m};
 use crate::sync::Guarded;
 use pv_abi::types::Pfn;
 use ring1::abi::StartInfo;
+use ring1::events::Masked;
 use ring1::{entry, page};
 
 /// What a frame is used for.
@@ -212,37 +213,44 @@ pub fn allocate_from_reserve(used_for: Use) -> Option<Pfn> {
 
 /// As [`allocate`], when more than so many frames are free.
 fn allocate_above(reserve: u32, used_for: Use) -> Option<Pfn> {
-    let fresh = FRAMES.with(|frames| {
+    // Outside: whether one was returned that can be handed out again; inside: whether there is enough.
+    let returned = FRAMES.with(|frames| {
         if frames.counts[Use::Free as usize] <= reserve {
-            return Err(None);
+            return Some(None);
         }
-        let frame = frames.take().ok_or(Some(frames.fresh))?;
+        let frame = frames.take()?;
         frames.mark(frame, used_for);
         frames.info[frame as usize].references = 1;
-        Ok(frame)
+        Some(Some(Pfn::new(u64::from(frame))))
     });
-    match fresh {
-        Ok(frame) => Some(Pfn::new(u64::from(frame))),
-        Err(None) => None,
-        Err(Some(fresh)) => {
-            // The table that maps more memory must lie in memory that is mapped already: `direct`
-            // keeps a frame for that, and the first one newly mapped is its next.
-            let reach = direct::reach(fresh);
-            if reach == Reach::End {
-                return None;
-            }
-            let fresh = FRAMES.with(|frames| {
-                if reach == Reach::Extended {
-                    let spare = frames.take_fresh(Use::Table1)?;
-                    direct::set_spare(spare);
-                }
-                frames.take_fresh(used_for)
-            });
-            match fresh {
-                None if reach == Reach::Extended => allocate_above(reserve, used_for),
-                fresh => fresh,
-            }
+    match returned {
+        Some(frame) => frame,
+        None => allocate_fresh(reserve, used_for),
+    }
+}
+
+/// As [`allocate_above`], where no frame was returned that could be handed out again.
+fn allocate_fresh(reserve: u32, used_for: Use) -> Option<Pfn> {
+    // Nobody may take the frame between look and taking, or need the spare before it is replaced.
+    let masked = Masked::new();
+    let first = FRAMES.with(|frames| frames.fresh);
+    // The table that maps more memory must lie in memory that is mapped already: `direct` keeps a frame
+    // for that, and the first one newly mapped is its next.
+    let reach = direct::reach(first);
+    if reach == Reach::End {
+        return None;
+    }
+    let fresh = FRAMES.with(|frames| {
+        if reach == Reach::Extended {
+            let spare = frames.take_fresh(Use::Table1)?;
+            direct::set_spare(spare);
         }
+        frames.take_fresh(used_for)
+    });
+    drop(masked);
+    match fresh {
+        None if reach == Reach::Extended => allocate_above(reserve, used_for),
+        fresh => fresh,
     }
 }
 

@@ -11,6 +11,7 @@ use pv_abi::mmu::{MMU_NORMAL_PT_UPDATE, MmuUpdate, UVMF_INVLPG, UVMF_NONE};
 use pv_abi::types::{Mfn, Pfn};
 use ring1::abi::StartInfo;
 use ring1::calls;
+use ring1::events::Masked;
 
 /// Entry bit: present.
 pub const PRESENT: u64 = 1;
@@ -194,6 +195,9 @@ pub fn unprotect(pfn: Pfn) {
 
 /// The L1 that maps kernel address `va`, made where it is missing. None: out of memory.
 pub fn kernel_l1(va: u32) -> Option<Pfn> {
+    // A task that lost the CPU between look and link would put its L1 in the place of another's, and
+    // what that maps would be gone.
+    let _masked = Masked::new();
     let index = (va >> 21) % ENTRIES;
     if let Some(l1) = target(read(kernel_l2(), index)) {
         return Some(l1);

@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use pv_abi::mmu::UVMF_INVLPG;
 use pv_abi::types::Mfn;
 use ring1::calls;
+use ring1::events::Masked;
 
 /// First address of the heap.
 pub const HEAP: u32 = 0xb000_0000;
@@ -83,6 +84,8 @@ pub fn map_frame(frame: Mfn) -> Option<NonNull<u8>> {
 
 /// Maps so many machine frames that are no memory of ours side by side; the address of the first.
 fn map_for_good(pages: u32, frames: impl Iterator<Item = Mfn>, flags: u64) -> Option<u32> {
+    // Others that map something for good wait until it is known where this ends.
+    let _masked = Masked::new();
     let first = NEXT_LASTING.load(Ordering::Relaxed);
     let end = pages.checked_mul(PAGE).and_then(|bytes| first.checked_add(bytes))?;
     if end > LASTING_END {
